@@ -1,0 +1,68 @@
+"""Where configuration comes from: the environment first, then `.env`, then `DATA_DIR/.env`.
+
+Read by the settings, and by `manage.py` before the settings exist; so it imports no Django.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def data_dir() -> Path:
+    """The folder everything we write lives in; created, private to its owner."""
+    path = Path(os.environ.get("DATA_DIR") or BASE_DIR / "data").expanduser().resolve()
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def load_environment() -> environ.Env:
+    """Fill os.environ from the `.env` files without overriding what is set, and return a reader."""
+    # An empty variable means "not set": compose files pass `SECRET_KEY=` for an unset one.
+    for name in [name for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL") if os.environ.get(name) == ""]:
+        del os.environ[name]
+    environ.Env.read_env(BASE_DIR / ".env", overwrite=False)
+    environ.Env.read_env(data_dir() / ".env", overwrite=False)
+    return environ.Env()
+
+
+def ensure_secret_key() -> bool:
+    """Write a random SECRET_KEY into DATA_DIR/.env where none is set; True if one was written.
+
+    Safe when several processes start at once: the file is complete before it gets its name, and only one
+    process can link it there; the others read the winner's.
+    """
+    load_environment()
+    if os.environ.get("SECRET_KEY"):
+        return False
+    target = data_dir() / ".env"
+    line = f"SECRET_KEY='{secrets.token_urlsafe(50)}'\n"
+    if target.exists():
+        descriptor = os.open(target, os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("\n" + line)
+    else:
+        temporary = target.with_name(f".env.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(
+                "# Made on first start. Keep it private, and keep it: it signs sessions and links.\n" + line
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            load_environment()
+            return False
+        finally:
+            temporary.unlink()
+    print(f"Wrote a new SECRET_KEY into {target}", file=sys.stderr)
+    load_environment()
+    return True

@@ -1,0 +1,20 @@
+"""`manage.py setup_link`: the link that makes the first administrator, printed again."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from annotate.accounts import setup_token
+from annotate.accounts.services import is_setup_open
+
+
+class Command(BaseCommand):
+    help = "Print the one-time link for making the first administrator of a fresh site."
+
+    def handle(self, *args, **options) -> None:
+        if not is_setup_open():
+            raise CommandError(
+                "This site has accounts already. For another administrator: python manage.py createsuperuser"
+            )
+        self.stdout.write(f"{settings.SITE_URL}/setup/?token={setup_token.ensure()}")

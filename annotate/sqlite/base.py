@@ -1,0 +1,150 @@
+"""SQLite with writers that take turns.
+
+SQLite lets one transaction write at a time. Those that wait sleep and look again, longer each time, and
+whoever looks at the right moment goes first: with 32 people some wait for seconds while others pass them.
+Here a transaction queues for its turn before BEGIN IMMEDIATE: threads of a process in a queue of their own,
+and the first of each process at two lock files beside the database. SQLite's own lock still decides; a
+writer that knows nothing of the queue only costs time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+
+from django.db import OperationalError
+from django.db.backends.sqlite3 import base
+
+# Seconds between two looks at a lock file: by the one process that is next, and by the others behind it.
+NEXT_LOOKS_AGAIN, OTHERS_LOOK_AGAIN = 0.001, 0.005
+
+
+class Turns:
+    """The queue of one database file. First come, first served within a process."""
+
+    def __init__(self, path: str) -> None:
+        self.path = f"{path}-turn"
+        self.guard = threading.Lock()
+        self.waiting: deque[threading.Event] = deque()
+        self.turn: int | None = None  # descriptors of the two lock files
+        self.next: int | None = None
+        self.process = os.getpid()
+
+    def take(self, seconds: float) -> bool:
+        """Wait for one's turn; False where it does not come in time."""
+        until = time.monotonic() + seconds
+        mine = threading.Event()
+        with self.guard:
+            self.waiting.append(mine)
+            if self.waiting[0] is mine:
+                mine.set()
+        if mine.wait(seconds) and self._lock_files(until):
+            return True
+        self._leave(mine)
+        return False
+
+    def give_back(self) -> None:
+        if self.turn is not None:
+            fcntl.flock(self.turn, fcntl.LOCK_UN)
+        with self.guard:
+            self.waiting.popleft()
+            if self.waiting:
+                self.waiting[0].set()
+
+    def _leave(self, mine: threading.Event) -> None:
+        with self.guard:
+            was_first = self.waiting[0] is mine
+            self.waiting.remove(mine)
+            if was_first and self.waiting:
+                self.waiting[0].set()
+
+    def _lock_files(self, until: float) -> bool:
+        """Two locks, so that who gave the turn back cannot take it again before those who wait have looked:
+        one process at a time is next, and only who is next may have the turn.
+        """
+        if self.turn is None or self.next is None:
+            self.turn, self.next = _open_lock(self.path), _open_lock(f"{self.path}-next")
+        if not _lock(self.next, until, OTHERS_LOOK_AGAIN):
+            return False
+        try:
+            return _lock(self.turn, until, NEXT_LOOKS_AGAIN)
+        finally:
+            fcntl.flock(self.next, fcntl.LOCK_UN)
+
+
+def _open_lock(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _lock(file: int, until: float, look_again: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(look_again)
+        else:
+            return True
+
+
+_turns: dict[str, Turns] = {}
+_turns_guard = threading.Lock()
+
+
+def turns_of(path: str) -> Turns:
+    """The queue for a database file in this process; a new one after a fork."""
+    with _turns_guard:
+        found = _turns.get(path)
+        if found is None or found.process != os.getpid():
+            found = _turns[path] = Turns(path)
+        return found
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Holds the turn from BEGIN to COMMIT or ROLLBACK. Databases in memory have no queue."""
+
+    turn: Turns | None = None
+
+    def _start_transaction_under_autocommit(self) -> None:
+        name = str(self.settings_dict["NAME"])
+        if self.transaction_mode != "IMMEDIATE" or self.is_in_memory_db():
+            super()._start_transaction_under_autocommit()
+            return
+        turn = turns_of(name)
+        if not turn.take(self.settings_dict["OPTIONS"].get("timeout", 5.0)):
+            raise OperationalError("database is locked: the turn to write did not come")
+        self.turn = turn
+        try:
+            super()._start_transaction_under_autocommit()
+        except BaseException:
+            self._give_turn_back()
+            raise
+
+    def _commit(self):
+        try:
+            return super()._commit()
+        finally:
+            self._give_turn_back()
+
+    def _rollback(self):
+        try:
+            return super()._rollback()
+        finally:
+            self._give_turn_back()
+
+    def _close(self):
+        try:
+            return super()._close()
+        finally:
+            self._give_turn_back()
+
+    def _give_turn_back(self) -> None:
+        if self.turn is not None:
+            turn, self.turn = self.turn, None
+            with contextlib.suppress(OSError):  # the descriptor went with the folder; the lock with it
+                turn.give_back()

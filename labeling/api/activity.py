@@ -1,0 +1,73 @@
+"""REST: the audit trail, and the caller's notifications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+from labeling.models import AuditEvent, Notification
+from labeling.permissions import Action
+from labeling.services import notifications
+
+from .base import LIST, PROJECT, ProjectViewMixin
+
+
+class AuditSerializer(serializers.ModelSerializer):
+    actor = serializers.CharField(source="actor.pseudonym", default=None)
+    seal = serializers.IntegerField(
+        source="seal.number", default=None, help_text="The seal it is under; none for its first minute."
+    )
+
+    class Meta:
+        model = AuditEvent
+        fields = ["id", "action", "actor", "object_type", "object_id", "data", "created_at", "seal"]
+
+
+class Audit(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
+    serializer_class = AuditSerializer
+    policy = {"list": Action.VIEW_AUDIT}
+    filterset_fields = ["action", "object_type", "object_id"]
+    queryset = AuditEvent.objects.none()
+
+    def get_queryset(self):
+        return self.project.audit_events.select_related("actor", "seal")
+
+
+class NotificationSerializer(serializers.ModelSerializer):
+    project = serializers.CharField(source="project.slug", default=None)
+
+    class Meta:
+        model = Notification
+        fields = ["id", "project", "kind", "text", "path", "created_at", "read_at"]
+
+
+class Notifications(mixins.ListModelMixin, viewsets.GenericViewSet):
+    """The caller's own notifications."""
+
+    request: Any  # DRF's, of somebody who is signed in
+
+    serializer_class = NotificationSerializer
+    permission_classes = [IsAuthenticated]
+    policy = {"list": "signed in", "read_all": "signed in"}
+    queryset = Notification.objects.none()
+    filterset_fields = ["kind"]
+
+    def get_queryset(self):
+        return self.request.user.notifications.select_related("project")
+
+    @extend_schema(request=None, responses={204: None})
+    def read_all(self, request):
+        notifications.mark_all_read(user=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+urlpatterns = [
+    path(f"{PROJECT}audit/", Audit.as_view(LIST), name="api_audit"),
+    path("notifications/", Notifications.as_view(LIST), name="api_notifications"),
+    path("notifications/read/", Notifications.as_view({"post": "read_all"}), name="api_notifications_read"),
+]

@@ -1,0 +1,398 @@
+"""REST: prompts, completions, imports, datasets and their versions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import django_filters
+from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.response import Response
+
+from annotate.errors import Invalid, NotFound
+from annotate.streaming import stream_file
+from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FormatError, PromptRecord
+from labeling.formats.chat import as_prompt, read_messages
+from labeling.models import Completion, Dataset, DatasetVersion, ImportRecord, ImportStatus, Prompt
+from labeling.permissions import Action
+from labeling.services import (
+    background,
+    completions,
+    dataset_browse,
+    datasets,
+    downloads,
+    imports,
+    prompts,
+    verification,
+)
+from labeling.services.dataset_rows import preview_counts
+from labeling.services.recipes import Recipe
+
+from . import data_serializers as shapes
+from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows, valid_input, valid_query
+
+TAG_PROMPTS, TAG_IMPORTS, TAG_DATASETS = ["prompts"], ["imports"], ["datasets"]
+
+
+# --- Prompts ----------------------------------------------------------------------------------------------
+class PromptFilter(django_filters.FilterSet):
+    archived = django_filters.BooleanFilter(field_name="archived_at", lookup_expr="isnull", exclude=True)
+    import_id = django_filters.NumberFilter(field_name="import_record_id")
+
+    class Meta:
+        model = Prompt
+        fields = ["category", "language", "digest"]
+
+
+@extend_schema(tags=TAG_PROMPTS)
+class Prompts(ProjectRows):
+    """What people and models answer."""
+
+    serializer_class = shapes.PromptSerializer
+    policy = {
+        "list": Action.VIEW_PROMPTS,
+        "retrieve": Action.VIEW_PROMPTS,
+        "create": Action.IMPORT,
+        "partial_update": Action.MANAGE_BATCHES,
+    }
+    filterset_class = PromptFilter
+    search_fields = ["preview"]
+    ordering_fields = ["id", "category"]
+    queryset = Prompt.objects.none()
+
+    def get_queryset(self):
+        return self.project.prompts.order_by("id")
+
+    @extend_schema(
+        summary="Add prompts",
+        request=shapes.NewPrompts,
+        responses={201: shapes.AddedSerializer},
+        examples=[
+            OpenApiExample(
+                "One prompt",
+                value={"prompts": [{"messages": [{"role": "user", "content": "What is a fjord?"}]}]},
+                request_only=True,
+            )
+        ],
+    )
+    def create(self, request, slug):
+        """Add prompts; those that are there already are counted and left alone."""
+        records = [
+            PromptRecord(_checked_messages(prompt, row), row, prompt["category"], prompt["language"])
+            for row, prompt in enumerate(valid_input(shapes.NewPrompts, request)["prompts"], start=1)
+        ]
+        added, already_there = prompts.record_prompts(
+            project=self.project, records=records, acting_user=request.user
+        )
+        return Response({"added": added, "already_there": already_there}, status=status.HTTP_201_CREATED)
+
+    @extend_schema(
+        summary="Archive or restore a prompt", request=shapes.PromptChange, responses=shapes.PromptSerializer
+    )
+    def partial_update(self, request, slug, pk):
+        prompt = self.get_object()  # first: a foreign prompt is not found, whatever was sent
+        is_archived = valid_input(shapes.PromptChange, request)["archived"]
+        change = prompts.archive_prompt if is_archived else prompts.restore_prompt
+        return Response(self.get_serializer(change(prompt=prompt, acting_user=request.user)).data)
+
+
+def _checked_messages(prompt: dict[str, Any], row: int) -> tuple:
+    """The rules that imported prompts obey. Raises Invalid naming the row."""
+    try:
+        return as_prompt(
+            read_messages([dict(m) for m in prompt["messages"]], "messages", DEFAULT_LIMITS), "messages"
+        )
+    except FormatError as error:
+        detail = {"field": error.field, "row": row, "message": error.problem}
+        raise Invalid(f"prompt {row}: {error.problem}", field=error.field, details=[detail]) from error
+
+
+class CompletionFilter(django_filters.FilterSet):
+    prompt_id = django_filters.NumberFilter()
+
+    class Meta:
+        model = Completion
+        fields = ["origin", "generator", "checkpoint_key", "run_key"]
+
+
+@extend_schema(tags=TAG_PROMPTS)
+class Completions(ProjectRows):
+    """Answers written by models."""
+
+    serializer_class = shapes.CompletionSerializer
+    policy = {"list": Action.VIEW_PROMPTS, "retrieve": Action.VIEW_PROMPTS, "create": Action.IMPORT}
+    filterset_class = CompletionFilter
+    search_fields = ["text"]
+    ordering_fields = ["id"]
+    queryset = Completion.objects.none()
+
+    def get_queryset(self):
+        return self.project.completions.order_by("id")
+
+    @extend_schema(
+        summary="Add completions",
+        request=shapes.NewCompletions,
+        responses={201: shapes.CompletionIdsSerializer},
+        examples=[
+            OpenApiExample(
+                "One completion",
+                value={
+                    "completions": [
+                        {
+                            "prompt_id": 17,
+                            "text": "A fjord is a narrow arm of the sea.",
+                            "generator": "my-model",
+                            "source_key": "my-model:17:0",
+                            "sampling": {"temperature": 0.7},
+                        }
+                    ]
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def create(self, request, slug):
+        """Hand completions in, to be ranked; the same source key again is the same completion."""
+        rows = valid_input(shapes.NewCompletions, request)["completions"]
+        ids = completions.record_completions(project=self.project, rows=rows, acting_user=request.user)
+        return Response({"ids": ids}, status=status.HTTP_201_CREATED)
+
+
+# --- Imports ----------------------------------------------------------------------------------------------
+@extend_schema(tags=TAG_IMPORTS)
+class Imports(ProjectRows):
+    """Files brought in, whole or not at all."""
+
+    serializer_class = shapes.ImportSerializer
+    policy = {"list": Action.IMPORT, "retrieve": Action.IMPORT, "create": Action.IMPORT}
+    filterset_fields = ["kind", "status", "sha256"]
+    search_fields = ["filename"]
+    ordering_fields = ["id", "filename"]
+    parser_classes = [MultiPartParser, FormParser]
+    queryset = ImportRecord.objects.none()
+
+    def get_queryset(self):
+        return self.project.imports.order_by("-id")
+
+    @extend_schema(
+        summary="Import a file",
+        request={"multipart/form-data": shapes.NewImport},
+        responses={201: shapes.ImportSerializer, 202: shapes.ImportSerializer},
+    )
+    def create(self, request, slug):
+        """Upload and import one file. 201: it is in. 202: it is large and is brought in meanwhile; ask for it
+        again by its id. An error names row and field, and nothing was stored."""
+        data = valid_input(shapes.NewImport, request)
+        file = data.pop("file")
+        mapping = data.get("column_mapping")
+        if isinstance(mapping, str):  # a form field holds text
+            data["column_mapping"] = _parsed_mapping(mapping)
+        import_record = imports.start_import(
+            project=self.project, file=file, filename=file.name, acting_user=request.user, **data
+        )
+        imports.raise_if_failed(import_record)
+        background.take_up_if_nobody_does(import_record)
+        is_done = import_record.status == ImportStatus.SUCCEEDED
+        code = status.HTTP_201_CREATED if is_done else status.HTTP_202_ACCEPTED
+        return Response(self.get_serializer(import_record).data, status=code)
+
+
+def _parsed_mapping(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Invalid("This is not JSON.", field="column_mapping") from error
+
+
+# --- Datasets ---------------------------------------------------------------------------------------------
+RECIPE_EXAMPLE = OpenApiExample(
+    "Reviewed demonstrations",
+    value={
+        "kind": "sft",
+        "name": "Reviewed demonstrations",
+        "recipe": {
+            "sources": ["people"],
+            "decisions": ["accepted", "fixed"],
+            "fractions": {"train": 0.8, "validation": 0.1, "test": 0.1},
+        },
+    },
+    request_only=True,
+)
+
+
+@extend_schema(tags=TAG_DATASETS)
+class Datasets(ProjectRows):
+    """Recipes, from which versions are frozen."""
+
+    serializer_class = shapes.DatasetSerializer
+    policy = {
+        "list": Action.VIEW_DATASETS,
+        "retrieve": Action.VIEW_DATASETS,
+        "count": Action.VIEW_DATASETS,
+        "create": Action.FREEZE_DATASETS,
+    }
+    filterset_fields = ["kind", "name"]
+    search_fields = ["name"]
+    ordering_fields = ["id", "name"]
+    queryset = Dataset.objects.none()
+
+    def get_queryset(self):
+        return self.project.datasets.order_by("-id")
+
+    @extend_schema(
+        summary="Make a dataset",
+        request=shapes.NewDataset,
+        responses={201: shapes.DatasetSerializer},
+        examples=[RECIPE_EXAMPLE],
+    )
+    def create(self, request, slug):
+        dataset = datasets.create_dataset(
+            project=self.project, acting_user=request.user, **valid_input(shapes.NewDataset, request)
+        )
+        return Response(self.get_serializer(dataset).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(
+        summary="Count what a recipe selects", request=shapes.RecipeCount, responses=shapes.CountsSerializer
+    )
+    def count(self, request, slug):
+        """How many rows a recipe would freeze right now; stores nothing."""
+        data = valid_input(shapes.RecipeCount, request)
+        recipe = Recipe.from_json(data.get("recipe")).resolved_for(self.project)
+        return Response(preview_counts(self.project, data["kind"], recipe))
+
+
+@extend_schema(tags=TAG_DATASETS)
+class Versions(ProjectRows):
+    """Immutable snapshots of a dataset, by number."""
+
+    serializer_class = shapes.VersionSerializer
+    content_negotiation_class = AnyAccept
+    policy = {
+        "list": Action.VIEW_DATASETS,
+        "retrieve": Action.VIEW_DATASETS,
+        "rows": Action.VIEW_DATASETS,
+        "verify": Action.VIEW_DATASETS,
+        "manifest": Action.VIEW_DATASETS,
+        "create": Action.FREEZE_DATASETS,
+        "download": Action.DOWNLOAD_DATASETS,
+    }
+    filterset_fields = ["status", "sha256"]
+    ordering_fields = ["number"]
+    lookup_field = "number"
+    queryset = DatasetVersion.objects.none()
+
+    def _dataset(self) -> Dataset:
+        dataset = self.project.datasets.filter(pk=self.kwargs["dataset_pk"]).first()
+        if dataset is None:
+            raise NotFound("There is no such dataset.")
+        return dataset
+
+    def get_queryset(self):
+        return self._dataset().versions.select_related("dataset__project").order_by("-number")
+
+    @extend_schema(summary="One version, with its manifest", responses=shapes.VersionDetailSerializer)
+    def retrieve(self, request, slug, dataset_pk, number):
+        return Response(shapes.VersionDetailSerializer(self.get_object()).data)
+
+    @extend_schema(
+        summary="Freeze a version",
+        request=shapes.FreezeInput,
+        responses={201: shapes.VersionSerializer, 202: shapes.VersionSerializer},
+        examples=[OpenApiExample("A note", value={"note": "first round"}, request_only=True)],
+    )
+    def create(self, request, slug, dataset_pk):
+        """Freeze what the recipe selects now. 201: ready. 202: it is large and is written meanwhile."""
+        data = valid_input(shapes.FreezeInput, request)
+        version = datasets.freeze_dataset(dataset=self._dataset(), acting_user=request.user, **data)
+        background.take_up_if_nobody_does(version)
+        if version.error:
+            raise Invalid(version.error, code="freeze_failed")
+        code = status.HTTP_201_CREATED if version.frozen_at else status.HTTP_202_ACCEPTED
+        return Response(self.get_serializer(version).data, status=code)
+
+    @extend_schema(
+        summary="Rows of a version",
+        parameters=[shapes.RowsQuery],
+        responses=shapes.RowsSerializer,
+        filters=False,
+    )
+    def rows(self, request, slug, dataset_pk, number):
+        """Canonical rows of one split, in the version's order."""
+        query = valid_query(shapes.RowsQuery, request)
+        found = dataset_browse.browse_rows(
+            version=self.get_object(),
+            split=query["split"],
+            text=query["q"],
+            page=query["page"],
+            per_page=query["page_size"],
+        )
+        rows = [row for _, row in found.rows] if found.number == query["page"] else []
+        return Response(
+            {"count": found.total, "next": found.next, "previous": found.previous, "results": rows}
+        )
+
+    @extend_schema(
+        summary="Download a version",
+        parameters=[shapes.DownloadQuery],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        filters=False,
+    )
+    def download(self, request, slug, dataset_pk, number):
+        """The version, or one split, in an export format; streamed."""
+        version, query = self.get_object(), valid_query(shapes.DownloadQuery, request)
+        pieces = downloads.download_version(version=version, acting_user=request.user, **query)
+        return stream_file(
+            request._request,
+            pieces,
+            filename=downloads.filename_of(version, **query),
+            media_type=EXPORT_FORMATS[query["format"]].media_type,
+        )
+
+    @extend_schema(
+        summary="Download a version's manifest", responses={(200, "application/json"): OpenApiTypes.BINARY}
+    )
+    def manifest(self, request, slug, dataset_pk, number):
+        """manifest.json as it was frozen: the SHA-256 of these bytes is the version's `sha256`."""
+        version = self.get_object()
+        data = datasets.manifest_path(version=version).read_bytes()
+        return stream_file(
+            request._request,
+            iter([data]),
+            filename=downloads.manifest_filename(version),
+            media_type="application/json",
+        )
+
+    @extend_schema(summary="Verify a version", request=None, responses=shapes.VerificationSerializer)
+    def verify(self, request, slug, dataset_pk, number):
+        """Recompute every hash from the files on disk."""
+        version = self.get_object()
+        datasets.require_ready(version)
+        return Response({"problems": verification.verify_version(version=version)})
+
+
+VERSIONS = f"{PROJECT}datasets/<int:dataset_pk>/versions/"
+VERSION = f"{VERSIONS}<int:number>/"
+
+urlpatterns = [
+    path(f"{PROJECT}prompts/", Prompts.as_view(LIST_CREATE), name="api_prompts"),
+    path(
+        f"{PROJECT}prompts/<int:pk>/", Prompts.as_view({**ONE, "patch": "partial_update"}), name="api_prompt"
+    ),
+    path(f"{PROJECT}completions/", Completions.as_view(LIST_CREATE), name="api_completions"),
+    path(f"{PROJECT}completions/<int:pk>/", Completions.as_view(ONE), name="api_completion"),
+    path(f"{PROJECT}imports/", Imports.as_view(LIST_CREATE), name="api_imports"),
+    path(f"{PROJECT}imports/<int:pk>/", Imports.as_view(ONE), name="api_import"),
+    path(f"{PROJECT}datasets/", Datasets.as_view(LIST_CREATE), name="api_datasets"),
+    path(f"{PROJECT}datasets/count/", Datasets.as_view({"post": "count"}), name="api_dataset_count"),
+    path(f"{PROJECT}datasets/<int:pk>/", Datasets.as_view(ONE), name="api_dataset"),
+    path(VERSIONS, Versions.as_view(LIST_CREATE), name="api_versions"),
+    path(VERSION, Versions.as_view(ONE), name="api_version"),
+    path(f"{VERSION}rows/", Versions.as_view({"get": "rows"}), name="api_version_rows"),
+    path(f"{VERSION}download/", Versions.as_view({"get": "download"}), name="api_version_download"),
+    path(f"{VERSION}manifest/", Versions.as_view({"get": "manifest"}), name="api_version_manifest"),
+    path(f"{VERSION}verify/", Versions.as_view({"post": "verify"}), name="api_version_verify"),
+]

@@ -1,0 +1,177 @@
+"""Shapes of prompts, completions, imports and datasets in the API: what comes in and what goes out, apart."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from labeling.formats import EXPORT_FORMATS, FORMATS, SPLITS
+from labeling.models import Completion, Dataset, DatasetKind, DatasetVersion, ImportKind, ImportRecord, Prompt
+
+
+class MessageSerializer(serializers.Serializer):
+    role = serializers.ChoiceField(choices=["system", "user", "assistant"])
+    content = serializers.CharField(trim_whitespace=False, max_length=1_000_000)
+
+
+class PromptSerializer(serializers.ModelSerializer):
+    messages = MessageSerializer(many=True)
+    import_id = serializers.IntegerField(source="import_record_id", allow_null=True)
+
+    class Meta:
+        model = Prompt
+        fields = [
+            "id", "messages", "digest", "category", "language", "metadata", "import_id", "created_at",
+            "archived_at",
+        ]  # fmt: skip
+
+
+class NewPrompt(serializers.Serializer):
+    messages = MessageSerializer(many=True, help_text="They end with the user.")
+    category = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
+    language = serializers.CharField(max_length=16, required=False, allow_blank=True, default="")
+
+
+class NewPrompts(serializers.Serializer):
+    prompts = NewPrompt(many=True, allow_empty=False)
+
+
+class AddedSerializer(serializers.Serializer):
+    added = serializers.IntegerField()
+    already_there = serializers.IntegerField()
+
+
+class PromptChange(serializers.Serializer):
+    archived = serializers.BooleanField()
+
+
+class CompletionSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Completion
+        fields = [
+            "id", "public_id", "prompt_id", "text", "origin", "generator", "checkpoint_key", "run_key",
+            "sampling", "source_key", "created_at",
+        ]  # fmt: skip
+
+
+class NewCompletion(serializers.Serializer):
+    prompt_id = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    text = serializers.CharField(trim_whitespace=False, allow_blank=True, max_length=1_000_000)
+    generator = serializers.CharField(max_length=120, help_text="The model's name, as people know it.")
+    source_key = serializers.CharField(
+        max_length=120, help_text="Names the sample; sending the same key again stores nothing twice."
+    )
+    sampling = serializers.DictField(required=False, help_text="Temperature, seed and so on.")
+
+
+class NewCompletions(serializers.Serializer):
+    completions = NewCompletion(many=True, allow_empty=False)
+
+
+class CompletionIdsSerializer(serializers.Serializer):
+    ids = serializers.ListField(child=serializers.IntegerField(), help_text="In the order they were sent.")
+
+
+class ImportErrorSerializer(serializers.Serializer):
+    message = serializers.CharField()
+    file = serializers.CharField()
+    row = serializers.IntegerField(allow_null=True)
+    field = serializers.CharField(allow_null=True)
+    hint = serializers.CharField(allow_null=True)
+
+
+class ImportSerializer(serializers.ModelSerializer):
+    error = ImportErrorSerializer(allow_null=True)
+
+    class Meta:
+        model = ImportRecord
+        fields = [
+            "id", "kind", "format", "filename", "sha256", "size_bytes", "column_mapping", "licence",
+            "status", "rows_read", "rows_added", "rows_already_there", "leave_out_faulty_rows",
+            "rows_left_out", "faults", "error", "created_at", "finished_at",
+        ]  # fmt: skip
+
+
+class NewImport(serializers.Serializer):
+    file = serializers.FileField(allow_empty_file=True)
+    kind = serializers.ChoiceField(choices=ImportKind.choices)
+    format = serializers.ChoiceField(
+        choices=list(FORMATS),
+        required=False,
+        allow_blank=True,
+        help_text="Told from the content if left out.",
+    )
+    column_mapping = serializers.JSONField(
+        required=False, help_text='Our field to their column, as JSON: {"prompt": "Question"}'
+    )
+    licence = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+    leave_out_faulty_rows = serializers.BooleanField(required=False, default=False)
+
+
+class DatasetSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Dataset
+        fields = ["id", "kind", "name", "recipe", "created_at"]
+
+
+class NewDataset(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=DatasetKind.choices)
+    name = serializers.CharField(max_length=120)
+    recipe = serializers.DictField(required=False, help_text="What is left out does not restrict.")
+
+
+class RecipeCount(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=DatasetKind.choices)
+    recipe = serializers.DictField(required=False)
+
+
+class CountsSerializer(serializers.Serializer):
+    rows = serializers.IntegerField()
+    prompts = serializers.IntegerField()
+    by_source = serializers.DictField(child=serializers.IntegerField())
+
+
+class FreezeInput(serializers.Serializer):
+    note = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+
+
+class VersionSerializer(serializers.ModelSerializer):
+    id = serializers.UUIDField(source="public_id")
+    dataset_id = serializers.IntegerField()
+    kind = serializers.CharField(source="dataset.kind")
+
+    class Meta:
+        model = DatasetVersion
+        fields = [
+            "id", "dataset_id", "kind", "number", "status", "recipe", "row_counts", "sha256", "size_bytes",
+            "note", "error", "created_at", "frozen_at",
+        ]  # fmt: skip
+
+
+class VersionDetailSerializer(VersionSerializer):
+    class Meta(VersionSerializer.Meta):
+        fields = [*VersionSerializer.Meta.fields, "manifest"]
+
+
+class RowsQuery(serializers.Serializer):
+    split = serializers.ChoiceField(choices=SPLITS, default="train")
+    q = serializers.CharField(required=False, allow_blank=True, default="", help_text="Only rows with this.")
+    page = serializers.IntegerField(min_value=1, required=False, default=1)
+    page_size = serializers.IntegerField(min_value=1, max_value=500, required=False, default=50)
+
+
+class RowsSerializer(serializers.Serializer):
+    count = serializers.IntegerField(help_text="Rows in all; a search stops counting at 1,000.")
+    next = serializers.IntegerField(allow_null=True, help_text="Number of the next page.")
+    previous = serializers.IntegerField(allow_null=True)
+    results = serializers.ListField(child=serializers.DictField(), help_text="Canonical rows.")
+
+
+class DownloadQuery(serializers.Serializer):
+    format = serializers.ChoiceField(choices=list(EXPORT_FORMATS), required=False, default="canonical")
+    split = serializers.ChoiceField(choices=SPLITS, required=False, allow_null=True, default=None)
+
+
+class VerificationSerializer(serializers.Serializer):
+    problems = serializers.ListField(
+        child=serializers.CharField(), help_text="Empty: every byte is as it was frozen."
+    )

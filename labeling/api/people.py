@@ -1,0 +1,142 @@
+"""REST: members and invitations."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers, status
+from rest_framework.response import Response
+
+from labeling.models import Invitation, Membership, Role
+from labeling.permissions import Action
+from labeling.services import people
+
+from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
+
+
+class MemberSerializer(serializers.ModelSerializer):
+    name = serializers.CharField(source="user.name")
+    email = serializers.EmailField(source="user.email")
+    pseudonym = serializers.CharField(source="user.pseudonym")
+
+    class Meta:
+        model = Membership
+        fields = ["id", "name", "email", "pseudonym", "role", "status", "joined_at"]
+
+
+class MemberChange(serializers.Serializer):
+    role = serializers.ChoiceField(choices=Role.choices, required=False)
+    status = serializers.ChoiceField(choices=["active", "paused", "removed"], required=False)
+
+
+class Members(ProjectRows):
+    serializer_class = MemberSerializer
+    policy = {
+        "list": Action.VIEW_PEOPLE,
+        "retrieve": Action.VIEW_PEOPLE,
+        "partial_update": Action.MANAGE_PEOPLE,
+    }
+    filterset_fields = ["role", "status"]
+    search_fields = ["user__display_name", "user__username", "user__email"]
+    queryset = Membership.objects.none()
+
+    def get_queryset(self):
+        return self.project.memberships.select_related("user").order_by("id")
+
+    @extend_schema(
+        request=MemberChange,
+        responses=MemberSerializer,
+        examples=[OpenApiExample("Pause", value={"status": "paused"}, request_only=True)],
+    )
+    def partial_update(self, request, slug, pk):
+        """Give another role, pause, resume or remove."""
+        member, data = self.get_object(), valid_input(MemberChange, request)
+        if "role" in data:
+            people.change_role(membership=member, role=data["role"], acting_user=request.user)
+        changes = {
+            "active": people.resume_member,
+            "paused": people.pause_member,
+            "removed": people.remove_member,
+        }
+        if "status" in data:
+            changes[data["status"]](membership=member, acting_user=request.user)
+        return Response(MemberSerializer(member).data)
+
+
+class InvitationSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Invitation
+        fields = ["id", "email", "role", "created_at", "expires_at", "accepted_at", "revoked_at"]
+
+
+class NewInvitationSerializer(InvitationSerializer):
+    url = serializers.CharField(help_text="Shown here once; it works once.")
+
+    class Meta(InvitationSerializer.Meta):
+        fields = [*InvitationSerializer.Meta.fields, "url"]
+
+
+class InvitationInput(serializers.Serializer):
+    email = serializers.EmailField()
+    role = serializers.ChoiceField(choices=Role.choices, default=Role.ANNOTATOR)
+    days = serializers.IntegerField(min_value=1, max_value=60, default=7)
+
+
+class Invitations(ProjectRows):
+    serializer_class = InvitationSerializer
+    policy = {
+        "list": Action.VIEW_PEOPLE,
+        "retrieve": Action.VIEW_PEOPLE,
+        "create": Action.INVITE_ANNOTATORS,
+        "destroy": Action.INVITE_ANNOTATORS,
+    }
+    search_fields = ["email"]
+    queryset = Invitation.objects.none()
+
+    def get_queryset(self):
+        return self.project.invitations.all()
+
+    @extend_schema(
+        request=InvitationInput,
+        responses={201: NewInvitationSerializer},
+        examples=[
+            OpenApiExample(
+                "Invite", value={"email": "ann@example.com", "role": "annotator"}, request_only=True
+            )
+        ],
+    )
+    def create(self, request, slug):
+        invitation, token = people.invite_person(
+            project=self.project,
+            acting_user=request.user,
+            acting_membership=self.membership,
+            **valid_input(InvitationInput, request),
+        )
+        shown = {**InvitationSerializer(invitation).data, "url": people.invitation_url(token)}
+        return Response(shown, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request, slug, pk):
+        """Withdraw an open invitation."""
+        people.revoke_invitation(invitation=self.get_object(), acting_user=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+urlpatterns = [
+    path(f"{PROJECT}members/", Members.as_view(LIST), name="api_members"),
+    path(
+        f"{PROJECT}members/<int:pk>/",
+        Members.as_view(ONE | {"patch": "partial_update"}),
+        name="api_member",
+    ),
+    path(
+        f"{PROJECT}invitations/",
+        Invitations.as_view(LIST_CREATE),
+        name="api_invitations",
+    ),
+    path(
+        f"{PROJECT}invitations/<int:pk>/",
+        Invitations.as_view(ONE | {"delete": "destroy"}),
+        name="api_invitation",
+    ),
+]

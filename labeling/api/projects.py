@@ -1,0 +1,105 @@
+"""REST: projects and how far they are."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+from labeling import reports
+from labeling.models import Project
+from labeling.permissions import Action, load_project
+from labeling.services import projects
+
+from .base import LIST_CREATE, PROJECT, valid_input
+
+
+class ProjectSerializer(serializers.ModelSerializer):
+    settings = serializers.JSONField(source="settings_json")
+
+    class Meta:
+        model = Project
+        fields = ["slug", "name", "description", "settings", "created_at", "archived_at"]
+
+
+class ProjectInput(serializers.Serializer):
+    name = serializers.CharField(max_length=120)
+    slug = serializers.SlugField(max_length=60, required=False)
+    description = serializers.CharField(required=False, allow_blank=True, default="")
+    settings = serializers.DictField(
+        required=False, help_text="See the project's settings page for each bound."
+    )
+
+
+class ProjectChange(serializers.Serializer):
+    name = serializers.CharField(max_length=120, required=False)
+    description = serializers.CharField(required=False, allow_blank=True)
+    settings = serializers.DictField(required=False)
+
+
+class Projects(viewsets.GenericViewSet, mixins.ListModelMixin):
+    """Projects that the caller is a member of."""
+
+    queryset = Project.objects.none()  # for the schema; get_queryset scopes rows to the caller
+    serializer_class = ProjectSerializer
+    permission_classes = [IsAuthenticated]
+    search_fields = ["name", "slug"]
+    ordering_fields = ["name", "created_at"]
+    lookup_field = "slug"
+    # Rows are scoped to the caller; each other action loads the project through the policy.
+    policy: ClassVar[dict[str, Any]] = {
+        "list": "signed in",
+        "create": "signed in",
+        "retrieve": Action.VIEW_PROJECT,
+        "partial_update": Action.CHANGE_SETTINGS,
+        "progress": Action.VIEW_OVERVIEW,
+    }
+
+    def get_queryset(self):
+        return Project.objects.visible_to(self.request.user).distinct()
+
+    @extend_schema(
+        request=ProjectInput,
+        responses={201: ProjectSerializer},
+        examples=[OpenApiExample("A project", value={"name": "Tidy answers"}, request_only=True)],
+    )
+    def create(self, request):
+        """Open a project. Site staff only."""
+        data = valid_input(ProjectInput, request)
+        project = projects.create_project(acting_user=request.user, **data)
+        return Response(ProjectSerializer(project).data, status=status.HTTP_201_CREATED)
+
+    def retrieve(self, request, slug):
+        project, _ = load_project(request.user, slug, self.policy["retrieve"])
+        return Response(ProjectSerializer(project).data)
+
+    @extend_schema(request=ProjectChange, responses=ProjectSerializer)
+    def partial_update(self, request, slug):
+        """Change name, description or some settings; what is not named stays."""
+        project, _ = load_project(request.user, slug, self.policy["partial_update"])
+        data = valid_input(ProjectChange, request)
+        if "name" in data or "description" in data:
+            name, text = data.get("name", project.name), data.get("description", project.description)
+            projects.update_project(project=project, name=name, description=text, acting_user=request.user)
+        if "settings" in data:
+            projects.update_settings(project=project, values=data["settings"], acting_user=request.user)
+        return Response(ProjectSerializer(project).data)
+
+    @extend_schema(responses={200: dict})
+    def progress(self, request, slug):
+        """How far the work is: per task kind, and people's agreement on rankings."""
+        project, _ = load_project(request.user, slug, self.policy["progress"])
+        agreement = reports.ranking_agreement(project)
+        kinds = [vars(entry) | {"fraction": entry.fraction} for entry in reports.progress_by_kind(project)]
+        return Response({"kinds": kinds, "agreement": {"value": agreement.value, "pairs": agreement.size}})
+
+
+urlpatterns = [
+    path("projects/", Projects.as_view(LIST_CREATE), name="api_projects"),
+    path(PROJECT, Projects.as_view({"get": "retrieve", "patch": "partial_update"}), name="api_project"),
+    path(f"{PROJECT}progress/", Projects.as_view({"get": "progress"}), name="api_progress"),
+]

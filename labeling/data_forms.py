@@ -1,0 +1,152 @@
+"""Shapes of the forms of imports and datasets; the rules are in services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from .formats import SPLITS
+from .forms import offer
+from .models import DatasetKind, GuidelineVersion, ImportKind, ImportStatus, Project, Submission, TaskKind
+from .services.recipes import DECISIONS, DEFAULT_FRACTIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
+
+MOST_CHOICES = 200  # in one list of a form; more can be named through the API
+
+
+class SeveralFilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class SeveralFilesField(forms.FileField):
+    """One or more files; cleaned to a list."""
+
+    widget = SeveralFilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list:
+        files = data if isinstance(data, list | tuple) else [data]
+        # Emptiness and size are the service's to say, with what to do about it.
+        return [super(SeveralFilesField, self).clean(file, initial) for file in files]
+
+
+class UploadForm(forms.Form):
+    kind = forms.ChoiceField(choices=ImportKind.choices, label="What is in it", widget=forms.RadioSelect)
+    files = SeveralFilesField(  # type: ignore[assignment]  # Django takes fields off the class
+        label="Files",
+        allow_empty_file=True,
+        help_text="JSON lines, JSON, CSV, TSV or plain text, gzipped or not. Several at once are read alike.",
+    )
+    licence = forms.CharField(
+        required=False,
+        max_length=120,
+        label="Licence",
+        help_text="Kept with every row, such as CC BY-NC 4.0.",
+    )
+
+
+def _numbers(rows, label) -> list[tuple[int, str]]:
+    return [(row.pk, label(row)) for row in rows[:MOST_CHOICES]]
+
+
+class RecipeForm(forms.Form):
+    """A dataset's name, kind and recipe. Lists without a choice do not restrict."""
+
+    name = forms.CharField(max_length=120, label="Name")
+    kind = forms.ChoiceField(choices=DatasetKind.choices, label="Kind")
+    sources = forms.MultipleChoiceField(
+        choices=list(SOURCES.items()), label="Sources", widget=forms.CheckboxSelectMultiple
+    )
+    decisions = forms.MultipleChoiceField(
+        choices=list(DECISIONS.items()),
+        label="Review",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Of people's work. Work that was returned or rejected never gets in.",
+    )
+    batches = forms.TypedMultipleChoiceField(coerce=int, required=False, label="Batches")
+    imports = forms.TypedMultipleChoiceField(coerce=int, required=False, label="Imports")
+    categories = forms.MultipleChoiceField(required=False, label="Categories")
+    guideline_versions = forms.TypedMultipleChoiceField(
+        coerce=int, required=False, label="Guideline versions"
+    )
+    exclude_annotators = forms.MultipleChoiceField(required=False, label="Leave out people")
+    rankings = forms.ChoiceField(
+        choices=list(RANKINGS.items()),
+        required=False,
+        label="Rankings",
+        help_text="Of comparison datasets.",
+    )
+    submitted_from = forms.DateField(
+        required=False,
+        label="From",
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="First day, UTC.",
+    )
+    submitted_until = forms.DateField(
+        required=False,
+        label="Until",
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="Last day, UTC.",
+    )
+    train = forms.FloatField(min_value=0, max_value=100, label="Train %")
+    validation = forms.FloatField(min_value=0, max_value=100, label="Validation %")
+    test = forms.FloatField(min_value=0, max_value=100, label="Test %")
+    salt = forms.CharField(
+        required=False,
+        max_length=100,
+        label="Salt of the split",
+        help_text="The project's short name if empty: a prompt is then on the same side in all datasets.",
+    )
+
+    def __init__(self, *args, project: Project, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        fields = self.fields
+        offer(
+            fields["batches"],
+            _numbers(project.batches.order_by("-pk"), lambda row: f"{row.name} ({row.get_kind_display()})"),
+        )
+        succeeded = project.imports.filter(status=ImportStatus.SUCCEEDED).order_by("-pk")
+        offer(fields["imports"], _numbers(succeeded, str))
+        named = project.prompts.exclude(category="").order_by("category")
+        categories = named.values_list("category", flat=True).distinct()
+        offer(fields["categories"], [(name, name) for name in categories[:MOST_CHOICES]])
+        versions = GuidelineVersion.objects.filter(guideline__project=project).select_related("guideline")
+        offer(
+            fields["guideline_versions"],
+            _numbers(
+                versions.order_by("guideline__kind", "-number"),
+                lambda row: f"{TaskKind(row.guideline.kind).label} {row.number}",
+            ),
+        )
+        people = Submission.objects.filter(project=project, annotator__isnull=False).order_by()
+        pseudonyms = sorted(people.values_list("annotator__pseudonym", flat=True).distinct())
+        offer(fields["exclude_annotators"], [(pseudonym, pseudonym) for pseudonym in pseudonyms])
+        for name, field in list(fields.items()):
+            if isinstance(field, forms.MultipleChoiceField) and not field.choices:
+                del fields[name]
+        initial: dict[str, Any] = {"sources": list(DEFAULT_SOURCES), "decisions": list(DECISIONS)}
+        initial |= {split: DEFAULT_FRACTIONS[split] * 100 for split in SPLITS}
+        for name, value in initial.items():
+            fields[name].initial = value
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        total = sum(data.get(split) or 0 for split in SPLITS)
+        if not self.errors and abs(total - 100) > 1e-6:
+            self.add_error("train", f"The three shares make {total:g} %; they must make 100 %.")
+        return data
+
+    def recipe(self) -> dict[str, Any]:
+        """The cleaned fields as a recipe for the services."""
+        data = self.cleaned_data
+        recipe: dict[str, Any] = {
+            name: data[name]
+            for name in ("sources", "decisions", "batches", "imports", "categories", "guideline_versions",
+                         "exclude_annotators", "salt")
+            if name in data
+        }  # fmt: skip
+        for name in ("submitted_from", "submitted_until"):
+            recipe[name] = data[name].isoformat() if data[name] else ""
+        recipe["rankings"] = data.get("rankings") or "each"
+        recipe["fractions"] = {split: data[split] / 100 for split in SPLITS}
+        return recipe

@@ -1,0 +1,144 @@
+"""One row being read, and what a shape is."""
+
+import difflib
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ..chat import as_prompt, read_messages, read_text, user_prompt
+from ..errors import RowError
+from ..limits import Limits
+from ..records import Messages, Record
+
+PROMPT_FIELDS = ("prompt", "instruction", "question", "messages", "conversations")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`required`: for each thing a row must have, the names that it may go by, ours first."""
+
+    name: str
+    kinds: tuple[str, ...]
+    required: tuple[tuple[str, ...], ...]
+    read: Callable[["Row"], Iterable[Record]]
+    without: tuple[str, ...] = ()  # names that make a row another shape
+    optional: tuple[str, ...] = ()
+
+    def score(self, names: Collection[str]) -> int:
+        """How many required things are among `names`; -1 where a name says that it is another shape."""
+        if any(name in names for name in self.without):
+            return -1
+        return sum(any(name in names for name in group) for group in self.required)
+
+    def is_whole(self, names: Collection[str]) -> bool:
+        return self.score(names) == len(self.required)
+
+
+class Row:
+    """The values of one row. Remembers which were used: the others become the record's metadata."""
+
+    __slots__ = ("_taken", "filename", "kind", "limits", "number", "values")
+
+    def __init__(self, values: dict[str, Any], *, number: int, kind: str, filename: str, limits: Limits):
+        self.values = values
+        self.number = number
+        self.kind = kind
+        self.filename = filename
+        self.limits = limits
+        self._taken: set[str] = set()
+
+    def which(self, *names: str) -> str:
+        """The first of `names` that the row has. Raises RowError, with a hint at a close name, for none."""
+        for name in names:
+            if name in self.values:
+                self._taken.add(name)
+                return name
+        raise RowError("missing", field=names[0], hint=self._close_name(names))
+
+    def take(self, *names: str) -> Any:
+        return self.values[self.which(*names)]
+
+    def text(self, *names: str) -> str:
+        name = self.which(*names)
+        return read_text(self.values[name], name, self.limits)
+
+    def optional_text(self, *names: str) -> str:
+        """Text that may be absent, null or blank: "" then."""
+        for name in names:
+            value = self.values.get(name)
+            if value is not None:
+                self._taken.add(name)
+                if type(value) is str and not value.strip():
+                    return ""
+                return read_text(value, name, self.limits)
+        return ""
+
+    def mark_used(self, name: str) -> None:
+        self._taken.add(name)
+
+    def number_at(self, name: str) -> float | None:
+        """A finite number that is not negative; None where the row has none."""
+        value = self.values.get(name)
+        if value is None or value == "":
+            return None
+        self._taken.add(name)
+        if type(value) is str:  # a cell of a table
+            try:
+                value = float(value)
+            except ValueError:
+                raise RowError("must be a number", field=name) from None
+        if type(value) not in (int, float) or not 0 <= value < float("inf"):
+            raise RowError("must be a finite number, zero or more", field=name)
+        return float(value)
+
+    def prompt(self) -> Messages:
+        """The prompt under any of its names: text with an optional `input` and `system`, or messages."""
+        name = self.which(*PROMPT_FIELDS)
+        value = self.values[name]
+        if name in ("messages", "conversations") or (name == "prompt" and type(value) is list):
+            return as_prompt(read_messages(value, name, self.limits), name)
+        text = read_text(value, name, self.limits)
+        if name == "instruction" and (context := self.optional_text("input")):
+            text = f"{text}\n\n{context}"
+        return user_prompt(text, self.optional_text("system"))
+
+    def common(self) -> dict[str, Any]:
+        """Keyword arguments that every record takes; call it last."""
+        return {
+            "row": self.number,
+            "category": self._label("category"),
+            "language": self._label("language", "lang"),
+            "metadata": self._metadata(),
+        }
+
+    def _label(self, *names):
+        for name in names:
+            value = self.values.get(name)
+            if type(value) is str and len(value) <= 100:
+                self._taken.add(name)
+                return value.strip()
+        return ""
+
+    def _metadata(self):
+        """The unused fields as they are; of those too large only the names, under "left_out"."""
+        metadata, left_out = {}, []
+        for name, value in self.values.items():
+            if name in self._taken or value is None or value == "":
+                continue
+            if type(value) in (str, list, dict) and len(orjson.dumps(value)) > self.limits.max_metadata_bytes:
+                left_out.append(name)
+            else:
+                metadata[name] = value
+        if left_out:
+            metadata["left_out"] = left_out
+        return metadata
+
+    def _close_name(self, names):
+        folded = {name.strip().casefold(): name for name in self.values}
+        for name in names:
+            close = difflib.get_close_matches(name, folded, n=1, cutoff=0.75)
+            if close and folded[close[0]] not in self._taken:
+                return f"Did you mean {folded[close[0]]!r}?"
+        return None

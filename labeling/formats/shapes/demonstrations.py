@@ -1,0 +1,73 @@
+"""Rows that become demonstrations: a prompt and a person's answer to it."""
+
+from ..chat import read_messages, read_text, split_answer, user_prompt
+from ..errors import RowError
+from ..records import DemonstrationRecord
+from .base import Row, Shape
+
+_KIND = ("demonstrations",)
+
+
+def _read_conversation(row: Row):
+    name = row.which("messages", "conversations")
+    if type(row.values.get("label")) is bool:
+        raise RowError(
+            "true/false feedback on one answer, which is not a demonstration",
+            field="label",
+            hint="Unpaired (KTO) feedback cannot be imported.",
+        )
+    messages, text = split_answer(read_messages(row.values[name], name, row.limits), name)
+    yield DemonstrationRecord(messages=messages, text=text, **row.common())
+
+
+def _read_pair(row: Row):
+    messages = row.prompt()
+    answer = row.which("completion", "response", "output", "answer")
+    value = row.values[answer]
+    if type(value) is list and len(value) == 1:  # conversational prompt/completion: one assistant message
+        text = read_messages([*messages, value[0]], answer, row.limits)[-1]["content"]
+    else:
+        text = read_text(value, answer, row.limits)
+    yield DemonstrationRecord(messages=messages, text=text, **row.common())
+
+
+def _read_instances(row: Row):
+    """Self-Instruct's seed tasks: one instruction, several {input, output}."""
+    instruction = row.text("instruction")
+    instances = row.take("instances")
+    if type(instances) is not list or not instances:
+        raise RowError("must be a list of {input, output}", field="instances")
+    common = row.common()
+    for number, instance in enumerate(instances, start=1):
+        where = f"instances[{number}]"
+        if type(instance) is not dict or "output" not in instance:
+            raise RowError("missing", field=f"{where}.output")
+        context = instance.get("input") or ""
+        prompt = (
+            f"{instruction}\n\n{read_text(context, f'{where}.input', row.limits)}" if context else instruction
+        )
+        text = read_text(instance["output"], f"{where}.output", row.limits)
+        yield DemonstrationRecord(messages=user_prompt(prompt), text=text, **common)
+
+
+_ANSWER = ("completion", "response", "output", "answer")
+
+DEMONSTRATION_SHAPES = (
+    Shape("messages", _KIND, (("messages",),), _read_conversation, without=("completion",)),
+    Shape(
+        "ShareGPT conversations", _KIND, (("conversations",),), _read_conversation, without=("completion",)
+    ),
+    Shape(
+        "prompt and completion", _KIND, (("prompt", "messages"), _ANSWER), _read_pair, optional=("system",)
+    ),
+    Shape("seed tasks", _KIND, (("instruction",), ("instances",)), _read_instances),
+    Shape(
+        "instruction, input and output",
+        _KIND,
+        (("instruction",), ("output", "response", "completion")),
+        _read_pair,
+        without=("instances",),
+        optional=("input", "system"),
+    ),
+    Shape("question and answer", _KIND, (("question",), ("answer", "response", "completion")), _read_pair),
+)

@@ -1,0 +1,152 @@
+"""Columns of the lists' CSV files: a heading, and how a row of the list answers it."""
+
+from __future__ import annotations
+
+import json
+
+from .list_pages import Column
+from .people_report import PersonFigures, has_gold
+
+PROMPTS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("prompt", lambda row: row.preview),
+    ("category", lambda row: row.category),
+    ("language", lambda row: row.language),
+    ("turns", lambda row: len(row.messages)),
+    ("completions", lambda row: row.completion_count),
+    ("judgments", lambda row: row.judgment_count),
+    ("added", lambda row: row.created_at),
+]
+BATCHES: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("name", lambda row: row.name),
+    ("kind", lambda row: row.kind),
+    ("status", lambda row: row.status),
+    ("slots", lambda row: row.slot_count),
+    ("submitted", lambda row: row.submitted_count),
+    ("in_work", lambda row: row.in_work_count),
+    ("overlap", lambda row: row.overlap),
+    ("review_rate", lambda row: row.review_rate),
+    ("priority", lambda row: row.priority),
+    ("deadline", lambda row: row.deadline_at),
+    ("made", lambda row: row.created_at),
+]
+HISTORY: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("prompt", lambda row: row.prompt.preview),
+    ("kind", lambda row: row.kind),
+    ("status", lambda row: row.status),
+    ("revision", lambda row: row.revision_count),
+    ("active_seconds", lambda row: row.active_seconds),
+    ("submitted", lambda row: row.created_at),
+    ("decided", lambda row: row.decided_at),
+]
+REVIEW: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("prompt", lambda row: row.prompt.preview),
+    ("kind", lambda row: row.kind),
+    ("reason", lambda row: row.review_reason),
+    ("person", lambda row: row.annotator.name if row.annotator else ""),
+    ("batch", lambda row: row.task.batch.name if row.task else ""),
+    ("revision", lambda row: row.revision_count),
+    ("submitted", lambda row: row.created_at),
+]
+SUBMISSIONS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("prompt", lambda row: row.prompt.preview),
+    ("kind", lambda row: row.kind),
+    ("status", lambda row: row.status),
+    ("person", lambda row: row.annotator.name if row.annotator else ""),
+    ("batch", lambda row: row.task.batch.name if row.task else ""),
+    ("revision", lambda row: row.revision_count),
+    ("active_seconds", lambda row: row.active_seconds),
+    ("submitted", lambda row: row.created_at),
+    ("decided", lambda row: row.decided_at),
+]
+AUDIT: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("when", lambda row: row.created_at),
+    ("who", lambda row: row.actor.name if row.actor else "system"),
+    ("action", lambda row: row.action),
+    ("object", lambda row: row.object_type),
+    ("object_id", lambda row: row.object_id),
+    ("data", lambda row: json.dumps(row.data, ensure_ascii=False, sort_keys=True)),
+]
+SKIPS: list[Column] = [
+    ("task", lambda row: row.task_id),
+    ("prompt", lambda row: row.task.prompt.preview),
+    ("kind", lambda row: row.task.kind),
+    ("reason", lambda row: row.reason),
+    ("note", lambda row: row.note),
+    ("when", lambda row: row.created_at),
+]
+ENTRIES: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("day", lambda row: row.day),
+    ("time_zone", lambda row: row.timezone),
+    ("person", lambda row: row.user.name),
+    ("work", lambda row: row.work),
+    ("activity", lambda row: row.activity),
+    ("seconds", lambda row: row.seconds),
+    ("claimed_seconds", lambda row: row.claimed_seconds),
+    ("pieces", lambda row: row.pieces),
+    ("reason", lambda row: row.reason),
+    ("by", lambda row: row.created_by.name if row.created_by else ""),
+    ("source", lambda row: row.source),
+]
+PAYROLL: list[Column] = [
+    ("person", lambda row: row.user.name),
+    ("pseudonym", lambda row: row.user.pseudonym),
+    ("work", lambda row: row.work),
+    ("days", lambda row: row.days),
+    ("seconds", lambda row: row.seconds),
+    ("hours", lambda row: row.hours),
+    ("pieces", lambda row: row.pieces),
+    ("rate", lambda row: row.rate.amount if row.rate else None),
+    ("unit", lambda row: row.rate.unit if row.rate else ""),
+    ("rate_valid_from", lambda row: row.rate.valid_from if row.rate else ""),
+    ("amount", lambda row: row.amount),
+    ("currency", lambda row: row.rate.currency if row.rate else ""),
+]
+
+
+def payroll(first, last) -> list[Column]:
+    """The period stands in each line, so that files of several months can be put together."""
+    return [("from", lambda row: first), ("to", lambda row: last), *PAYROLL]
+
+
+def people() -> list[Column]:
+    columns: list[Column] = [
+        ("name", lambda row: row.member.user.name),
+        ("pseudonym", lambda row: row.member.user.pseudonym),
+        ("role", lambda row: row.member.role),
+        ("status", lambda row: row.member.status),
+        ("pieces", lambda row: row.piece_count),
+        ("decided", lambda row: row.decided),
+        ("acceptance", lambda row: row.acceptance),
+        ("agreement", lambda row: row.figure.agreement if row.figure else None),
+        ("agreement_low", lambda row: row.figure.agreement_low if row.figure else None),
+        ("agreement_high", lambda row: row.figure.agreement_high if row.figure else None),
+        ("agreement_pairs", lambda row: row.figure.agreement_pairs if row.figure else None),
+        ("position_first_wins", lambda row: row.figure.position if row.figure else None),
+        ("position_pairs", lambda row: row.figure.position_pairs if row.figure else None),
+        ("labeling_seconds", lambda row: row.seconds),
+        ("pieces_an_active_hour", lambda row: row.pace),
+        ("reviews", lambda row: row.reviews),
+        ("review_seconds", lambda row: row.review_seconds),
+        ("seconds_today", lambda row: row.today_seconds),
+        ("seconds_this_week", lambda row: row.week_seconds),
+        ("skipped", lambda row: row.skip_count),
+        ("skip_reasons", _skip_reasons),
+        ("last_work", lambda row: row.member.last_active_at),
+    ]
+    if has_gold():
+        columns += [
+            ("gold_passed", lambda row: row.gold.passed if row.gold else None),
+            ("gold_seen", lambda row: row.gold.seen if row.gold else None),
+        ]
+    return columns
+
+
+def _skip_reasons(row: PersonFigures) -> str:
+    return "; ".join(f"{reason}: {count}" for reason, _, count in row.skip_reasons)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from .project import Project
+
+
+class AuditSeal(models.Model):
+    """A digest over some audit rows and over the seal before it, so that a changed or missing row shows.
+
+    Made by services.audit_seals a minute after the rows; checked by `manage.py verify`.
+    """
+
+    number = models.PositiveIntegerField(unique=True)  # 1, 2, 3 …: a seal taken away leaves a gap
+    event_count = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)  # of the previous seal's digest and the rows, in order of id
+    signature = models.CharField(max_length=64)  # HMAC of it with a key that is not in the database
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"seal {self.number}"
+
+
+class AuditEvent(models.Model):
+    """Who did what to which object. Written in the same commit as the change; never changed or deleted."""
+
+    project = models.ForeignKey(Project, models.PROTECT, null=True, related_name="audit_events")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    action = models.CharField(max_length=60)  # "submission.reviewed"
+    object_type = models.CharField(max_length=40)
+    object_id = models.CharField(max_length=40)
+    data = models.JSONField(default=dict, blank=True)  # {"old": {...}, "new": {...}} or facts of the action
+    created_at = models.DateTimeField(auto_now_add=True)
+    seal = models.ForeignKey(AuditSeal, models.PROTECT, null=True, editable=False, related_name="events")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["project", "-id"]),
+            models.Index(fields=["object_type", "object_id"]),
+            models.Index(fields=["id"], condition=Q(seal=None), name="audit_event_unsealed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_type} {self.object_id}"
+
+    @property
+    def phrase(self) -> str:
+        """The action in words: "guideline.published" is "Guideline published"."""
+        return self.action.replace(".", " ").replace("_", " ").capitalize()
+
+
+# Kind of notification, or what it begins with -> the preference that says when it comes by e-mail.
+MAIL_GROUPS = {
+    "submission.": "mail_decisions",
+    "task.adjudicated": "mail_decisions",
+    "appeal.": "mail_decisions",
+    "comment.": "mail_replies",
+    "guideline.": "mail_guidelines",
+    "form.": "mail_guidelines",
+    "batch.waiting": "mail_work",
+    "run.": "mail_runs",
+    "round.": "mail_runs",
+    "dataset.": "mail_runs",
+    "import.": "mail_runs",
+}
+
+
+def mail_group(kind: str) -> str:
+    return next((group for start, group in MAIL_GROUPS.items() if kind.startswith(start)), "mail_other")
+
+
+class MailStatus(models.TextChoices):
+    """waiting → claimed by a sender → sent; back to waiting when it failed or its sender died.
+    none: nothing to mail (read before, not wanted, or older than mails are).
+    """
+
+    NONE = "none", "None"
+    WAITING = "waiting", "Waiting"
+    CLAIMED = "claimed", "Claimed"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Failed"  # given up after days of attempts
+
+
+class NotificationQuerySet(models.QuerySet):
+    def unread(self) -> NotificationQuerySet:
+        return self.filter(read_at=None)
+
+
+class Notification(models.Model):
+    """A line for one person, with the page where they can act on it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="notifications")
+    project = models.ForeignKey(Project, models.CASCADE, null=True, related_name="+")
+    kind = models.CharField(max_length=40)  # "submission.returned", "guideline.published", "run.ended"
+    text = models.CharField(max_length=300)
+    path = models.CharField(max_length=300, blank=True)  # site-relative link
+    created_at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+    mail_status = models.CharField(max_length=8, choices=MailStatus.choices, default=MailStatus.NONE)
+    mail_claim = models.UUIDField(null=True, blank=True)  # of the mail it is in
+    mail_claimed_at = models.DateTimeField(null=True, blank=True)
+    mail_after = models.DateTimeField(null=True, blank=True)  # not before, after a failure
+    mail_tries = models.PositiveSmallIntegerField(default=0)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = NotificationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "read_at"]),
+            models.Index(
+                fields=["user", "id"], condition=Q(mail_status="waiting"), name="notifications_to_mail"
+            ),
+            models.Index(
+                fields=["mail_claimed_at"], condition=Q(mail_status="claimed"), name="notifications_in_mail"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text

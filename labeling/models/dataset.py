@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from annotate.words import _
+
+from .project import Project
+
+
+class DatasetKind(models.TextChoices):
+    SFT = "sft", _("SFT demonstrations")
+    COMPARISON = "comparison", _("Comparisons")
+    PROMPTS = "prompts", _("Prompts")
+
+
+class Dataset(models.Model):
+    """A recipe (which accepted work, how split) from which immutable versions are frozen."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
+    kind = models.CharField(max_length=12, choices=DatasetKind.choices)
+    name = models.CharField(max_length=120)
+    recipe = models.JSONField(default=dict, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="dataset_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatasetVersionStatus(models.TextChoices):
+    """freezing → ready | failed."""
+
+    FREEZING = "freezing", _("Freezing")
+    READY = "ready", _("Ready")  # terminal: files are in place, the hash is known, nothing changes any more
+    FAILED = "failed", _("Failed")  # terminal: no files; `error` says why
+
+
+class DatasetVersion(models.Model):
+    """An immutable snapshot: canonical JSONL per split, a manifest with hashes, and lineage row by row."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    status = models.CharField(
+        max_length=10, choices=DatasetVersionStatus.choices, default=DatasetVersionStatus.FREEZING
+    )
+    recipe = models.JSONField()  # as resolved when frozen: filter, split fractions, salt
+    # Grows with each build; a build that lost its turn to a later one changes nothing.
+    attempt = models.PositiveSmallIntegerField(default=0)
+    row_counts = models.JSONField(default=dict, blank=True)  # {"train": n, "validation": n, "test": n}
+    sha256 = models.CharField(max_length=64, blank=True)  # of the manifest's canonical bytes
+    manifest = models.JSONField(default=dict, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    note = models.CharField(max_length=300, blank=True)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    frozen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_number_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name} v{self.number}"
+
+    @property
+    def row_count(self) -> int:
+        return sum(self.row_counts.values())

@@ -1,0 +1,125 @@
+"""One policy: may this person do this, and which rows may they see.
+
+Views, the API and commands ask here and nowhere else. A person who is no member of a project is told that
+it does not exist (404); a member whose role does not reach is told so (403).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from annotate.errors import Forbidden, NotFound
+from annotate.prepared import Prepared
+
+from .models import Membership, MembershipStatus, Project, Role
+
+
+class Action(Enum):
+    """What one may do in a project. The value is (name, least role)."""
+
+    VIEW_PROJECT = ("see the project", Role.ANNOTATOR)
+    READ_GUIDELINES = ("read guidelines", Role.ANNOTATOR)
+    WORK = ("do labeling work", Role.ANNOTATOR)
+    VIEW_OWN_WORK = ("see their own work", Role.ANNOTATOR)
+    SAVE_VIEWS = ("keep views of lists", Role.ANNOTATOR)
+    VIEW_OVERVIEW = ("see the overview", Role.LEAD)
+    EDIT_GUIDELINES = ("edit guidelines", Role.LEAD)
+    READ_FORMS = ("read forms", Role.ANNOTATOR)
+    EDIT_FORMS = ("edit forms", Role.LEAD)
+    VIEW_PROMPTS = ("see prompts and completions", Role.LEAD)
+    MANAGE_BATCHES = ("manage batches", Role.LEAD)
+    REVIEW = ("review submissions", Role.LEAD)
+    VIEW_PEOPLE = ("see people", Role.LEAD)
+    QUALIFY_PEOPLE = ("qualify people", Role.LEAD)
+    INVITE_ANNOTATORS = ("invite annotators", Role.LEAD)
+    VIEW_DATASETS = ("see datasets", Role.LEAD)
+    VIEW_AUDIT = ("see the audit trail", Role.LEAD)
+    VIEW_PAY = ("see hours and pay", Role.LEAD)
+    CORRECT_TIME = ("correct people's time", Role.LEAD)
+    SET_RATES = ("set rates", Role.ADMIN)
+    MANAGE_PEOPLE = ("manage people and roles", Role.ADMIN)
+    IMPORT = ("import files", Role.ADMIN)
+    FREEZE_DATASETS = ("freeze datasets", Role.ADMIN)
+    DOWNLOAD_DATASETS = ("download datasets", Role.ADMIN)
+    VIEW_RUNS = ("see training runs", Role.ADMIN)
+    LAUNCH_RUNS = ("launch training runs", Role.ADMIN)
+    DOWNLOAD_CHECKPOINTS = ("download checkpoints", Role.ADMIN)
+    MANAGE_ROUNDS = ("manage rounds", Role.ADMIN)
+    MANAGE_WEBHOOKS = ("manage webhooks", Role.ADMIN)
+    CHANGE_SETTINGS = ("change settings", Role.ADMIN)
+
+    @property
+    def least_role(self) -> Role:
+        return self.value[1]
+
+    @property
+    def phrase(self) -> str:
+        return self.value[0]
+
+
+def membership_of(user, project: Project) -> Membership | None:
+    """The person's standing membership (a query). A superuser without one counts as admin (an unsaved
+    row).
+    """
+    if not user.is_authenticated or not user.is_active:
+        return None
+    membership = (
+        Membership.objects.filter(project=project, user=user).exclude(status=MembershipStatus.REMOVED).first()
+    )
+    if membership is None and user.is_superuser:
+        return Membership(project=project, user=user, role=Role.ADMIN, status=MembershipStatus.ACTIVE)
+    return membership
+
+
+def can(membership: Membership | None, action: Action) -> bool:
+    """Whether a membership reaches an action. Being paused takes away work, nothing else."""
+    if membership is None or membership.status == MembershipStatus.REMOVED:
+        return False
+    if action is Action.WORK and membership.status != MembershipStatus.ACTIVE:
+        return False
+    return membership.is_at_least(action.least_role)
+
+
+def can_create_projects(user) -> bool:
+    """Site staff (is_staff) open projects; they become their first admin."""
+    return user.is_authenticated and user.is_active and (user.is_staff or user.is_superuser)
+
+
+def load_project(user, slug: str, action: Action) -> tuple[Project, Membership]:
+    """The project and the person's membership, or NotFound (no member) / Forbidden (role too low)."""
+    membership = _membership_by_slug(user, slug)
+    if membership is None:
+        raise NotFound(f"There is no project “{slug}” that you can see.")
+    require(membership, action)
+    return membership.project, membership
+
+
+STANDING = Prepared(
+    lambda slug, user: (
+        Membership.objects.select_related("project")
+        .exclude(status=MembershipStatus.REMOVED)
+        .filter(project__slug=slug, user=user)
+    ),
+    slug=str,
+    user=int,
+)
+
+
+def _membership_by_slug(user, slug: str) -> Membership | None:
+    """As membership_of, its project loaded with it: one query, as every request of a project needs it."""
+    if user.is_authenticated and user.is_active:
+        found = STANDING.first(slug=slug, user=user.pk)
+        if found is not None:
+            return found
+        if user.is_superuser and (project := Project.objects.filter(slug=slug).first()) is not None:
+            return membership_of(user, project)
+    return None
+
+
+def require(membership: Membership | None, action: Action) -> None:
+    """Raises Forbidden unless the membership reaches the action."""
+    if not can(membership, action):
+        if action is Action.WORK and membership is not None and membership.status == MembershipStatus.PAUSED:
+            raise Forbidden("Your work in this project is paused. A lead can resume it.")
+        role = action.least_role.label.lower()
+        raise Forbidden(f"Only {'an' if role[0] == 'a' else 'a'} {role} of this project may {action.phrase}.")

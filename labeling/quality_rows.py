@@ -1,0 +1,119 @@
+"""Read side of the quality report: judgments as the records that labeling.quality computes from.
+
+What counts is what a person said: their own last revision, not a reviewer's fix of it. Rejected and imported
+work is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from django.db.models import F, QuerySet
+from django.db.models.functions import Length
+
+from .flag_words import flags_of
+from .models import (
+    CompletionOrigin,
+    Demonstration,
+    Project,
+    Ranking,
+    SubmissionStatus,
+    TaskCompletion,
+    TaskKind,
+)
+from .quality.records import DemonstrationRecord, RankingRecord, Vocabulary
+
+EPOCH = date(1970, 1, 1)
+Completions = tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...]]  # ids, lengths, written by people
+
+
+def vocabulary(project: Project) -> Vocabulary:
+    flags = flags_of(project)
+    return Vocabulary(tuple(flag.key for flag in flags.completion), tuple(flag.key for flag in flags.prompt))
+
+
+def _own(rows: QuerySet, project: Project) -> QuerySet:
+    """Revisions that their submission's annotator wrote, oldest first within each submission."""
+    return (
+        rows.filter(submission__project=project, submission__task__isnull=False)
+        .filter(author=F("submission__annotator"))
+        .exclude(submission__status=SubmissionStatus.REJECTED)
+        .order_by("submission_id", "revision")
+    )
+
+
+def rankings_of(project: Project) -> list[RankingRecord]:
+    """Two queries."""
+    completions = _completions(project)
+    rows = _own(Ranking.objects.all(), project).values_list(
+        "submission_id", "submission__task_id", "submission__annotator_id", "tiers", "margins", "scores",
+        "flags", "presented_order", "guideline_version__number", "submission__task__batch_id",
+        "submission__prompt__category", "submission__prompt_flags", "submission__active_seconds",
+        "submission__created_at",
+    )  # fmt: skip
+    newest = {row[0]: row for row in rows.iterator(chunk_size=5_000)}
+    return [_ranking(row, completions[row[1]]) for row in newest.values()]
+
+
+def _completions(project: Project) -> dict[int, Completions]:
+    """Of each ranking task, in the task's own order."""
+    rows = (
+        TaskCompletion.objects.filter(task__project=project, task__kind=TaskKind.RANKING)
+        .order_by("task_id", "position")
+        .annotate(length=Length("completion__text"))
+        .values_list("task_id", "completion_id", "length", "completion__origin")
+    )
+    found: dict[int, list[tuple[int, int, bool]]] = {}
+    for task, completion, length, origin in rows.iterator(chunk_size=5_000):
+        found.setdefault(task, []).append((completion, length, origin == CompletionOrigin.PERSON))
+    return {task: tuple(zip(*parts, strict=True)) for task, parts in found.items()}  # type: ignore[misc]
+
+
+def _ranking(row: tuple, completions: Completions) -> RankingRecord:
+    ids, lengths, by_people = completions
+    (submission, task, person, tiers, margins, scores, flags, shown, guideline, batch, category,
+     prompt_flags, seconds, created_at) = row  # fmt: skip
+    rank = {completion: number for number, tier in enumerate(tiers, start=1) for completion in tier}
+    place = {completion: number for number, completion in enumerate(ids)}
+    is_whole = len(shown) == len(ids) and all(completion in place for completion in shown)
+    return RankingRecord(
+        submission=submission,
+        task=task,
+        person=person,
+        completions=ids,
+        ranks=tuple(rank.get(completion) for completion in ids),
+        margins=tuple(margins),
+        scores=tuple(scores.get(str(completion)) for completion in ids),
+        flags=tuple(frozenset(flags.get(str(completion), ())) for completion in ids),
+        prompt_flags=frozenset(prompt_flags),
+        shown=tuple(place[completion] for completion in shown) if is_whole else (),
+        lengths=lengths,
+        by_people=by_people,
+        batch=batch,
+        category=category,
+        guideline=guideline,
+        seconds=seconds,
+        day=(created_at.date() - EPOCH).days,
+    )
+
+
+def demonstrations_of(project: Project) -> list[DemonstrationRecord]:
+    """One query."""
+    rows = (
+        _own(Demonstration.objects.all(), project)
+        .annotate(characters=Length("text"))
+        .values_list(
+            "submission_id", "submission__task_id", "submission__annotator_id", "characters",
+            "pasted_characters", "submission__prompt_flags", "submission__active_seconds",
+        )
+    )  # fmt: skip
+    return list(_newest(rows))
+
+
+def _newest(rows: QuerySet) -> Iterator[DemonstrationRecord]:
+    for row in {row[0]: row for row in rows.iterator(chunk_size=5_000)}.values():
+        submission, task, person, characters, pasted, prompt_flags, seconds = row
+        yield DemonstrationRecord(
+            submission, task, person, characters, pasted, frozenset(prompt_flags), seconds
+        )

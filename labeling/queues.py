@@ -1,0 +1,415 @@
+"""Read side of the hand-out: what comes next, for whom, and why. Nothing here writes.
+
+The order of work for one person:
+
+1. what they have in hand already, so that a reload never costs a task;
+2. what a reviewer returned to them;
+3. what a lead gave to them by name;
+4. a free task on which they have unfinished words (their lease had run out);
+5. open slots by priority, then nearest deadline, then tasks nearest completion, then in the order made.
+
+Step 5 walks the partial index `assignment_handout` of one project, kind and language, so that its cost
+follows the tasks a person has already dealt with at the head of the queue, not the length of the backlog.
+Between 4 and 5, at their set rates, come calibration, gold and repeats: see services.turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from django.db import connection
+from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from annotate.prepared import Prepared
+
+from . import timesheet
+from .models import (
+    NO_DEADLINE,
+    Appeal,
+    Assignment,
+    AssignmentStatus,
+    BatchStatus,
+    Completion,
+    Demonstration,
+    Draft,
+    GuidelineAcknowledgement,
+    GuidelineVersion,
+    MemberLanguage,
+    Project,
+    Ranking,
+    ReviewReason,
+    Skip,
+    Submission,
+    Task,
+    TaskCompletion,
+    TaskKind,
+    TaskPurpose,
+    TaskStatus,
+)
+
+COUNTED_AT_MOST = 1_000  # "how much waits" is a hint for people; beyond this they read "1,000 or more"
+
+WHY = {
+    "in_hand": "You have this task in hand already.",
+    "returned": "A reviewer returned it to you.",
+    "own_draft": "You began it earlier; your words are still there.",
+    "assigned": "A lead gave it to you.",
+    "late": "You submitted it after your time had run out, and it was still free.",
+}
+# What the person is told of everything else: neither that a peer is at it, nor what it is for.
+WHY_NEXT = "It is next in the queue."
+# What leads read.
+WHY_FOR_LEADS = {
+    "in_hand": "They had it in hand already.",
+    "returned": "A reviewer returned it to them.",
+    "assigned": "A lead gave it to them.",
+    "own_draft": "They had begun it earlier.",
+    "late": "They submitted it after their time had run out, and it was still free.",
+    "begun": "Of the highest priority waiting; others are at it or done, so it is nearest completion.",
+    "deadline": "Of the highest priority waiting; its batch has the nearest deadline.",
+    "priority": "Of the highest priority waiting, and first in line.",
+    "calibration": "Calibration: everybody gets this task.",
+    "gold": "Gold: it was their turn for a task with a known answer.",
+    "screening": "Screening: they are not qualified for this kind of task yet.",
+    "repeat": "Drift check: they had ranked the same completions before.",
+}
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A slot that may be leased to the person, and which rule chose it (a key of WHY_FOR_LEADS)."""
+
+    assignment: Assignment
+    why: str
+
+
+@dataclass(frozen=True)
+class KindGate:
+    """The guideline version in force for a task kind, and whether the person has acknowledged it."""
+
+    kind: str
+    version_id: int | None
+    number: int | None
+    is_acknowledged: bool
+
+    @property
+    def is_open(self) -> bool:
+        return self.version_id is None or self.is_acknowledged
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How much of one kind waits for a person. `open` counts slots, up to COUNTED_AT_MOST."""
+
+    kind: str
+    label: str
+    in_hand: int
+    returned: int
+    open: int
+    gate: KindGate
+
+    @property
+    def total(self) -> int:
+        return self.in_hand + self.returned + self.open
+
+    @property
+    def is_capped(self) -> bool:
+        return self.open >= COUNTED_AT_MOST
+
+
+def next_assignment(*, user, project: Project, kinds: Sequence[str], lock: bool = False) -> Pick | None:
+    """What this person should work on next among `kinds`, or None.
+
+    lock: take the row for update and pass over rows that others hold at this moment (PostgreSQL; SQLite has
+    one writer at a time). The caller still claims it with a conditional UPDATE.
+    """
+    if not kinds:
+        return None
+    own = own_work(user=user, project=project, kinds=kinds)
+    if own is not None:
+        return own
+    return first_open(user=user, project=project, kinds=kinds, lock=lock)
+
+
+def first_open(*, user, project: Project, kinds: Sequence[str], lock: bool = False) -> Pick | None:
+    """The head of the queue for this person: one query for each kind and language of theirs."""
+    languages = languages_of(user=user, project=project)
+    found = [
+        row
+        for kind in kinds
+        for language in languages
+        if (row := _first_open(user, project, kind, language, lock)) is not None
+    ]
+    if not found:
+        return None
+    first = min(found, key=lambda row: (-row.priority, row.due_at, row.handout_rank, row.task_id))
+    if first.due_at < NO_DEADLINE:
+        return Pick(first, "deadline")
+    return Pick(first, "priority" if first.handout_rank else "begun")
+
+
+def languages_of(*, user, project: Project) -> list[str]:
+    """The languages of slots this person may have. "" is that of slots which anybody may have."""
+    if not project.settings.match_languages:
+        return [""]
+    confirmed = MemberLanguage.objects.filter(
+        membership__project=project, membership__user=user, confirmed_at__isnull=False
+    )
+    return ["", *confirmed.values_list("code", flat=True)]
+
+
+def own_work(*, user, project: Project, kinds: Sequence[str]) -> Pick | None:
+    """Work that is already this person's: in hand, returned, given to them, or begun and free again. One
+    query, two for a hit.
+    """
+    found = sorted(_own_work(tuple(kinds)).all(user=user.pk, project=project.pk))
+    slots = Assignment.objects.select_related("task", "batch")
+    if found and found[0][0] < 4:
+        step, pk = found[0]
+        slot = slots.get(pk=pk)
+        if step == 3 and slot.purpose == TaskPurpose.REPEAT:
+            return Pick(slot, "repeat")
+        return Pick(slot, {1: "in_hand", 2: "returned", 3: "assigned"}[step])
+    if found:
+        begun = free_slots(user=user, project=project).filter(task_id__in=[task_id for _, task_id in found])
+        mine_again = begun.select_related("task", "batch").order_by("task_id", "slot").first()
+        return Pick(mine_again, "own_draft") if mine_again is not None else None
+    return None
+
+
+@cache
+def _own_work(kinds: tuple[str, ...]) -> Prepared:
+    """(step, slot), or (4, task) for words in a draft; the lowest step goes first."""
+    return Prepared(lambda user, project: _own_rows(user, project, kinds), user=int, project=int)
+
+
+def _own_rows(user, project, kinds: tuple[str, ...]) -> QuerySet:
+    skipped = Skip.objects.filter(task=OuterRef("task_id"), user=user)
+    appealed = Appeal.objects.open().filter(submission__assignment=OuterRef("pk"))
+    waits = Q(status=AssignmentStatus.RETURNED) & ~Exists(skipped) & ~Exists(appealed)
+    mine = (
+        Assignment.objects.filter(project=project, annotator=user, kind__in=kinds)
+        .filter(Q(status=AssignmentStatus.LEASED) | waits)
+        .annotate(
+            step=Case(
+                When(status=AssignmentStatus.LEASED, then=Value(1)),
+                default=Value(2),
+                output_field=IntegerField(),
+            )
+        )
+        .order_by()
+        .values_list("step", "pk")
+    )
+    given = (
+        free_slots(user=user, project=project)
+        .filter(reserved_for=user, kind__in=kinds)
+        .annotate(step=Value(3, output_field=IntegerField()))
+        .order_by()
+        .values_list("step", "pk")
+    )
+    words = (
+        Draft.objects.filter(user=user, is_late=False, task__project=project, task__kind__in=kinds)
+        .exclude(body={})
+        .annotate(step=Value(4, output_field=IntegerField()))
+        .order_by()
+        .values_list("step", "task_id")
+    )
+    return mine.union(given, words, all=True)
+
+
+def available(*, user, project: Project) -> QuerySet[Assignment]:
+    """Open slots that wait for whoever comes, and that this person may have."""
+    return Assignment.objects.open().filter(project=project).filter(*_not_theirs_yet(user))
+
+
+def free_slots(*, user, project: Project) -> QuerySet[Assignment]:
+    """Open slots this person may have if they are theirs to take up: given to them, or begun by them."""
+    running = Q(batch__status=BatchStatus.OPEN, due_at__gt=Now()) | Q(purpose=TaskPurpose.GOLD)
+    rows = Assignment.objects.filter(project=project, status=AssignmentStatus.OPEN, task__parked_at=None)
+    mine = Q(reserved_for=None) | Q(reserved_for=user)
+    return rows.filter(running, mine, task__status=TaskStatus.OPEN).filter(*_not_theirs_yet(user))
+
+
+def _not_theirs_yet(user) -> tuple:
+    """Never a task they had a slot of, skipped, or wrote a completion of."""
+    had = Assignment.objects.filter(task=OuterRef("task_id"), annotator=user)
+    skipped = Skip.objects.filter(task=OuterRef("task_id"), user=user)
+    wrote = TaskCompletion.objects.filter(task=OuterRef("task_id"), completion__author=user)
+    return ~Exists(had), ~Exists(skipped), ~(Q(kind=TaskKind.RANKING) & Exists(wrote))
+
+
+def in_queue_order(rows: QuerySet[Assignment]) -> QuerySet[Assignment]:
+    """As the columns of the index `assignment_handout` go."""
+    return rows.order_by("-priority", "due_at", "handout_rank", "task_id", "slot")
+
+
+def _first_open(user, project: Project, kind: str, language: str, lock: bool) -> Assignment | None:
+    head = HEAD_LOCKED if lock else HEAD
+    return head.first(user=user.pk, project=project.pk, kind=str(kind), language=language)
+
+
+def _head(user, project, kind, language) -> QuerySet[Assignment]:
+    rows = available(user=user, project=project).filter(kind=kind, language=language)
+    return in_queue_order(rows).select_related("task", "batch")
+
+
+def locked(rows: QuerySet) -> QuerySet:
+    """The same rows, locked for update, those that others hold left out, where the database can do that."""
+    if connection.features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True, of=("self",), no_key=True)
+    return rows
+
+
+HEAD = Prepared(lambda **values: _head(**values)[:1], user=int, project=int, kind=str, language=str)
+HEAD_LOCKED = Prepared(
+    lambda **values: locked(_head(**values))[:1], user=int, project=int, kind=str, language=str
+)
+
+
+def special_tasks(*, user, project: Project, purpose: str) -> QuerySet[Task]:
+    """Tasks of a purpose whose slots are made as people come, and that this person has not had."""
+    had = Assignment.objects.filter(task=OuterRef("pk"), annotator=user)
+    skipped = Skip.objects.filter(task=OuterRef("pk"), user=user)
+    wrote = TaskCompletion.objects.filter(task=OuterRef("pk"), completion__author=user)
+    rows = Task.objects.filter(
+        project=project, purpose=purpose, status=TaskStatus.OPEN, parked_at=None
+    ).filter(~Exists(had), ~Exists(skipped), ~Exists(wrote))
+    if purpose != TaskPurpose.GOLD:  # gold outlives its batch
+        overdue = Q(batch__deadline_at__isnull=False, batch__deadline_at__lte=Now())
+        rows = rows.filter(batch__status=BatchStatus.OPEN).exclude(overdue)
+    if project.settings.match_languages:
+        rows = rows.filter(prompt__language__in=languages_of(user=user, project=project))
+    return rows.order_by("pk")
+
+
+def gates(*, user, project: Project) -> dict[str, KindGate]:
+    """Per task kind: the guideline version in force, and has this person acknowledged it. One query."""
+    found = {
+        kind: KindGate(kind, pk, number, done)
+        for kind, pk, number, done in GATES.all(user=user.pk, project=project.pk)
+    }
+    return {kind: found.get(kind, KindGate(kind, None, None, False)) for kind in TaskKind.values}
+
+
+def _gates(user, project) -> QuerySet:
+    acknowledged = GuidelineAcknowledgement.objects.filter(version=OuterRef("pk"), user=user)
+    newest = (
+        GuidelineVersion.objects.filter(guideline=OuterRef("guideline"))
+        .order_by("-number")
+        .values("number")[:1]
+    )
+    return (
+        GuidelineVersion.objects.filter(guideline__project=project, number=newest)
+        .annotate(kind=F("guideline__kind"), is_acknowledged=Exists(acknowledged))
+        .order_by()
+        .values_list("kind", "pk", "number", "is_acknowledged")
+    )
+
+
+GATES = Prepared(_gates, user=int, project=int)
+
+
+def waiting_counts(*, project: Project, user) -> list[Waiting]:
+    """What waits for this person, one entry per kind (five queries). Counting stops at COUNTED_AT_MOST."""
+    gate_of = gates(user=user, project=project)
+    skipped = Skip.objects.filter(task=OuterRef("task_id"), user=user)
+    mine = (
+        Assignment.objects.filter(project=project, annotator=user)
+        .filter(Q(status=AssignmentStatus.LEASED) | Q(status=AssignmentStatus.RETURNED) & ~Exists(skipped))
+        .values_list("kind", "status")
+    )
+    held = list(mine)
+    free = available(user=user, project=project).filter(language__in=languages_of(user=user, project=project))
+    given = list(
+        free_slots(user=user, project=project).filter(reserved_for=user).values_list("kind", flat=True)
+    )
+    given += list(
+        special_tasks(user=user, project=project, purpose=TaskPurpose.CALIBRATION).values_list(
+            "kind", flat=True
+        )
+    )
+    return [
+        Waiting(
+            kind=kind,
+            label=label,
+            in_hand=held.count((kind, AssignmentStatus.LEASED)),
+            returned=held.count((kind, AssignmentStatus.RETURNED)),
+            # One slot per task can be theirs: count tasks, not slots.
+            open=free.filter(kind=kind).order_by().values("task_id").distinct()[:COUNTED_AT_MOST].count()
+            + given.count(kind),
+            gate=gate_of[kind],
+        )
+        for kind, label in TaskKind.choices
+    ]
+
+
+def explain(assignment: Assignment) -> str:
+    """Why this person was handed this slot, in a sentence for them; "" for one nobody has had."""
+    why = assignment.presentation.get("why", "")
+    return WHY.get(why, WHY_NEXT) if why else ""
+
+
+def explain_to_lead(assignment: Assignment) -> str:
+    """The same for leads: which rule chose it."""
+    return WHY_FOR_LEADS.get(assignment.presentation.get("why", ""), "")
+
+
+def returned_work(*, user, project: Project) -> QuerySet[Assignment]:
+    """Slots whose submission a reviewer returned to this person, oldest first; not while they appeal."""
+    appealed = Appeal.objects.open().filter(submission__assignment=OuterRef("pk"))
+    return (
+        Assignment.objects.filter(project=project, annotator=user, status=AssignmentStatus.RETURNED)
+        .filter(~Exists(appealed))
+        .select_related("task__prompt", "submission")
+        .order_by("submission__decided_at", "pk")
+    )
+
+
+def review_queue(*, project: Project, reviewer) -> QuerySet[Submission]:
+    """Submissions that wait for a decision this person may make, oldest first.
+
+    Nobody decides on their own work, nor on a fix of their own that was reopened.
+    """
+    return project.submissions.reviewable_by(reviewer).exclude(own_fix(reviewer)).order_by("pk")
+
+
+def own_fix(reviewer) -> Q:
+    """Reopened work whose standing judgment is the reviewer's own fix.
+
+    Asked of reopened work only: a fix waits for nothing else, and a list of 100,000 must not look up each
+    author.
+    """
+    mine = {"submission": OuterRef("pk"), "is_current": True, "author": reviewer}
+    authored = Exists(Demonstration.objects.filter(**mine)) | Exists(Ranking.objects.filter(**mine))
+    return Q(review_reason=ReviewReason.REOPENED) & authored
+
+
+def completions_of(submission: Submission) -> list[Completion]:
+    """What was ranked: the task's completions, or those an imported ranking names. Empty for a
+    demonstration.
+    """
+    if submission.kind == TaskKind.DEMONSTRATION:
+        return []
+    if submission.task is not None:
+        return list(submission.task.completions.all())
+    ranking = submission.rankings.get(is_current=True)
+    ids = [pk for tier in ranking.tiers for pk in tier] + ranking.unrankable
+    return list(Completion.objects.filter(pk__in=ids).order_by("pk"))
+
+
+def day_of_work(*, project: Project, user) -> dict[str, int]:
+    """{"count", "seconds"} of this person's ledger since midnight where they live: pieces, active time."""
+    day = timesheet.today_and_week(project=project, user=user)
+    return {"count": day["pieces"], "seconds": day["seconds"]}
+
+
+def late_drafts(*, project: Project) -> QuerySet[Draft]:
+    """Complete work that came after its slot had gone to somebody else, oldest first."""
+    return (
+        Draft.objects.filter(task__project=project, is_late=True)
+        .select_related("task__prompt", "user")
+        .order_by("updated_at", "pk")
+    )

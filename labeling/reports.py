@@ -1,0 +1,189 @@
+"""Read side for leads: how far the work is, what waits for a decision, who did what. Numbers only; no
+writes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+
+from .models import (
+    Appeal,
+    Assignment,
+    AssignmentStatus,
+    Batch,
+    Draft,
+    Project,
+    Ranking,
+    SubmissionStatus,
+    Task,
+    TaskKind,
+)
+from .quality.agreement import Estimate, TieRule, pairwise_agreement
+from .task_reports import skipped_tasks, unscored
+
+AGREEMENT_TASKS = 2_000  # newest tasks with several rankings that the overview's agreement is computed on
+
+
+@dataclass(frozen=True)
+class KindProgress:
+    """How far the work of one task kind is, in slots (one person's judgment of one task)."""
+
+    kind: str
+    label: str
+    slots: int
+    open: int
+    in_work: int
+    submitted: int
+    awaiting_review: int
+    returned: int
+    accepted: int
+    rejected: int
+
+    @property
+    def fraction(self) -> float:
+        return self.submitted / self.slots if self.slots else 0.0
+
+
+def progress_by_kind(project: Project) -> list[KindProgress]:
+    """One entry per task kind, also for kinds without any task. Two queries."""
+    slots = (
+        Assignment.objects.filter(project=project)
+        .live()
+        .values("kind")
+        .annotate(
+            slots=Count("id"),
+            open=Count("id", filter=Q(status=AssignmentStatus.OPEN)),
+            in_work=Count("id", filter=Q(status=AssignmentStatus.LEASED)),
+            returned=Count("id", filter=Q(status=AssignmentStatus.RETURNED)),
+            submitted=Count("id", filter=Q(status=AssignmentStatus.SUBMITTED)),
+        )
+    )
+    decisions = (
+        project.submissions.filter(import_record=None)
+        .values("kind")
+        .annotate(
+            awaiting_review=Count("id", filter=Q(status=SubmissionStatus.AWAITING_REVIEW)),
+            accepted=Count("id", filter=Q(status=SubmissionStatus.ACCEPTED)),
+            rejected=Count("id", filter=Q(status=SubmissionStatus.REJECTED)),
+        )
+    )
+    by_kind: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in [*slots.order_by(), *decisions.order_by()]:
+        by_kind[row.pop("kind")].update(row)
+    names = [name for name in KindProgress.__dataclass_fields__ if name not in ("kind", "label")]
+    return [
+        KindProgress(kind=kind, label=label, **{name: by_kind[kind][name] for name in names})
+        for kind, label in TaskKind.choices
+    ]
+
+
+def with_progress(batches: QuerySet[Batch]) -> QuerySet[Batch]:
+    """Batches with slot_count, submitted_count and in_work_count, in the same query."""
+    live = ~Q(assignments__status=AssignmentStatus.VOID)
+    return batches.annotate(
+        slot_count=Count("assignments", filter=live),
+        submitted_count=Count("assignments", filter=Q(assignments__status=AssignmentStatus.SUBMITTED)),
+        in_work_count=Count(
+            "assignments",
+            filter=Q(assignments__status__in=[AssignmentStatus.LEASED, AssignmentStatus.RETURNED]),
+        ),
+    )
+
+
+def ranking_agreement(project: Project, batch: Batch | None = None, ties: TieRule = TieRule.HALF) -> Estimate:
+    """Pairwise agreement over the newest tasks that several people ranked, with its 95 % interval. Two
+    queries.
+
+    A tie of one person counts half unless `ties` says otherwise; `value` is None without a shared task.
+    """
+    tasks = Task.objects.filter(project=project, kind=TaskKind.RANKING)
+    if batch is not None:
+        tasks = tasks.filter(batch=batch)
+    shared = (
+        tasks.annotate(
+            judgments=Count("submissions", filter=~Q(submissions__status=SubmissionStatus.REJECTED))
+        )
+        .filter(judgments__gte=2)
+        .order_by("-id")
+        .values_list("id", flat=True)[:AGREEMENT_TASKS]
+    )
+    rankings = (
+        Ranking.objects.filter(is_current=True, submission__task__in=list(shared))
+        .exclude(submission__status=SubmissionStatus.REJECTED)
+        .values_list("submission__task_id", "tiers")
+    )
+    by_task: dict[int, list[dict[int, int]]] = defaultdict(list)
+    for task_id, tiers in rankings:
+        by_task[task_id].append({c: rank for rank, tier in enumerate(tiers, start=1) for c in tier})
+    aligned = []
+    for orders in by_task.values():
+        completions = sorted(set().union(*orders))
+        aligned.append([[order.get(completion) for completion in completions] for order in orders])
+    return pairwise_agreement(aligned, ties=ties, resamples=200)
+
+
+def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
+    """What needs a lead now, most pressing first: [{"count", "text", "route"}]."""
+    candidates = [
+        (
+            project.submissions.reviewable_by(user).count(),
+            "submissions await review",
+            "labeling:review_queue",
+        ),
+        (
+            Appeal.objects.open().filter(project=project).exclude(author=user).count(),
+            "appeals wait for an answer",
+            "labeling:appeals",
+        ),
+        (
+            Draft.objects.filter(task__project=project, is_late=True).count(),
+            "submissions came after their slot was taken",
+            "labeling:review_queue",
+        ),
+        (
+            skipped_tasks(project).order_by().count(),
+            "skipped tasks wait for a decision",
+            "labeling:tasks_skipped",
+        ),
+        (
+            unscored(project).order_by().count(),
+            "gold or screening answers wait for a score",
+            "labeling:gold",
+        ),
+        (
+            sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline)),
+            "guideline drafts are not published yet",
+            "labeling:guidelines",
+        ),
+    ]
+    return [{"count": count, "text": text, "route": route} for count, text, route in candidates if count]
+
+
+def _has_unpublished_draft(guideline) -> bool:
+    current = guideline.current
+    return bool(guideline.draft_markdown.strip()) and (
+        current is None or current.markdown != guideline.draft_markdown.strip()
+    )
+
+
+def first_steps(project: Project) -> list[dict[str, Any]]:
+    """What a new project still needs before people can work: [{"done", "text", "route", "action"}]."""
+    published = project.guidelines.filter(versions__isnull=False).exists()
+    return [
+        {
+            "done": published,
+            "text": "Publish a guideline, so that people know what good work is",
+            "route": "labeling:guidelines",
+        },
+        {"done": project.prompts.exists(), "text": "Import prompts", "route": "labeling:prompts"},
+        {"done": project.batches.exists(), "text": "Make a batch of tasks", "route": "labeling:batches"},
+        {
+            "done": project.memberships.exclude(role="admin").exists(),
+            "text": "Invite annotators and a lead",
+            "route": "labeling:people",
+        },
+    ]

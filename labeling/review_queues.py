@@ -1,0 +1,133 @@
+"""Read side of the review room: the queue by reason, sorted and narrowed, and what comes after a piece.
+
+All of it is answered from partial indexes over what waits; a test pins the number of queries, and
+docs/decisions/0012 has the figures at 100,000 submissions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Now
+
+from annotate.accounts.models import User
+from annotate.forms import whole_number
+
+from . import queues
+from .models import Appeal, Project, Prompt, Review, ReviewReason, Submission, SubmissionStatus, TaskKind
+
+# Values of "reason" that are queues of their own: no status says so.
+MODEL_DISAGREES, APPEALED = ReviewReason.MODEL_DISAGREES, ReviewReason.APPEALED
+
+
+@dataclass(frozen=True)
+class Sort:
+    """One order of the queue: a column (nulls last) and then age, forwards or backwards."""
+
+    label: str
+    column: str = ""
+    is_newest_first: bool = False
+
+    @property
+    def order(self) -> list:
+        age = "-pk" if self.is_newest_first else "pk"
+        return [F(self.column).asc(nulls_last=True), age] if self.column else [age]
+
+    def after(self, submission: Submission) -> Q:
+        """Everything that this order puts behind a submission."""
+        later = Q(pk__lt=submission.pk) if self.is_newest_first else Q(pk__gt=submission.pk)
+        if not self.column:
+            return later
+        value = getattr(submission, self.column)
+        if value is None:
+            return Q(**{f"{self.column}__isnull": True}) & later
+        same = Q(**{self.column: value}) & later
+        return same | Q(**{f"{self.column}__gt": value}) | Q(**{f"{self.column}__isnull": True})
+
+
+SORTS = {
+    "oldest": Sort("Oldest first"),
+    "newest": Sort("Newest first", is_newest_first=True),
+    "agreement": Sort("Lowest agreement first", "agreement"),
+    # People in the order they came, tasks in the order they were made: those of a batch are together, and so
+    # are the answers to one task. By name the whole list would be sorted before its first page.
+    "person": Sort("By person", "annotator_id"),
+    "batch": Sort("By batch and task", "task_id"),
+}
+
+
+def waiting(*, project: Project, reviewer, reason: str = "") -> QuerySet[Submission]:
+    """What waits for this reviewer for a reason, or for any; oldest first.
+
+    “Model disagrees” is apart: most of it counts already, and waits for nothing but a look.
+    """
+    if reason == MODEL_DISAGREES:
+        shown = project.submissions.filter(conflict_open=True).exclude(annotator=reviewer)
+        return shown.exclude(queues.own_fix(reviewer)).order_by("pk")
+    rows = queues.review_queue(project=project, reviewer=reviewer)
+    return rows.filter(review_reason=reason) if reason else rows
+
+
+def counts_by_reason(*, project: Project, reviewer) -> dict[str, int]:
+    """{reason: how many wait}, with "" for all that wait for a decision (three queries)."""
+    rows = waiting(project=project, reviewer=reviewer).order_by().values_list("review_reason")
+    counts: dict[str, int] = dict(rows.annotate(n=Count("id")))
+    counts[""] = sum(counts.values())
+    counts[MODEL_DISAGREES] = waiting(project=project, reviewer=reviewer, reason=MODEL_DISAGREES).count()
+    counts[APPEALED] = Appeal.objects.open().filter(project=project).exclude(author=reviewer).count()
+    return counts
+
+
+def search(rows: QuerySet[Submission], text: str) -> QuerySet[Submission]:
+    """By prompt or person. Each is looked up once, rather than beside every row."""
+    people = User.objects.filter(Q(display_name__icontains=text) | Q(username__icontains=text))
+    prompts = Prompt.objects.filter(preview__icontains=text)
+    return rows.filter(Q(annotator__in=people.values("pk")) | Q(prompt__in=prompts.values("pk")))
+
+
+NARROWING: dict[str, Callable[[QuerySet, str], QuerySet]] = {
+    "kind": lambda rows, value: rows.filter(kind=value) if value in TaskKind.values else rows,
+    "batch": lambda rows, value: rows.filter(task__batch=number) if (number := whole_number(value)) else rows,
+    "person": lambda rows, value: rows.filter(annotator=number) if (number := whole_number(value)) else rows,
+    "q": search,
+}
+KEPT = ("reason", *NARROWING, "sort")  # of the address, from piece to piece
+
+
+def next_after(
+    *, project: Project, reviewer, chosen: Mapping[str, str], after: Submission | None = None
+) -> int | None:
+    """The piece that follows in the order and within the filters of the list; those passed over come round
+    again. None where nothing is left.
+    """
+    reason = chosen.get("reason", "")
+    rows = waiting(project=project, reviewer=reviewer, reason=reason if reason in ReviewReason.values else "")
+    for name, apply in NARROWING.items():
+        if value := chosen.get(name, "").replace("\x00", "").strip():
+            rows = apply(rows, value)
+    sort = SORTS.get(chosen.get("sort", ""), SORTS["oldest"])
+    ids = rows.order_by(*sort.order).values_list("pk", flat=True)
+    if after is None:
+        return ids.first()
+    following = ids.filter(sort.after(after)).exclude(pk=after.pk).first()
+    return following if following is not None else ids.exclude(pk=after.pk).first()
+
+
+def last_decision(*, project: Project, reviewer, minutes: int) -> Review | None:
+    """This reviewer's last decision here if it is fresh enough to be taken back, with its submission."""
+    recent = Review.objects.filter(
+        reviewer=reviewer,
+        submission__project=project,
+        created_at__gte=Now() - timedelta(minutes=minutes),
+    ).exclude(queue_reason=APPEALED)
+    review = recent.select_related("submission__prompt").order_by("-pk").first()
+    return review if review is not None and review.reopened_at is None else None
+
+
+def own_waiting(*, project: Project, person) -> int:
+    """How many of a person's own pieces wait for somebody else's decision."""
+    rows = project.submissions.filter(status=SubmissionStatus.AWAITING_REVIEW, annotator=person)
+    return rows.count()

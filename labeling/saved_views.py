@@ -1,0 +1,56 @@
+"""Read side of saved views: which of a list's views somebody sees, and with which it opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from .models import DefaultView, Membership, Project, Role, SavedView
+
+# Lists that can be kept as a view: their name and the route of their page (all of one project).
+LISTS = {
+    "people": "labeling:people",
+    "history": "labeling:history",
+    "batches": "labeling:batches",
+    "prompts": "labeling:prompts",
+    "review": "labeling:review_queue",
+    "submissions": "labeling:submissions",
+    "audit": "labeling:audit",
+    "runs": "training:runs",
+}
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the controls of a list show of views. `is_default`: the one that is open opens by itself."""
+
+    page: str
+    rows: list[SavedView]
+    current: SavedView | None
+    is_default: bool
+    may_share: bool
+
+
+def visible_views(*, project: Project, user, is_lead: bool):
+    """One's own views, and for leads those that are shared."""
+    seen = Q(owner=user) | Q(is_shared=True) if is_lead else Q(owner=user)
+    return SavedView.objects.filter(seen, project=project).select_related("owner")
+
+
+def views_for(*, project: Project, user, page: str, membership: Membership, current: str = "") -> Views:
+    """Two queries."""
+    is_lead = membership.is_at_least(Role.LEAD)
+    rows = list(visible_views(project=project, user=user, is_lead=is_lead).filter(page=page))
+    opened = next((row for row in rows if str(row.pk) == current), None)
+    default = DefaultView.objects.filter(project=project, user=user, page=page).values_list("view", flat=True)
+    is_default = opened is not None and opened.pk == default.first()
+    return Views(page, rows, opened, is_default, is_lead)
+
+
+def default_view(*, project: Project, user, page: str) -> SavedView | None:
+    """The view with which a list opens for somebody; none that is not theirs or shared any more."""
+    found = DefaultView.objects.filter(project=project, user=user, page=page).select_related("view").first()
+    if found is None or (found.view.owner_id != user.pk and not found.view.is_shared):
+        return None
+    return found.view

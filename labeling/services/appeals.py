@@ -1,0 +1,164 @@
+"""An author's one objection to a decision: made, taken back, decided (see AppealStatus for what follows)."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from annotate.errors import Conflict, Forbidden, Gone, Invalid
+from labeling.models import (
+    Appeal,
+    AppealStatus,
+    Review,
+    ReviewDecision,
+    ReviewReason,
+    Submission,
+    SubmissionStatus,
+    Task,
+)
+
+from .activity import notify, record_event
+from .appeal_rules import appealable_review, check_may_decide, close, reviewers_besides
+from .drafts import sane_seconds
+from .judgments import clean_line
+from .ranking_signals import refresh_signals
+from .restoring import reinstate_slot, restore_revision
+from .review_rules import locked
+
+LONGEST_TEXT = 4_000
+OUTCOMES = (AppealStatus.UPHELD, AppealStatus.OVERTURNED)
+
+
+@transaction.atomic
+def open_appeal(*, submission: Submission, author, text: str) -> Appeal:
+    """Object to the fix, return or rejection that stands; other reviewers are told. Once per submission.
+
+    Raises Invalid without a text, Forbidden for somebody else's work, Gone where it was appealed before,
+    Conflict where no such decision stands.
+    """
+    submission, _ = locked(submission)
+    if submission.annotator_id != author.pk:
+        raise Forbidden("Only its author can appeal.", code="not_yours")
+    text = _required(text, "text", "Say why the decision is wrong.")
+    if Appeal.objects.filter(submission=submission).exists():
+        raise Gone("This was appealed before. One appeal is possible.", code="appealed_before")
+    review = appealable_review(submission)
+    if review is None:
+        raise Conflict("There is no fix, return or rejection of this that stands.", code="nothing_to_appeal")
+    appeal = Appeal.objects.create(
+        project=submission.project, submission=submission, review=review, author=author, text=text
+    )
+    record_event(
+        action="appeal.opened",
+        actor=author,
+        obj=appeal,
+        project=submission.project,
+        submission=submission.pk,
+        decision=review.decision,
+    )
+    others = list(reviewers_besides(submission.project, review.reviewer_id, author.pk))
+    for reviewer in others or [review.reviewer]:
+        _tell(
+            appeal, reviewer, "opened", f"{author} appeals: {review.get_decision_display().lower()}. {text}"
+        )
+    return appeal
+
+
+@transaction.atomic
+def withdraw_appeal(*, appeal: Appeal, author) -> Appeal:
+    """Its author lets the decision stand after all; a returned piece is handed out to them again."""
+    _, appeal, _ = _locked_appeal(appeal)
+    if appeal.author_id != author.pk:
+        raise Forbidden("Only its author can withdraw an appeal.", code="not_yours")
+    close(appeal, AppealStatus.WITHDRAWN, note="", by=None)
+    record_event(action="appeal.withdrawn", actor=author, obj=appeal, project=appeal.project)
+    return appeal
+
+
+@transaction.atomic
+def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_seconds: int = 0) -> Appeal:
+    """Uphold the decision or overturn it, with a note to both; see AppealStatus for what follows.
+
+    Raises Forbidden for the author and for the reviewer of the decision (unless the project has no other
+    reviewer, which is stored), Conflict where it was decided meanwhile, Invalid without a note.
+    """
+    submission, appeal, task = _locked_appeal(appeal)
+    if outcome not in OUTCOMES:
+        raise Invalid(f"The outcome is {' or '.join(OUTCOMES)}.", field="outcome")
+    note = _required(note, "note", "Write a note: both sides want to know why.")
+    same = check_may_decide(appeal, reviewer)
+    if outcome == AppealStatus.OVERTURNED:
+        _overturn(submission, task, appeal.review, reviewer, note, active_seconds)
+    close(appeal, AppealStatus(outcome), note=note, by=reviewer, is_by_same_reviewer=same)
+    record_event(
+        action="appeal.decided",
+        actor=reviewer,
+        obj=appeal,
+        project=appeal.project,
+        submission=submission.pk,
+        outcome=str(outcome),
+        same_reviewer=same,
+    )
+    word = AppealStatus(outcome).label.lower()
+    _tell(appeal, appeal.author, "decided", f"Your appeal was {word}. {note}")
+    if not same:
+        _tell(appeal, appeal.review.reviewer, "decided", f"The appeal against you was {word}. {note}")
+    return appeal
+
+
+def _overturn(
+    submission: Submission, task: Task | None, review: Review, reviewer, note: str, seconds: int
+) -> None:
+    """Accept the work as its author had it: 1. the decision no longer stands 2. its effect goes 3. a review
+    says so."""
+    Review.objects.filter(pk=review.pk).update(reopened_at=timezone.now())
+    if review.decision == ReviewDecision.FIXED:
+        restore_revision(submission, review)
+    elif task is not None:
+        reinstate_slot(submission, task, may_add=True)
+    Review.objects.create(
+        submission=submission,
+        revision=submission.revision_count,
+        decision=ReviewDecision.ACCEPTED,
+        queue_reason=ReviewReason.APPEALED,
+        status_before=submission.status,
+        note=note,
+        reviewer=reviewer,
+        active_seconds=sane_seconds(seconds),
+    )
+    submission.status, submission.decided_at = SubmissionStatus.ACCEPTED, timezone.now()
+    submission.save(update_fields=["status", "decided_at"])
+    refresh_signals(submission, task)
+
+
+def _locked_appeal(appeal: Appeal) -> tuple[Submission, Appeal, Task | None]:
+    submission, task = locked(appeal.submission)
+    rows = Appeal.objects.select_for_update(no_key=True, of=("self",))
+    found = rows.select_related("project", "author", "review__reviewer").get(pk=appeal.pk)
+    found.submission = submission
+    if not found.is_open:
+        who = f"{found.decided_by} " if found.decided_by else ""
+        raise Conflict(
+            f"{who}{found.get_status_display().lower()} this appeal already."
+            if who
+            else "This appeal was withdrawn.",
+            code="already_decided",
+            hint="Nothing was stored. Take the next one.",
+        )
+    return submission, found, task
+
+
+def _required(text: str, field: str, message: str) -> str:
+    text = clean_line(text, field, LONGEST_TEXT)
+    if not text:
+        raise Invalid(message, field=field)
+    return text
+
+
+def _tell(appeal: Appeal, user, kind: str, text: str) -> None:
+    slug = appeal.project.slug
+    path = reverse("labeling:appeal", args=[slug, appeal.pk])
+    if user.pk == appeal.author_id:
+        path = reverse("labeling:submission_detail", args=[slug, appeal.submission_id])
+    notify(user=user, project=appeal.project, kind=f"appeal.{kind}", text=text, path=path)

@@ -1,0 +1,81 @@
+"""One decision on many submissions: each in a transaction of its own, with its own audit row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from annotate.errors import DomainError, Invalid
+from labeling.models import Project, Review, ReviewDecision, Submission
+
+from .reviews import accept_submission, check_reasons, reject_submission, return_submission
+
+MOST_AT_ONCE = 200
+DECISIONS = (ReviewDecision.ACCEPTED, ReviewDecision.RETURNED, ReviewDecision.REJECTED)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A submission and the revision that the reviewer saw of it."""
+
+    submission: Submission
+    revision: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one: a review, or why there is none."""
+
+    submission: Submission
+    review: Review | None
+    error: DomainError | None
+
+
+def decide_many(
+    *,
+    project: Project,
+    chosen: Sequence[Chosen],
+    decision: str,
+    reviewer,
+    reasons: Sequence[str] = (),
+    note: str = "",
+    reopen: bool = True,
+) -> list[Outcome]:
+    """Accept, return or reject each; what stands in the way of one hinders no other.
+
+    Raises Invalid before anything is decided: for another decision (a fix is made one by one), none or too
+    many chosen, an unknown reason, bad news without a reason.
+    """
+    check_bulk(project=project, count=len(chosen), decision=decision)
+    check_reasons(project, decision, reasons, note)
+    outcomes = []
+    for each in chosen:
+        common = {
+            "submission": each.submission,
+            "revision": each.revision,
+            "reviewer": reviewer,
+            "note": note,
+        }
+        try:
+            match decision:
+                case ReviewDecision.ACCEPTED:
+                    review = accept_submission(**common)
+                case ReviewDecision.RETURNED:
+                    review = return_submission(**common, reasons=reasons)
+                case _:
+                    review = reject_submission(**common, reasons=reasons, reopen=reopen)
+        except DomainError as error:
+            outcomes.append(Outcome(each.submission, None, error))
+        else:
+            outcomes.append(Outcome(each.submission, review, None))
+    return outcomes
+
+
+def check_bulk(*, project: Project, count: int, decision: str) -> None:
+    """Raises Invalid for what can never be decided in bulk."""
+    if decision not in DECISIONS:
+        raise Invalid("In bulk one can accept, return or reject.", field="decision")
+    if not count:
+        raise Invalid("Choose at least one submission.", field="submissions")
+    if count > MOST_AT_ONCE:
+        raise Invalid(f"At most {MOST_AT_ONCE} at once; {count} are chosen.", field="submissions")

@@ -1,0 +1,352 @@
+"""Datasets: recipes, and the immutable versions frozen from them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, Max
+from django.urls import reverse
+from django.utils import timezone
+
+from annotate.doorbell import ring_on_commit
+from annotate.errors import Conflict, DomainError, Invalid, NotFound
+from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, export_lines, split_of
+from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
+
+from .activity import notify, record_event
+from .dataset_files import MANIFEST, VersionWriter, folder_of
+from .dataset_rows import canonical_rows, count_selected
+from .progress import Progress
+from .recipes import Recipe
+
+log = structlog.get_logger(__name__)
+
+INLINE_ROWS = 20_000  # a version of up to this many rows is built while the person waits (a few seconds)
+ATTEMPTS = 3
+PIECE = 1 << 16
+NOTHING_FITS = {
+    DatasetKind.SFT: "There is no accepted demonstration that fits this recipe.",
+    DatasetKind.COMPARISON: "There is no accepted ranking that fits this recipe.",
+    DatasetKind.PROMPTS: "There is no prompt that fits this recipe.",
+}
+
+
+@transaction.atomic
+def create_dataset(
+    *, project: Project, kind: str, name: str, acting_user, recipe: Mapping[str, Any] | None = None
+) -> Dataset:
+    """A recipe under a name. Raises Invalid (kind, name, an entry of the recipe) and Conflict (the name is
+    taken)."""
+    if kind not in DatasetKind.values:
+        raise Invalid(f"Choose one of {', '.join(DatasetKind.values)}.", field="kind")
+    name = name.strip()
+    if not 0 < len(name) <= 120:
+        raise Invalid("Give it a name of at most 120 characters.", field="name")
+    checked = Recipe.from_json(recipe).resolved_for(project)
+    try:
+        with transaction.atomic():
+            dataset = Dataset.objects.create(
+                project=project, kind=kind, name=name, recipe=checked.to_json(), created_by=acting_user
+            )
+    except IntegrityError as error:
+        raise Conflict(
+            f"There is a dataset “{name}” already.", field="name", hint="Choose another name."
+        ) from error
+    record_event(
+        action="dataset.created", actor=acting_user, obj=dataset, project=project, kind=kind, name=name
+    )
+    return dataset
+
+
+@transaction.atomic
+def change_recipe(*, dataset: Dataset, recipe: Mapping[str, Any], acting_user) -> Dataset:
+    """The next versions follow the new recipe; those there are keep theirs."""
+    old, new = dataset.recipe, Recipe.from_json(recipe).resolved_for(dataset.project).to_json()
+    if old != new:
+        dataset.recipe = new
+        dataset.save(update_fields=["recipe"])
+        record_event(
+            action="dataset.recipe_changed",
+            actor=acting_user,
+            obj=dataset,
+            project=dataset.project,
+            old=old,
+            new=new,
+        )
+    return dataset
+
+
+def freeze_dataset(
+    *, dataset: Dataset, acting_user, note: str = "", in_background: bool | None = None
+) -> DatasetVersion:
+    """Begin the next version and build it: at once up to INLINE_ROWS rows, else in the background.
+
+    `in_background` decides instead of the size. Raises Invalid where nothing fits the recipe.
+    """
+    recipe = Recipe.from_json(dataset.recipe).resolved_for(dataset.project)
+    rows = count_selected(dataset.project, dataset.kind, recipe)
+    if rows == 0:
+        raise Invalid(
+            NOTHING_FITS[DatasetKind(dataset.kind)],
+            code="empty_dataset",
+            hint="Loosen the recipe, or collect more work.",
+        )
+    if in_background is None:
+        in_background = rows > INLINE_ROWS
+    with transaction.atomic():
+        # One person at a time takes the next number.
+        Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+        last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
+        version = DatasetVersion.objects.create(
+            dataset=dataset,
+            number=last + 1,
+            recipe=recipe.to_json(),
+            note=note.strip()[:300],
+            created_by=acting_user,
+        )
+        record_event(
+            action="dataset.freezing",
+            actor=acting_user,
+            obj=version,
+            project=dataset.project,
+            dataset=dataset.pk,
+            number=version.number,
+        )
+        if in_background:
+            ring_on_commit("labeling.tasks.build_version", version.pk)
+    return version if in_background else build_version(version=version)
+
+
+def build_version(*, version: DatasetVersion, in_background: bool = False) -> DatasetVersion:
+    """Write the files of a freezing version and make it ready. Runs once however often it is called.
+
+    1. Claim it: the next attempt number, if nobody else is at it.
+    2. Write all rows from one database snapshot into a folder beside its place; fsync.
+    3. Rename the folder, then move this very attempt to ready in one transaction.
+    """
+    heartbeat = Progress("dataset", version.pk)
+    version.refresh_from_db()
+    if version.status != DatasetVersionStatus.FREEZING or (version.attempt and not heartbeat.is_silent()):
+        return version
+    heartbeat.tell("writing", 0, now=True)  # before the claim, so that a sweep never takes it for dead
+    mine = DatasetVersion.objects.filter(pk=version.pk, status=DatasetVersionStatus.FREEZING)
+    if mine.filter(attempt=version.attempt).update(attempt=F("attempt") + 1) != 1:
+        return version
+    version.refresh_from_db()
+    try:
+        with VersionWriter(version) as writer:
+            manifest, sha256, size = _write_files(version, writer, heartbeat)
+            _make_ready(version, writer, manifest, sha256, size, in_background)
+    except (DomainError, ExportError) as error:
+        _fail(version, str(error), in_background)
+    except Exception:
+        log.exception("freeze_failed", version=version.pk)
+        _fail(version, "Something broke on our side while the files were written.", in_background)
+        raise
+    finally:
+        heartbeat.end()
+    version.refresh_from_db()
+    return version
+
+
+def _write_files(
+    version: DatasetVersion, writer: VersionWriter, heartbeat: Progress
+) -> tuple[dict, str, int]:
+    recipe = Recipe.from_json(version.recipe)
+    dataset = version.dataset
+    with one_snapshot():
+        total = count_selected(dataset.project, dataset.kind, recipe)
+        for selected in canonical_rows(dataset.project, dataset.kind, recipe):
+            if selected.row is None:
+                writer.statistics.leave_out(selected)
+                continue
+            writer.add(split_of(selected.group, recipe.salt, recipe.fractions), selected)
+            if writer.count % 500 == 0:
+                heartbeat.tell("writing", writer.count, total)
+    if writer.count == 0:
+        raise Invalid(NOTHING_FITS[DatasetKind(dataset.kind)], code="empty_dataset")
+    return writer.finish(version.recipe)
+
+
+@contextlib.contextmanager
+def one_snapshot() -> Iterator[None]:
+    """Everything read inside comes from one moment, while people go on writing.
+
+    PostgreSQL: a REPEATABLE READ, READ ONLY transaction. SQLite: a deferred transaction; `atomic` would take
+    the write lock there (IMMEDIATE) and keep people waiting. Inside a caller's transaction, that one is the
+    snapshot.
+    """
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ROLLBACK")
+    else:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
+
+@transaction.atomic
+def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_background: bool) -> None:
+    ready = DatasetVersion.objects.filter(
+        pk=version.pk, status=DatasetVersionStatus.FREEZING, attempt=version.attempt
+    ).update(
+        status=DatasetVersionStatus.READY,
+        row_counts=manifest["rows"],
+        sha256=sha256,
+        manifest=manifest,
+        size_bytes=size,
+        frozen_at=timezone.now(),
+    )
+    if ready != 1:
+        raise Conflict("This version was taken up by another worker.", code="freeze_lost")
+    record_event(
+        action="dataset.frozen",
+        actor=version.created_by,
+        obj=version,
+        project=version.dataset.project,
+        sha256=sha256,
+        rows=manifest["rows"],
+    )
+    if in_background:
+        _notify_owner(version, f"{version} is ready: {sum(manifest['rows'].values()):,} rows.")
+    # Last: if the commit then fails, the folder has no ready version and the next attempt replaces it.
+    writer.publish()
+
+
+@transaction.atomic
+def _fail(version: DatasetVersion, problem: str, in_background: bool) -> None:
+    mine = DatasetVersion.objects.filter(
+        pk=version.pk, status=DatasetVersionStatus.FREEZING, attempt=version.attempt
+    )
+    if mine.update(status=DatasetVersionStatus.FAILED, error=problem) == 1:
+        record_event(
+            action="dataset.freeze_failed",
+            actor=version.created_by,
+            obj=version,
+            project=version.dataset.project,
+            error=problem,
+        )
+        if in_background:
+            _notify_owner(version, f"{version} was not frozen: {problem}")
+
+
+def _notify_owner(version: DatasetVersion, text: str) -> None:
+    if version.created_by is not None:
+        dataset = version.dataset
+        notify(
+            user=version.created_by,
+            project=dataset.project,
+            kind="dataset.frozen",
+            text=text,
+            path=reverse("labeling:dataset_version", args=[dataset.project.slug, dataset.pk, version.number]),
+        )
+
+
+def lost_versions() -> list[DatasetVersion]:
+    """Versions to be built: nobody has begun, or whoever did has died. Those that died too often are failed
+    here."""
+    lost = []
+    for version in DatasetVersion.objects.filter(status=DatasetVersionStatus.FREEZING).order_by("pk"):
+        if version.attempt and not Progress("dataset", version.pk).is_silent():
+            continue
+        if version.attempt >= ATTEMPTS:
+            _fail(version, f"The process that wrote its files died {ATTEMPTS} times.", True)
+        else:
+            lost.append(version)
+    return lost
+
+
+# --- Reading a version
+# ----------------------------------------------------------------------------------------
+def require_ready(version: DatasetVersion) -> None:
+    """Raises Conflict while it is being written or where it failed."""
+    if version.status != DatasetVersionStatus.READY:
+        raise Conflict(
+            f"{version} is not ready: {version.get_status_display().lower()}.", code="version_not_ready"
+        )
+
+
+def split_path(*, version: DatasetVersion, split: str) -> Path:
+    """The JSON lines file of a split, canonical rows. Raises Invalid (no such split), Conflict, NotFound
+    (file gone)."""
+    require_ready(version)
+    if split not in SPLITS:
+        raise Invalid(
+            f"There is no split “{split}”.", field="split", hint=f"It is one of {', '.join(SPLITS)}."
+        )
+    path = folder_of(version) / f"{split}.jsonl"
+    if not path.exists():
+        raise NotFound(f"The files of {version} are not on this machine.", code="files_missing")
+    return path
+
+
+def manifest_path(*, version: DatasetVersion) -> Path:
+    """The manifest as it was frozen: the SHA-256 of its bytes is the version's. Raises Conflict, NotFound."""
+    require_ready(version)
+    path = folder_of(version) / MANIFEST
+    if not path.exists():
+        raise NotFound(f"The files of {version} are not on this machine.", code="files_missing")
+    return path
+
+
+def open_split(*, version: DatasetVersion, split: str) -> Iterator[dict[str, Any]]:
+    """The canonical rows of a split, one by one, in the version's order."""
+    path = split_path(version=version, split=split)
+    return _rows_of(path)
+
+
+def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
+    with open(path, "rb") as file:
+        for line in file:
+            yield orjson.loads(line)
+
+
+def export_version(
+    *, version: DatasetVersion, format: str, split: str | None = None, summary: ExportSummary | None = None
+) -> Iterator[bytes]:
+    """A version, or one split of it, in an export format: pieces of about 64 kB, memory flat whatever its
+    size. `summary`, where given, is filled meanwhile: what the format could not hold was left out.
+
+    Raises Invalid for a format that this kind of dataset does not have; everything is checked before the
+    first piece.
+    """
+    export = EXPORT_FORMATS.get(format)
+    if export is None or version.dataset.kind not in export.kinds:
+        names = ", ".join(name for name, each in EXPORT_FORMATS.items() if version.dataset.kind in each.kinds)
+        raise Invalid(f"This dataset has no format “{format}”.", field="format", hint=f"It has {names}.")
+    paths = [split_path(version=version, split=name) for name in ([split] if split else SPLITS)]
+    return _pieces(paths, format, summary)
+
+
+def _pieces(paths: list[Path], format: str, summary: ExportSummary | None) -> Iterator[bytes]:
+    if format == "canonical":  # byte for byte what the hash was taken of
+        for path in paths:
+            with open(path, "rb") as file:
+                while piece := file.read(PIECE):
+                    yield piece
+        return
+    held: list[bytes] = []
+    size = 0
+    rows = (row for path in paths for row in _rows_of(path))
+    for line in export_lines(rows, format, summary=summary):
+        held.append(line)
+        size += len(line)
+        if size >= PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,50 @@
+"""Downloads of dataset versions: named after what they are, and on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from labeling.formats import EXPORT_FORMATS
+from labeling.models import DatasetVersion
+
+from .activity import record_event
+from .datasets import export_version
+
+
+def download_version(
+    *, version: DatasetVersion, format: str, acting_user, split: str | None = None
+) -> Iterator[bytes]:
+    """The pieces of an export, after an audit row that says who took what. Raises as `export_version`
+    does."""
+    pieces = export_version(version=version, format=format, split=split)
+    with transaction.atomic():
+        record_event(
+            action="dataset.downloaded",
+            actor=acting_user,
+            obj=version,
+            project=version.dataset.project,
+            format=format,
+            split=split or "all",
+            sha256=version.sha256,
+        )
+    return pieces
+
+
+def manifest_filename(version: DatasetVersion) -> str:
+    """project-dataset-v3-1a2b3c4d.manifest.json"""
+    return f"{_stem(version)}.manifest.json"
+
+
+def filename_of(version: DatasetVersion, format: str, split: str | None = None) -> str:
+    """project-dataset-v3-1a2b3c4d-train.preference.jsonl"""
+    part = f"-{split}" if split else ""
+    return f"{_stem(version)}{part}.{format}.{EXPORT_FORMATS[format].extension}"
+
+
+def _stem(version: DatasetVersion) -> str:
+    dataset = version.dataset
+    name = slugify(dataset.name) or f"dataset{dataset.pk}"
+    return f"{dataset.project.slug}-{name}-v{version.number}-{version.sha256[:8]}"

@@ -1,0 +1,93 @@
+"""The files of imports on disk: stored once by content, checked for size on their way in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from django.conf import settings
+
+from annotate.errors import Invalid
+from labeling.models import ImportRecord
+
+PIECE = 1 << 20
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    sha256: str
+    size_bytes: int
+
+
+def folder() -> Path:
+    """Where import files lie; made on first use, private."""
+    path = Path(settings.DATA_DIR) / "imports"
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def path_of(import_record: ImportRecord) -> Path:
+    return folder() / import_record.sha256[:2] / import_record.sha256
+
+
+def clean_filename(name: str) -> str:
+    """The last part of a name that somebody sent, without control and direction characters; never a path."""
+    base = PurePosixPath(name.replace("\\", "/")).name
+    kept = "".join(c for c in base if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+    # From the front: the suffix at the end tells the format.
+    return kept.strip()[-LONGEST_NAME:] or "file"
+
+
+def store(file: BinaryIO, filename: str) -> StoredFile:
+    """Copy an upload or open file into the folder under its SHA-256: fsynced, then renamed into place.
+
+    Raises Invalid for an empty file and for one over IMPORT_MAX_BYTES, leaving nothing behind.
+    """
+    digest, size = hashlib.sha256(), 0
+    with tempfile.NamedTemporaryFile(dir=folder(), prefix=".incoming-", delete=False) as target:
+        try:
+            for piece in _pieces(file):
+                size += len(piece)
+                if size > settings.IMPORT_MAX_BYTES:
+                    raise Invalid(
+                        f"{filename}: the file is larger than {settings.IMPORT_MAX_BYTES:,} bytes.",
+                        code="file_too_large",
+                        field="file",
+                        hint="Split it, or compress it with gzip.",
+                    )
+                digest.update(piece)
+                target.write(piece)
+            if size == 0:
+                raise Invalid(
+                    f"{filename}: nothing to import: the file is empty.", code="file_empty", field="file"
+                )
+            target.flush()
+            os.fsync(target.fileno())
+        except BaseException:
+            os.unlink(target.name)
+            raise
+    final = folder() / digest.hexdigest()[:2] / digest.hexdigest()
+    final.parent.mkdir(exist_ok=True, mode=0o700)
+    os.replace(target.name, final)
+    return StoredFile(digest.hexdigest(), size)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    if hasattr(file, "chunks"):  # an upload of Django
+        yield from file.chunks(PIECE)
+        return
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def remove_if_unused(sha256: str) -> None:
+    """Delete a stored file that no import refers to any more."""
+    if not ImportRecord.objects.filter(sha256=sha256).exists():
+        (folder() / sha256[:2] / sha256).unlink(missing_ok=True)

@@ -1,0 +1,234 @@
+"""Rows of an import: prepared outside the transaction, stored inside it.
+
+A prepared row is plain data with every digest computed, one JSON line of the spool. So the transaction, which
+on SQLite keeps every other writer waiting, does nothing but look up and insert.
+
+    {"m": messages, "d": prompt digest, "c": category, "l": language, "x": metadata,
+     "t": answer, "w": warnings, "j": judgment digest,                       demonstrations
+     "o": [[text, generator, source key], …], "tiers": [[index, …], …] | None, "margins": […] | None, "j": …}
+     rankings
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from django.utils import timezone
+
+from labeling.formats import DemonstrationRecord, PromptRecord, RankingRecord, prompt_digest
+from labeling.formats.errors import RowError
+from labeling.models import (
+    Completion,
+    CompletionOrigin,
+    Demonstration,
+    ImportRecord,
+    JudgmentOrigin,
+    Prompt,
+    Ranking,
+    Submission,
+    SubmissionStatus,
+    TaskKind,
+)
+
+from .answer_checks import MOST_SHOWN, ImportLook
+from .answer_index import index_answers, is_indexed
+from .completions import LONGEST_GENERATOR, ensure_completions, imported_key
+from .prompts import NewPrompt, ensure_prompts, find_ids
+
+Prepared = dict[str, Any]
+LONGEST = {
+    name: length
+    for name in ("category", "language")
+    if (length := getattr(Prompt._meta.get_field(name), "max_length", None))
+}
+
+
+def prepare(
+    record: PromptRecord | DemonstrationRecord | RankingRecord, filename: str, look: ImportLook
+) -> Prepared:
+    """The record as a prepared row. Raises RowError for a label too long to be stored, and for an answer
+    that the project's checks (`look`) refuse.
+    """
+    _check_lengths(record, filename)
+    digest = prompt_digest(record.messages)
+    row: Prepared = {
+        "m": record.messages,
+        "d": digest,
+        "c": record.category,
+        "l": record.language,
+        "x": record.metadata,
+    }
+    if isinstance(record, DemonstrationRecord):
+        row["t"] = record.text
+        row["w"] = _warnings(record, filename, look)
+        row["j"] = _judgment_digest("demonstration", digest, record.text)
+    elif isinstance(record, RankingRecord):
+        row["o"] = _keyed_completions(digest, record)
+        row["tiers"], row["margins"] = record.tiers, record.margins
+        if record.tiers is not None and record.ranks is not None:
+            # With the metadata: two people who judged a pair alike are two judgments where the file tells
+            # them apart.
+            order = sorted([key, rank] for (_, _, key), rank in zip(row["o"], record.ranks, strict=True))
+            row["j"] = _judgment_digest("ranking", digest, order, record.margins, record.metadata)
+    return row
+
+
+def _warnings(record: DemonstrationRecord, filename: str, look: ImportLook) -> list[dict[str, Any]]:
+    remarks = look(record.text, record.messages)
+    if remarks and remarks[0].action == "refuse":
+        found = remarks[0].finding
+        problem = f"{found.message} (characters {found.start + 1} to {found.end} of the answer)"
+        raise RowError(problem, file=filename, row=record.row, field="answer", hint="The project refuses it.")
+    return [each.as_stored() for each in remarks[:MOST_SHOWN]]
+
+
+def _check_lengths(record, filename: str) -> None:
+    for name, longest in LONGEST.items():
+        if len(getattr(record, name)) > longest:
+            raise RowError(f"at most {longest} characters", file=filename, row=record.row, field=name)
+    for completion in getattr(record, "completions", ()):
+        if len(completion.generator) > LONGEST_GENERATOR:
+            problem = f"at most {LONGEST_GENERATOR} characters"
+            raise RowError(problem, file=filename, row=record.row, field="generator")
+
+
+def _keyed_completions(digest: str, record: RankingRecord) -> list[list[str]]:
+    seen: Counter = Counter()
+    keyed = []
+    for completion in record.completions:
+        same = (completion.text, completion.generator)
+        keyed.append([*same, imported_key(digest, completion.generator, completion.text, seen[same])])
+        seen[same] += 1
+    return keyed
+
+
+def _judgment_digest(*parts: Any) -> str:
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+class RowStore:
+    """Stores prepared rows of one import, chunk by chunk, inside the caller's transaction; counts what was
+    new."""
+
+    def __init__(self, import_record: ImportRecord):
+        self.import_record = import_record
+        self.project = import_record.project
+        self.user = import_record.created_by
+        self.added = 0
+        self.already_there = 0
+
+    def store(self, rows: Sequence[Prepared]) -> None:
+        prompt_ids, new_prompts = self._store_prompts(rows)
+        if "t" in rows[0]:
+            added = self._store_demonstrations(rows, prompt_ids)
+        elif "o" in rows[0]:
+            added = self._store_completions(rows, prompt_ids)
+        else:
+            added = len(new_prompts)
+        self.added += added
+        self.already_there += len(rows) - added
+
+    def _store_prompts(self, rows):
+        return ensure_prompts(
+            project=self.project,
+            rows=(
+                NewPrompt(
+                    messages=row["m"],
+                    digest=row["d"],
+                    category=row["c"],
+                    language=row["l"],
+                    metadata=row["x"],
+                )
+                for row in rows
+            ),
+            import_record=self.import_record,
+            acting_user=self.user,
+        )
+
+    def _store_demonstrations(self, rows, prompt_ids) -> int:
+        new = self._new_judgments(rows)
+        submissions = self._create_submissions(TaskKind.DEMONSTRATION, new, prompt_ids)
+        Demonstration.objects.bulk_create(
+            Demonstration(
+                submission=submission, text=row["t"], warnings=row["w"], origin=JudgmentOrigin.IMPORT
+            )
+            for submission, row in zip(submissions, new, strict=True)
+        )
+        if is_indexed(self.project):
+            index_answers(
+                self.project, [(each.pk, row["t"]) for each, row in zip(submissions, new, strict=True)]
+            )
+        return len(new)
+
+    def _store_completions(self, rows, prompt_ids) -> int:
+        ids, new_keys = ensure_completions(
+            (
+                Completion(
+                    project=self.project,
+                    prompt_id=prompt_ids[row["d"]],
+                    text=text,
+                    origin=CompletionOrigin.IMPORTED,
+                    generator=generator,
+                    source_key=key,
+                    import_record=self.import_record,
+                )
+                for row in rows
+                for text, generator, key in row["o"]
+            ),
+            project=self.project,
+        )
+        new = self._new_judgments([row for row in rows if row["tiers"] is not None])
+        submissions = self._create_submissions(TaskKind.RANKING, new, prompt_ids)
+        Ranking.objects.bulk_create(
+            _ranking(submission, row, [ids[key] for _, _, key in row["o"]])
+            for submission, row in zip(submissions, new, strict=True)
+        )
+        added = len(new)
+        for row in rows:
+            if row["tiers"] is None:
+                fresh = [key for _, _, key in row["o"] if key in new_keys]
+                new_keys.difference_update(
+                    fresh
+                )  # so that a second row with the same completions adds nothing
+                added += bool(fresh)
+        return added
+
+    def _new_judgments(self, rows):
+        """The first row of each judgment that this project does not have yet."""
+        by_digest: dict[str, Prepared] = {}
+        for row in rows:
+            by_digest.setdefault(row["j"], row)
+        known = find_ids(Submission.objects.filter(project=self.project), "import_digest", by_digest)
+        return [row for digest, row in by_digest.items() if digest not in known]
+
+    def _create_submissions(self, kind, rows, prompt_ids):
+        now = timezone.now()
+        return Submission.objects.bulk_create(
+            Submission(
+                project=self.project,
+                kind=kind,
+                prompt_id=prompt_ids[row["d"]],
+                import_record=self.import_record,
+                import_digest=row["j"],
+                status=SubmissionStatus.ACCEPTED,
+                decided_at=now,
+            )
+            for row in rows
+        )
+
+
+def _ranking(submission: Submission, row: Prepared, completion_ids: list[int]) -> Ranking:
+    tiers = [[completion_ids[index] for index in tier] for tier in row["tiers"]]
+    ranked = {completion_id for tier in tiers for completion_id in tier}
+    return Ranking(
+        submission=submission,
+        tiers=tiers,
+        unrankable=[completion_id for completion_id in completion_ids if completion_id not in ranked],
+        margins=list(row["margins"] or []),
+        presented_order=completion_ids,
+        origin=JudgmentOrigin.IMPORT,
+    )

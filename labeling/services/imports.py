@@ -1,0 +1,381 @@
+"""Imports: a file is stored, looked at, confirmed, and brought in whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import orjson
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.urls import reverse
+from django.utils import timezone
+
+from annotate.doorbell import ring_on_commit
+from annotate.errors import Conflict, DomainError, Invalid
+from labeling.formats import FORMATS, FormatError, detect, read_file
+from labeling.models import ImportRecord, ImportStatus, Project
+
+from . import import_files
+from .activity import notify, record_event
+from .answer_checks import look_of_imports
+from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
+from .import_rows import Prepared, RowStore, prepare
+from .progress import Progress
+from .prompts import lock_project_rows
+
+log = structlog.get_logger(__name__)
+
+INLINE_BYTES = 2_000_000  # a file up to this size is brought in while the person waits (about two seconds)
+CHUNK_ROWS, CHUNK_BYTES = 1_000, 8_000_000
+FAULTS_KEPT = 200  # of the rows left out, to look at
+ATTEMPTS = 3  # a file that takes its process down so often is given up
+CONFIRMABLE = (ImportStatus.UPLOADED, ImportStatus.FAILED)
+Teller = Callable[[str, int, int | None], None]
+
+
+def upload_file(
+    *, project: Project, kind: str, file: BinaryIO, filename: str, acting_user, licence: str = ""
+) -> ImportRecord:
+    """Store a file and make its record, which waits to be confirmed. Raises Invalid (kind, empty, too
+    large)."""
+    check_kind(kind)
+    filename = import_files.clean_filename(filename)
+    stored = import_files.store(file, filename)
+    with transaction.atomic():
+        import_record = ImportRecord.objects.create(
+            project=project,
+            kind=kind,
+            filename=filename,
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
+            licence=licence.strip()[:120],
+            status=ImportStatus.UPLOADED,
+            created_by=acting_user,
+        )
+        record_event(
+            action="import.uploaded",
+            actor=acting_user,
+            obj=import_record,
+            project=project,
+            filename=import_record.filename,
+            sha256=stored.sha256,
+        )
+    return import_record
+
+
+@transaction.atomic
+def confirm_import(
+    *,
+    import_record: ImportRecord,
+    acting_user,
+    kind: str | None = None,
+    format: str | None = None,
+    column_mapping: Mapping[str, str] | None = None,
+    leave_out_faulty_rows: bool = False,
+) -> ImportRecord:
+    """Say how the file is to be read, and let it wait for its run. A failed import may be confirmed anew.
+
+    Raises Invalid (kind, format, mapping), Conflict (it runs or is done).
+    """
+    kind = kind or import_record.kind
+    check_kind(kind)
+    if format and format not in FORMATS:
+        raise Invalid(
+            f"There is no format “{format}”.", field="format", hint=f"It is one of {', '.join(FORMATS)}."
+        )
+    changed = ImportRecord.objects.filter(pk=import_record.pk, status__in=CONFIRMABLE).update(
+        status=ImportStatus.WAITING,
+        kind=kind,
+        format=format or "",
+        column_mapping=checked_columns(column_mapping) or {},
+        leave_out_faulty_rows=leave_out_faulty_rows,
+        rows_left_out=0,
+        faults=[],
+        error=None,
+        attempt=0,
+        finished_at=None,
+    )
+    import_record.refresh_from_db()
+    if changed != 1:
+        raise Conflict(f"This import is {import_record.get_status_display().lower()}.", code="import_status")
+    record_event(
+        action="import.confirmed",
+        actor=acting_user,
+        obj=import_record,
+        project=import_record.project,
+        kind=kind,
+    )
+    return import_record
+
+
+def start_import(
+    *,
+    project: Project,
+    kind: str,
+    file: BinaryIO,
+    filename: str,
+    acting_user,
+    format: str | None = None,
+    column_mapping: Mapping[str, str] | None = None,
+    licence: str = "",
+    leave_out_faulty_rows: bool = False,
+) -> ImportRecord:
+    """Upload, confirm, and run: at once for a small file, in the background for a large one.
+
+    The answer is the record; where it failed, `raise_if_failed` turns its error into an exception.
+    """
+    import_record = upload_file(
+        project=project, kind=kind, file=file, filename=filename, acting_user=acting_user, licence=licence
+    )
+    confirm_import(
+        import_record=import_record,
+        acting_user=acting_user,
+        format=format,
+        column_mapping=column_mapping,
+        leave_out_faulty_rows=leave_out_faulty_rows,
+    )
+    return run_or_ring(import_record=import_record)
+
+
+def run_or_ring(*, import_record: ImportRecord, wait: bool = True) -> ImportRecord:
+    """Run a waiting import now if its file is small and somebody may `wait` for it, else ring a worker (and a
+    sweep finds it without)."""
+    if wait and import_record.size_bytes <= INLINE_BYTES:
+        return run_import(import_record=import_record)
+    ring_on_commit("labeling.tasks.run_import", import_record.pk)
+    return import_record
+
+
+def run_import(
+    *, import_record: ImportRecord, progress: Teller | None = None, in_background: bool = False
+) -> ImportRecord:
+    """Bring a waiting import in, whole or not at all. Runs once however often it is called.
+
+    1. Claim it: waiting → running with the next attempt number.
+    2. Read and check every row, outside any transaction, into a spool of prepared rows.
+    3. Store the spool in one transaction, which ends by moving this very attempt to succeeded.
+    What is wrong with the file becomes the record's error; anything else is recorded and raised.
+    """
+    import_record.refresh_from_db()
+    if import_record.status != ImportStatus.WAITING:
+        return import_record
+    heartbeat = Progress("import", import_record.pk)
+    heartbeat.tell("reading", 0, now=True)  # before the claim, so that a sweep never takes it for dead
+    waiting = ImportRecord.objects.filter(pk=import_record.pk, status=ImportStatus.WAITING)
+    claimed = waiting.update(status=ImportStatus.RUNNING, attempt=F("attempt") + 1)
+    import_record.refresh_from_db()
+    if claimed != 1:
+        return import_record
+
+    def tell(phase: str, done: int, total: int | None = None) -> None:
+        heartbeat.tell(phase, done, total)
+        if progress is not None:
+            progress(phase, done, total)
+
+    try:
+        with tempfile.TemporaryFile(dir=import_files.folder()) as spool:
+            spooled = _spool_rows(import_record, spool, tell)
+            _store_rows(import_record, spool, spooled, tell, in_background)
+    except FormatError as error:
+        _fail(import_record, to_domain_error(error), in_background)
+    except FileNotFoundError:
+        _fail(import_record, file_gone(import_record), in_background)
+    except DomainError as error:
+        _fail(import_record, error, in_background)
+    except Exception:
+        log.exception("import_failed", import_record=import_record.pk)
+        problem = DomainError(
+            "Something broke on our side while the file was brought in. Nothing was stored.",
+            code="internal_error",
+            hint="Try it again; if it stays, tell an administrator the number of this import.",
+        )
+        _fail(import_record, problem, in_background)
+        raise
+    finally:
+        heartbeat.end()
+    import_record.refresh_from_db()
+    return import_record
+
+
+@dataclass
+class _Spooled:
+    """What reading a file gave: prepared rows in the spool, and what was left out of it."""
+
+    format: str
+    rows: int = 0
+    left_out: int = 0
+    faults: list[dict[str, Any]] = field(default_factory=list)
+
+    def note_fault(self, error: FormatError) -> None:
+        self.left_out += 1
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append({"row": error.row, "field": error.field, "message": str(error)})
+
+
+def _spool_rows(import_record: ImportRecord, spool: BinaryIO, tell: Teller) -> _Spooled:
+    path, name, kind = import_files.path_of(import_record), import_record.filename, import_record.kind
+    spooled = _Spooled(import_record.format or detect(path, filename=name, kind=kind).format)
+    on_fault = spooled.note_fault if import_record.leave_out_faulty_rows else None
+    columns = import_record.column_mapping or None
+    look = look_of_imports(import_record.project)
+    for record in read_file(
+        path, filename=name, kind=kind, format=spooled.format, columns=columns, on_fault=on_fault
+    ):
+        try:
+            line = orjson.dumps(prepare(record, name, look))
+        except FormatError as error:
+            if on_fault is None:
+                raise
+            on_fault(error)
+            continue
+        spool.write(line)
+        spool.write(b"\n")
+        spooled.rows += 1
+        if spooled.rows % 100 == 0:
+            tell("reading", spooled.rows, None)
+    if spooled.rows == 0:
+        raise FormatError(f"nothing to import: all {spooled.left_out} rows are faulty", file=name)
+    return spooled
+
+
+def _store_rows(
+    import_record: ImportRecord, spool: BinaryIO, spooled: _Spooled, tell: Teller, in_background: bool
+) -> None:
+    spool.seek(0)
+    store = RowStore(import_record)
+    with transaction.atomic():
+        lock_project_rows(import_record.project)
+        for chunk in _spooled_chunks(spool):
+            store.store(chunk)
+            tell("storing", store.added + store.already_there, spooled.rows)
+        mine = ImportRecord.objects.filter(
+            pk=import_record.pk, status=ImportStatus.RUNNING, attempt=import_record.attempt
+        )
+        moved = mine.update(
+            status=ImportStatus.SUCCEEDED,
+            format=spooled.format,
+            rows_read=spooled.rows + spooled.left_out,
+            rows_added=store.added,
+            rows_already_there=store.already_there,
+            rows_left_out=spooled.left_out,
+            faults=spooled.faults,
+            finished_at=timezone.now(),
+        )
+        if moved != 1:
+            raise Conflict("This import was taken up by another worker.", code="import_lost")
+        record_event(
+            action="import.succeeded",
+            actor=import_record.created_by,
+            obj=import_record,
+            project=import_record.project,
+            read=spooled.rows + spooled.left_out,
+            added=store.added,
+        )
+        if in_background:
+            _notify_owner(
+                import_record,
+                f"{import_record.filename} is in: {store.added:,} of {spooled.rows:,} rows are new.",
+            )
+
+
+def _spooled_chunks(spool: BinaryIO) -> Iterator[list[Prepared]]:
+    """Up to CHUNK_ROWS rows and about CHUNK_BYTES at a time, so that very long texts do not fill the
+    memory."""
+    chunk: list[Prepared] = []
+    size = 0
+    for line in spool:
+        chunk.append(orjson.loads(line))
+        size += len(line)
+        if len(chunk) == CHUNK_ROWS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+@transaction.atomic
+def _fail(import_record: ImportRecord, error: DomainError, in_background: bool) -> None:
+    mine = ImportRecord.objects.filter(
+        pk=import_record.pk, status=ImportStatus.RUNNING, attempt=import_record.attempt
+    )
+    place = error.details[0] if error.details else {}
+    described = {
+        "message": error.message,
+        "code": error.code,
+        "file": import_record.filename,
+        "row": place.get("row"),
+        "field": error.field,
+        "hint": error.hint,
+    }
+    if mine.update(status=ImportStatus.FAILED, error=described, finished_at=timezone.now()) != 1:
+        return  # a later attempt owns the record, and says how it went
+    record_event(
+        action="import.failed",
+        actor=import_record.created_by,
+        obj=import_record,
+        project=import_record.project,
+        error=error.message,
+    )
+    if in_background:
+        _notify_owner(import_record, f"{import_record.filename} was not brought in: {error.message}")
+
+
+def _notify_owner(import_record: ImportRecord, text: str) -> None:
+    if import_record.created_by is not None:
+        notify(
+            user=import_record.created_by,
+            project=import_record.project,
+            kind="import.ended",
+            text=text,
+            path=reverse("labeling:import_detail", args=[import_record.project.slug, import_record.pk]),
+        )
+
+
+def raise_if_failed(import_record: ImportRecord) -> None:
+    """Raise the error of a failed import as Invalid, with file, row and field."""
+    if import_record.status == ImportStatus.FAILED and import_record.error:
+        error = import_record.error
+        raise Invalid(
+            error["message"],
+            code=error.get("code") or "import_failed",
+            field=error["field"],
+            hint=error["hint"],
+            details=[{"field": error["field"], "row": error["row"], "message": error["message"]}],
+        )
+
+
+@transaction.atomic
+def discard_import(*, import_record: ImportRecord, acting_user) -> None:
+    """Forget an upload that stored nothing. Raises Conflict for an import that runs or is done."""
+    gone, _ = ImportRecord.objects.filter(pk=import_record.pk, status__in=CONFIRMABLE).delete()
+    if not gone:
+        raise Conflict("Only an import that has stored nothing can be discarded.", code="import_status")
+    record_event(
+        action="import.discarded",
+        actor=acting_user,
+        obj=ImportRecord(pk=import_record.pk),
+        project=import_record.project,
+        filename=import_record.filename,
+        sha256=import_record.sha256,
+    )
+    transaction.on_commit(lambda: import_files.remove_if_unused(import_record.sha256))
+
+
+def revive_lost_imports() -> int:
+    """Imports whose process died wait again, or fail after ATTEMPTS; how many. Called by the sweep."""
+    revived = 0
+    for import_record in ImportRecord.objects.filter(status=ImportStatus.RUNNING):
+        if not Progress("import", import_record.pk).is_silent():
+            continue
+        if import_record.attempt >= ATTEMPTS:
+            problem = f"The process that brought it in died {ATTEMPTS} times. Nothing was stored."
+            _fail(import_record, DomainError(problem, code="import_lost", hint="Split the file."), True)
+            continue
+        revived += ImportRecord.objects.filter(
+            pk=import_record.pk, status=ImportStatus.RUNNING, attempt=import_record.attempt
+        ).update(status=ImportStatus.WAITING)
+    return revived

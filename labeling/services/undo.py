@@ -1,0 +1,103 @@
+"""Taking back one's last decision: a recorded reopening, in which nothing is deleted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from annotate.errors import Conflict, DomainError
+from labeling.models import (
+    Appeal,
+    Assignment,
+    AssignmentStatus,
+    Review,
+    ReviewDecision,
+    Submission,
+    SubmissionStatus,
+)
+
+from .activity import record_event
+from .ranking_signals import refresh_signals
+from .restoring import reinstate_slot, restore_revision
+from .review_rules import locked, standing_review
+from .reviews import tell_author
+
+UNDO_MINUTES = 2  # longer than the pages offer it: a slow click is still a click
+
+
+@transaction.atomic
+def undo_decision(*, review: Review, reviewer) -> Submission:
+    """The submission is what it was before, and waits again. The decision stays on record as reopened.
+
+    Raises Conflict for somebody else's decision, and when it is too late: time has passed, the author has
+    begun to mend or has appealed, or somebody else was given the task.
+    """
+    submission, task = locked(review.submission)
+    review = Review.objects.select_related("reviewer").get(pk=review.pk)
+    _check(review, submission, reviewer)
+    if task is not None and review.decision == ReviewDecision.RETURNED:
+        slot = Assignment.objects.filter(submission=submission, status=AssignmentStatus.RETURNED)
+        if not slot.exists():
+            raise _too_late("Its author has taken it up already.")
+        reinstate_slot(submission, task, may_add=False)
+    elif task is not None and review.decision == ReviewDecision.REJECTED:
+        reinstate_slot(submission, task, may_add=False)
+    elif review.decision == ReviewDecision.FIXED:
+        restore_revision(submission, review)
+    Review.objects.filter(pk=review.pk).update(reopened_at=timezone.now())
+    submission.status = review.status_before
+    counts = submission.status == SubmissionStatus.ACCEPTED
+    submission.decided_at = timezone.now() if counts else None
+    submission.save(update_fields=["status", "decided_at"])
+    refresh_signals(submission, task)
+    record_event(
+        action="submission.decision_undone",
+        actor=reviewer,
+        obj=submission,
+        project=submission.project,
+        decision=review.decision,
+        review=review.pk,
+    )
+    if review.decision != ReviewDecision.ACCEPTED or review.note:
+        tell_author(submission, "undone", f"{reviewer} took back a decision on your {submission.kind}.")
+    return submission
+
+
+def undo_decisions(*, reviews: list[Review], reviewer) -> list[tuple[Review, DomainError | None]]:
+    """Take several back, each on its own: what cannot be undone is reported and hinders no other."""
+    outcomes: list[tuple[Review, DomainError | None]] = []
+    for review in reviews:
+        try:
+            undo_decision(review=review, reviewer=reviewer)
+        except DomainError as error:
+            outcomes.append((review, error))
+        else:
+            outcomes.append((review, None))
+    return outcomes
+
+
+def _check(review: Review, submission: Submission, reviewer) -> None:
+    if review.reviewer_id != reviewer.pk:
+        raise Conflict("You can take back only what you decided yourself.", code="not_your_decision")
+    if review.reopened_at is not None:
+        raise Conflict("This decision was taken back or reopened already.", code="already_reopened")
+    last = standing_review(submission)
+    if last is None or last.pk != review.pk:
+        raise _too_late("Something newer was decided on it.")
+    changed = submission.revision_count - review.revision - (review.decision == ReviewDecision.FIXED)
+    if changed or submission.status == SubmissionStatus.AWAITING_REVIEW:
+        raise _too_late("A newer revision has come in.")
+    if Appeal.objects.filter(submission=submission).exists():
+        raise _too_late("Its author has appealed.")
+    recent = Review.objects.filter(pk=review.pk, created_at__gte=Now() - timedelta(minutes=UNDO_MINUTES))
+    if not recent.exists():
+        raise _too_late("More than a moment has passed.")
+
+
+def _too_late(why: str) -> Conflict:
+    return Conflict(
+        f"Too late to undo. {why}", code="too_late", hint="Accepted work can still be reopened by a lead."
+    )

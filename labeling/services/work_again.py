@@ -1,0 +1,60 @@
+"""Who asked for work when there was none is told when there is some again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from labeling import queues
+from labeling.models import Batch, Membership, MembershipStatus, Project, TaskKind
+
+from .activity import notify
+from .screening import split_kinds
+
+MOST_AT_ONCE = 100  # people looked at in one sweep
+SPARED = timedelta(minutes=1)  # a page that asks again and again writes no more often
+
+
+def note_out_of_work(*, user, project: Project) -> None:
+    """Remember that this person went away empty-handed."""
+    now = timezone.now()
+    stale = Q(out_of_work_at=None) | Q(out_of_work_at__lt=now - SPARED)
+    Membership.objects.filter(stale, project=project, user=user).update(out_of_work_at=now)
+
+
+def tell_of_work() -> int:
+    """Tell those for whom a batch made since holds something; how many were told."""
+    newer = Batch.objects.open().filter(
+        project=OuterRef("project"), created_at__gt=OuterRef("out_of_work_at")
+    )
+    waiting = Membership.objects.filter(
+        Q(last_active_at=None) | Q(last_active_at__lt=F("out_of_work_at")),
+        status=MembershipStatus.ACTIVE,
+        project__archived_at=None,
+    ).exclude(out_of_work_at=None)
+    found = waiting.filter(Exists(newer)).select_related("project", "user").order_by("out_of_work_at")
+    return sum(_tell(membership) for membership in found[:MOST_AT_ONCE])
+
+
+@transaction.atomic
+def _tell(membership: Membership) -> bool:
+    project, user = membership.project, membership.user
+    kinds, _ = split_kinds(project=project, membership=membership, kinds=TaskKind.values)
+    pick = queues.next_assignment(user=user, project=project, kinds=kinds)
+    # Nothing for this person in it: looked at again with the next batch.
+    after = None if pick is not None else timezone.now()
+    won = Membership.objects.filter(pk=membership.pk, out_of_work_at=membership.out_of_work_at)
+    if not won.update(out_of_work_at=after) or pick is None:
+        return False
+    notify(
+        user=user,
+        project=project,
+        kind="batch.waiting",
+        text=f"{project.name}: there is work for you again.",
+        path=reverse("labeling:work", args=[project.slug]),
+    )
+    return True

@@ -1,0 +1,55 @@
+"""Celery edges of the labeling app: an id in, one service call. The database rows decide; messages only
+ring."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from labeling.models import DatasetVersion, ImportRecord, Project
+from labeling.services import background, mailing, quality_reports, webhook_sending
+
+
+@shared_task(name="labeling.tasks.run_import")
+def run_import(import_record_id: int) -> None:
+    import_record = ImportRecord.objects.filter(pk=import_record_id).first()
+    if import_record is not None:
+        background.run_import(import_record)
+
+
+@shared_task(name="labeling.tasks.build_version")
+def build_version(version_id: int) -> None:
+    version = DatasetVersion.objects.filter(pk=version_id).first()
+    if version is not None:
+        background.build_version(version)
+
+
+@shared_task(name="labeling.tasks.index_answers")
+def index_answers(project_id: int) -> None:
+    background.build_index(project_id)
+
+
+@shared_task(name="labeling.tasks.sweep")
+def sweep() -> None:
+    background.sweep()
+
+
+@shared_task(name="labeling.tasks.refresh_quality")
+def refresh_quality(project_id: int) -> None:
+    project = Project.objects.filter(pk=project_id).first()
+    if project is not None:
+        quality_reports.refresh_report(project=project)
+
+
+@shared_task(name="labeling.tasks.sweep_quality")
+def sweep_quality() -> None:
+    quality_reports.refresh_due()
+
+
+@shared_task(name="labeling.tasks.send_webhooks")
+def send_webhooks() -> None:
+    webhook_sending.send_due()
+
+
+@shared_task(name="labeling.tasks.send_mail")
+def send_mail() -> None:
+    mailing.send_due()

@@ -1,0 +1,32 @@
+"""Prompts, imports, datasets."""
+
+from django.urls import path
+
+from labeling.views import datasets, imports, prompts
+
+PROJECT = "projects/<slug:slug>/"
+IMPORT = f"{PROJECT}imports/<int:pk>/"
+DATASET = f"{PROJECT}datasets/<int:pk>/"
+VERSION = f"{DATASET}versions/<int:number>/"
+
+urlpatterns = [
+    path(f"{PROJECT}prompts/", prompts.prompts, name="prompts"),
+    path(f"{PROJECT}prompts/<int:pk>/", prompts.prompt_detail, name="prompt_detail"),
+    path(f"{PROJECT}prompts/<int:pk>/change/", prompts.prompt_change, name="prompt_change"),
+    path(f"{PROJECT}imports/", imports.imports, name="imports"),
+    path(f"{PROJECT}imports/new/", imports.import_new, name="import_new"),
+    path(IMPORT, imports.import_detail, name="import_detail"),
+    path(f"{IMPORT}confirm/", imports.import_confirm, name="import_confirm"),
+    path(f"{IMPORT}discard/", imports.import_discard, name="import_discard"),
+    path(f"{IMPORT}progress/", imports.import_progress, name="import_progress"),
+    path(f"{PROJECT}datasets/", datasets.datasets, name="datasets"),
+    path(f"{PROJECT}datasets/new/", datasets.dataset_new, name="dataset_new"),
+    path(f"{PROJECT}datasets/count/", datasets.dataset_count, name="dataset_count"),
+    path(DATASET, datasets.dataset_detail, name="dataset_detail"),
+    path(f"{DATASET}freeze/", datasets.dataset_freeze, name="dataset_freeze"),
+    path(VERSION, datasets.dataset_version, name="dataset_version"),
+    path(f"{VERSION}progress/", datasets.dataset_progress, name="dataset_progress"),
+    path(f"{VERSION}verify/", datasets.dataset_verify, name="dataset_verify"),
+    path(f"{VERSION}manifest/", datasets.dataset_manifest, name="dataset_manifest"),
+    path(f"{VERSION}download/", datasets.dataset_download, name="dataset_download"),
+]

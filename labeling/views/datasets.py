@@ -1,0 +1,296 @@
+"""Datasets: recipes, freezing, and the pages of a frozen version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, Max
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+
+from annotate.accounts.requests import SignedInRequest
+from annotate.errors import Conflict, DomainError, NotFound
+from annotate.forms import add_domain_error
+from annotate.streaming import stream_file
+from annotate.words import _
+from labeling.access import project_route
+from labeling.data_forms import RecipeForm
+from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
+from labeling.listing import Filter, Listing
+from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
+from labeling.permissions import Action, can
+from labeling.services import background, dataset_browse, downloads, lineage, verification
+from labeling.services import datasets as service
+from labeling.services.dataset_rows import preview_counts
+from labeling.services.progress import Progress
+from labeling.services.recipes import DECISIONS, DEFAULT_SOURCES, SOURCES, Recipe
+
+MOST_CATEGORIES = 30  # bars in the table of categories
+
+
+@project_route(Action.VIEW_DATASETS)
+def datasets(request: SignedInRequest, *, project, membership) -> HttpResponse:
+    listing = Listing(
+        request,
+        project.datasets.annotate(version_count=Count("versions"), last_at=Max("versions__created_at")),
+        sorts={"newest": ("Newest first", "-id"), "name": ("Name", "name")},
+        search=lambda rows, text: rows.filter(name__icontains=text),
+        filters=[Filter("kind", _("Kind"), [("", _("All")), *DatasetKind.choices])],
+    )
+    may_freeze = can(membership, Action.FREEZE_DATASETS)
+    return render(request, "labeling/datasets.html", {"listing": listing, "may_freeze": may_freeze})
+
+
+@project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))
+def dataset_new(request: SignedInRequest, *, project, membership) -> HttpResponse:
+    form = RecipeForm(request.POST or None, project=project, initial={"kind": request.GET.get("kind")})
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            dataset = service.create_dataset(
+                project=project,
+                kind=data["kind"],
+                name=data["name"],
+                recipe=form.recipe(),
+                acting_user=request.user,
+            )
+        except DomainError as error:
+            if error.field == "fractions":
+                error.field = "train"
+            add_domain_error(form, error)
+        else:
+            return redirect("labeling:dataset_detail", slug=project.slug, pk=dataset.pk)
+    status = 422 if request.method == "POST" else 200
+    context = {"form": form, "shown": ["name", "kind", *SPLITS]}
+    return render(request, "labeling/dataset_new.html", context, status=status)
+
+
+@project_route(Action.FREEZE_DATASETS)
+def dataset_count(request: SignedInRequest, *, project, membership) -> HttpResponse:
+    """How many rows the form's recipe selects right now, as a fragment."""
+    form = RecipeForm({**_lists(request), "name": request.GET.get("name") or "-"}, project=project)
+    context: dict[str, Any] = {"problem": "", "counts": None}
+    if form.is_valid():
+        try:
+            recipe = Recipe.from_json(form.recipe()).resolved_for(project)
+            context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
+        except DomainError as error:
+            context["problem"] = error.message
+    else:
+        field, errors = next(iter(form.errors.items()))
+        label = f"{form.fields[field].label}: " if field in form.fields else ""
+        context["problem"] = f"{label}{errors[0]}"
+    return render(request, "labeling/_dataset_count.html", context)
+
+
+def _lists(request: SignedInRequest) -> dict[str, Any]:
+    """The query as a form wants it: lists for fields of several choices, the last value else."""
+    several = {
+        "sources",
+        "decisions",
+        "batches",
+        "imports",
+        "categories",
+        "guideline_versions",
+        "exclude_annotators",
+    }
+    query = request.GET
+    return {name: query.getlist(name) if name in several else query.get(name) for name in query}
+
+
+def _dataset(project: Project, pk: int) -> Dataset:
+    dataset = project.datasets.filter(pk=pk).first()
+    if dataset is None:
+        raise NotFound("There is no such dataset.")
+    return dataset
+
+
+def _version(project: Project, pk: int, number: int) -> DatasetVersion:
+    versions = DatasetVersion.objects.filter(dataset=_dataset(project, pk), number=number)
+    version = versions.select_related("dataset__project", "created_by").first()
+    if version is None:
+        raise NotFound("There is no such dataset version.")
+    return version
+
+
+def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]]:
+    """A recipe in words: only what restricts, then the split."""
+    lines = []
+    if set(recipe["sources"]) != set(DEFAULT_SOURCES):
+        lines.append(("Sources", ", ".join(SOURCES[name] for name in recipe["sources"])))
+    if len(recipe["decisions"]) < len(DECISIONS):
+        lines.append(("Review", ", ".join(DECISIONS[name] for name in recipe["decisions"])))
+    if recipe["batches"]:
+        batches = project.batches.filter(pk__in=recipe["batches"])
+        lines.append(("Batches", ", ".join(batches.values_list("name", flat=True))))
+    if recipe["imports"]:
+        imports = project.imports.filter(pk__in=recipe["imports"])
+        lines.append(("Imports", ", ".join(imports.values_list("filename", flat=True))))
+    if recipe["categories"]:
+        lines.append(("Categories", ", ".join(recipe["categories"])))
+    if recipe["guideline_versions"]:
+        lines.append(("Guideline versions", f"{len(recipe['guideline_versions'])} chosen"))
+    if recipe["exclude_annotators"]:
+        lines.append(("Without", ", ".join(recipe["exclude_annotators"])))
+    if recipe["submitted_from"] or recipe["submitted_until"]:
+        lines.append(("Days", f"{recipe['submitted_from'] or '…'} to {recipe['submitted_until'] or '…'}"))
+    shares = " · ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
+    return [*(lines or [("Selects", "All accepted work")]), ("Split", f"{shares}, salt “{recipe['salt']}”")]
+
+
+@project_route(Action.VIEW_DATASETS)
+def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    dataset = _dataset(project, pk)
+    recipe = Recipe.from_json(dataset.recipe).resolved_for(project)
+    context = {
+        "dataset": dataset,
+        "recipe": _described(project, recipe.to_json()),
+        "counts": preview_counts(project, dataset.kind, recipe),
+        "versions": dataset.versions.select_related("created_by").order_by("-number"),
+        "may_freeze": can(membership, Action.FREEZE_DATASETS),
+    }
+    return render(request, "labeling/dataset_detail.html", context)
+
+
+@project_route(Action.FREEZE_DATASETS, methods=("POST",))
+def dataset_freeze(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    version = service.freeze_dataset(
+        dataset=_dataset(project, pk), acting_user=request.user, note=request.POST.get("note", "")
+    )
+    background.take_up_if_nobody_does(version)
+    return redirect("labeling:dataset_version", slug=project.slug, pk=pk, number=version.number)
+
+
+@project_route(Action.VIEW_DATASETS)
+def dataset_version(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
+    """The page of a version; `split`, `q` and `page` choose the rows shown."""
+    version = _version(project, pk, number)
+    context: dict[str, Any] = {
+        "version": version,
+        "dataset": version.dataset,
+        "recipe": _described(project, version.recipe),
+        "may_download": can(membership, Action.DOWNLOAD_DATASETS),
+        "progress": Progress("dataset", version.pk).read(),
+    }
+    if version.status == DatasetVersionStatus.READY:
+        context |= _rows_context(request, version)
+        if request.htmx and request.htmx.target == "rows":
+            return render(request, "labeling/_dataset_rows.html", context)
+        context |= _statistics_context(project, version)
+        context["usages"] = lineage.usages_of(version)
+        context["formats"] = formats_for(version.dataset.kind)
+    return render(request, "labeling/dataset_version.html", context)
+
+
+def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str, Any]:
+    splits = [split for split in SPLITS if version.row_counts.get(split)]
+    split = request.GET.get("split", "")
+    split = split if split in SPLITS else (splits or SPLITS)[0]
+    page = request.GET.get("page", "1")
+    text = request.GET.get("q", "").strip()
+    try:
+        rows = dataset_browse.browse_rows(
+            version=version, split=split, text=text, page=int(page) if page.isdecimal() else 1
+        )
+    except DomainError as error:  # gone or changed: the page says so, and still shows what the database knows
+        return {"splits": splits, "split": split, "q": text, "rows": None, "files_problem": error.message}
+    for _number, row in rows.rows:
+        if "ranks" in row:  # best first, what could not be ranked last
+            pairs = zip(row["completions"], row["ranks"], strict=True)
+            row["ranked"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))
+    return {"splits": splits, "split": split, "q": text, "rows": rows}
+
+
+def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, Any]:
+    statistics = version.manifest["statistics"]
+    edges = sorted({int(edge) for counts in statistics["lengths"].values() for edge in counts})
+    lengths = {
+        "x": edges,
+        "series": [
+            {
+                "name": split,
+                "key": split,
+                "values": [statistics["lengths"][split].get(str(edge), 0) for edge in edges],
+            }
+            for split in SPLITS
+        ],
+    }
+    names = {name for counts in statistics["categories"].values() for name in counts}
+    categories = [
+        (name or "none", [statistics["categories"][split].get(name, 0) for split in SPLITS]) for name in names
+    ]
+    categories = sorted(categories, key=lambda row: (-sum(row[1]), row[0]))
+    used = statistics.get("lineage", {})
+    imports = project.imports.filter(pk__in=[int(pk) for pk in used.get("imports", {})])
+    return {
+        "statistics": statistics,
+        "digests": [
+            (split, version.manifest["files"][f"{split}.jsonl"]["sha256"])
+            for split in SPLITS
+            if version.row_counts.get(split)
+        ],
+        "lengths": lengths,
+        "categories": [(name, counts, sum(counts)) for name, counts in categories[:MOST_CATEGORIES]],
+        "more_categories": max(0, len(categories) - MOST_CATEGORIES),
+        "annotators": sorted(used.get("annotators", {}).items(), key=lambda item: -item[1]),
+        "guideline_versions": sorted(
+            used.get("guideline_versions", {}).items(), key=lambda item: int(item[0])
+        ),
+        "reviews": [
+            (DECISIONS.get(name, name), count) for name, count in sorted(used.get("reviews", {}).items())
+        ],
+        "imports": [(record, used["imports"][str(record.pk)]) for record in imports],
+        "left_out": version.manifest["left_out"],
+    }
+
+
+@project_route(Action.VIEW_DATASETS)
+def dataset_progress(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
+    """The state of a freeze as a fragment, asked for every second while it runs."""
+    version = _version(project, pk, number)
+    context = {"version": version, "progress": Progress("dataset", version.pk).read()}
+    response = render(request, "labeling/_dataset_progress.html", context)
+    if version.status != DatasetVersionStatus.FREEZING:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@project_route(Action.VIEW_DATASETS, methods=("POST",))
+def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
+    """Recompute all hashes; the answer is the version's page with a message for each thing that was
+    changed."""
+    version = _version(project, pk, number)
+    if version.status != DatasetVersionStatus.READY:
+        raise Conflict("Only a ready version can be verified.", code="version_not_ready")
+    problems = verification.verify_version(version=version)
+    for problem in problems:
+        messages.error(request, f"{version}: {problem}.")
+    if not problems:
+        messages.success(request, f"Every byte of {version} is as it was frozen.")
+    return redirect("labeling:dataset_version", slug=project.slug, pk=pk, number=number)
+
+
+@project_route(Action.DOWNLOAD_DATASETS)
+def dataset_download(
+    request: SignedInRequest, *, project, membership, pk: int, number: int
+) -> StreamingHttpResponse:
+    """A version in an export `format`, all of it or one `split`, streamed."""
+    version = _version(project, pk, number)
+    format, split = request.GET.get("format", "canonical"), request.GET.get("split") or None
+    pieces = downloads.download_version(version=version, format=format, split=split, acting_user=request.user)
+    export = EXPORT_FORMATS[format]
+    filename = downloads.filename_of(version, format, split)
+    return stream_file(request, pieces, filename=filename, media_type=export.media_type)
+
+
+@project_route(Action.VIEW_DATASETS)
+def dataset_manifest(
+    request: SignedInRequest, *, project, membership, pk: int, number: int
+) -> StreamingHttpResponse:
+    """manifest.json, byte for byte: the SHA-256 of these bytes is the version's."""
+    version = _version(project, pk, number)
+    data = service.manifest_path(version=version).read_bytes()
+    return stream_file(
+        request, iter([data]), filename=downloads.manifest_filename(version), media_type="application/json"
+    )

@@ -1,0 +1,42 @@
+"""What a person had written on a task that is no longer theirs, in words they can read and copy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotate.errors import Invalid
+from labeling.models import Draft, Task, TaskKind
+from labeling.services.blind import public_ids, ranking_from_public
+from labeling.services.pairwise import STRENGTHS
+from labeling.services.slots import shown_order
+
+
+def kept_words(draft: Draft | None, task: Task) -> str:
+    """The text of an answer; of a ranking its order in letters, its scores and its words. "" for none."""
+    if draft is None:
+        return ""
+    if task.kind == TaskKind.DEMONSTRATION:
+        return str(draft.body.get("text", ""))
+    try:
+        fields = ranking_from_public(draft.body, public_ids(task))
+    except Invalid:
+        return str(draft.body.get("rationale", ""))  # a draft is whatever a program has sent
+    order, _ = shown_order(task=task, user=draft.user)
+    letters = {pk: chr(ord("A") + index) for index, pk in enumerate(order)}
+    strength = next((each.label for each in STRENGTHS if each.value == draft.body.get("strength")), "")
+    return "\n".join(filter(None, [strength, *_lines(fields, letters)]))
+
+
+def _lines(fields: dict[str, Any], letters: dict[int, str]) -> list[str]:
+    tiers = [" = ".join(sorted(letters[pk] for pk in tier)) for tier in fields.get("tiers", [])]
+    unrankable = ", ".join(sorted(letters[pk] for pk in fields.get("unrankable", [])))
+    scores = fields.get("scores") or {}
+    return [
+        " > ".join(tiers),
+        f"Cannot be ranked: {unrankable}" if unrankable else "",
+        ", ".join(
+            f"{letters[pk]}: {score}"
+            for pk, score in sorted(scores.items(), key=lambda item: letters[item[0]])
+        ),
+        str(fields.get("rationale", "")),
+    ]

@@ -1,0 +1,66 @@
+"""Views of lists: saved, made the default, deleted. Lists show them (components/listing_views.html)."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from annotate.errors import Invalid
+from labeling.access import project_route
+from labeling.models import Project, SavedView
+from labeling.permissions import Action
+from labeling.saved_views import LISTS
+from labeling.services import saved_views as service
+
+
+@project_route(Action.SAVE_VIEWS, methods=("POST",))
+def view_save(request: HttpRequest, *, project, membership) -> HttpResponse:
+    form = request.POST
+    try:
+        view = service.save_view(
+            project=project,
+            membership=membership,
+            acting_user=request.user,
+            page=form.get("page", ""),
+            name=form.get("name", ""),
+            query=form.get("query", ""),
+            is_shared=bool(form.get("is_shared")),
+            is_default=bool(form.get("is_default")),
+        )
+    except Invalid as error:
+        if form.get("page") not in LISTS:
+            raise
+        messages.error(request, f"Not saved. {error.message}")
+        return redirect(f"{_page_of(project, form['page'])}?{service.clean_query(form.get('query', ''))}")
+    messages.success(request, f"The view “{view.name}” is saved.")
+    return redirect(_address(project, view))
+
+
+@project_route(Action.SAVE_VIEWS, methods=("POST",))
+def view_default(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    """Open the list with this view from now on; with `clear`, no more."""
+    view = service.find_view(project=project, membership=membership, user=request.user, pk=pk)
+    clear = bool(request.POST.get("clear"))
+    service.set_default(view=view, acting_user=request.user, is_default=not clear)
+    said = "The list opens as usual again." if clear else f"The list opens with “{view.name}” from now on."
+    messages.success(request, said)
+    return redirect(_address(project, view))
+
+
+@project_route(Action.SAVE_VIEWS, methods=("POST",))
+def view_delete(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    view = service.find_view(project=project, membership=membership, user=request.user, pk=pk)
+    service.delete_view(view=view, acting_user=request.user)
+    messages.success(request, f"The view “{view.name}” is deleted.")
+    return redirect(f"{_page_of(project, view.page)}?view=")
+
+
+def _page_of(project: Project, page: str) -> str:
+    return reverse(LISTS[page], args=[project.slug])
+
+
+def _address(project: Project, view: SavedView) -> str:
+    query = f"{view.query}&" if view.query else ""
+    return f"{_page_of(project, view.page)}?{query}view={view.pk}"

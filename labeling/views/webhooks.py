@@ -1,0 +1,155 @@
+"""Webhooks: the list, one with its log of deliveries, its test button and its secret."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+
+from annotate.errors import DomainError
+from annotate.forms import add_domain_error
+from labeling.access import project_route
+from labeling.listing import Filter, Listing
+from labeling.models import DeliveryStatus, Webhook
+from labeling.models.webhook import TEST_EVENT, WEBHOOK_EVENTS
+from labeling.permissions import Action
+from labeling.services import webhooks as service
+
+EVENT_CHOICES = [(name, label) for name, (label, _) in WEBHOOK_EVENTS.items()]
+LOG_ROWS = 30
+
+
+class WebhookForm(forms.Form):
+    url = forms.CharField(
+        max_length=500,
+        label="Address",
+        help_text="Public https:// (or http://) address. It gets a signed POST with JSON for each event.",
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    events = forms.MultipleChoiceField(
+        choices=EVENT_CHOICES, label="Events", widget=forms.CheckboxSelectMultiple, required=False
+    )
+
+
+@project_route(Action.MANAGE_WEBHOOKS, methods=("GET", "HEAD", "POST"))
+def webhooks(request: HttpRequest, *, project, membership) -> HttpResponse:
+    """The project's webhooks, and a form for one more. POST makes it and shows its secret, this once."""
+    if request.method != "POST":
+        return _list_page(request, project, WebhookForm())
+    form = WebhookForm(request.POST)
+    if form.is_valid():
+        try:
+            webhook, secret = service.create_webhook(
+                project=project, acting_user=request.user, **form.cleaned_data
+            )
+        except DomainError as error:
+            add_domain_error(form, error)
+        else:
+            return _one_page(request, project, webhook, new_secret=secret)
+    return _list_page(request, project, form, status=422)
+
+
+@project_route(Action.MANAGE_WEBHOOKS, methods=("GET", "HEAD", "POST"))
+def webhook(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    """One webhook with its log. POST changes its address and events."""
+    found = service.find_webhook(project=project, pk=pk)
+    if request.method != "POST":
+        return _one_page(request, project, found)
+    form = WebhookForm(request.POST)
+    if form.is_valid():
+        try:
+            service.change_webhook(webhook=found, acting_user=request.user, **form.cleaned_data)
+        except DomainError as error:
+            add_domain_error(form, error)
+        else:
+            messages.success(request, "Saved.")
+            return redirect("labeling:webhook", slug=project.slug, pk=pk)
+    return _one_page(request, project, found, form=form, status=422)
+
+
+@project_route(Action.MANAGE_WEBHOOKS, methods=("POST",))
+def webhook_switch(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    """Disable it, or with `on` take it into use again."""
+    found = service.find_webhook(project=project, pk=pk)
+    service.change_webhook(webhook=found, acting_user=request.user, is_active=bool(request.POST.get("on")))
+    messages.success(request, "It is in use again." if request.POST.get("on") else "It is disabled.")
+    return redirect("labeling:webhook", slug=project.slug, pk=pk)
+
+
+@never_cache
+@project_route(Action.MANAGE_WEBHOOKS, methods=("POST",))
+def webhook_secret(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    """A new secret: answers with the page itself, not a redirect, as it is shown this once."""
+    found = service.find_webhook(project=project, pk=pk)
+    secret = service.renew_secret(webhook=found, acting_user=request.user)
+    return _one_page(request, project, found, new_secret=secret)
+
+
+@project_route(Action.MANAGE_WEBHOOKS, methods=("POST",))
+def webhook_test(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    found = service.find_webhook(project=project, pk=pk)
+    try:
+        service.send_test(webhook=found, acting_user=request.user)
+    except DomainError as error:
+        messages.error(request, f"{error.message} {error.hint or ''}")
+    else:
+        messages.success(request, "A test is on its way; the log below shows how it went.")
+    return redirect("labeling:webhook", slug=project.slug, pk=pk)
+
+
+@project_route(Action.MANAGE_WEBHOOKS, methods=("POST",))
+def webhook_delete(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    service.delete_webhook(webhook=service.find_webhook(project=project, pk=pk), acting_user=request.user)
+    messages.success(request, "The webhook and its log are deleted.")
+    return redirect("labeling:webhooks", slug=project.slug)
+
+
+@project_route(Action.MANAGE_WEBHOOKS, methods=("POST",))
+def delivery_resend(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    delivery = service.find_delivery(project=project, pk=pk)
+    try:
+        service.resend_delivery(delivery=delivery, acting_user=request.user)
+    except DomainError as error:
+        messages.error(request, f"{error.message} {error.hint or ''}")
+    else:
+        messages.success(request, "It is sent again.")
+    return redirect("labeling:webhook", slug=project.slug, pk=delivery.webhook_id)
+
+
+# --- Inside ---------------------------------------------------------------------------------------------
+def _list_page(request: HttpRequest, project, form: WebhookForm, status: int = 200) -> HttpResponse:
+    context = {"webhooks": project.webhooks.all(), "form": form}
+    return render(request, "labeling/webhooks.html", context, status=status)
+
+
+def _one_page(
+    request: HttpRequest,
+    project,
+    webhook: Webhook,
+    *,
+    form: WebhookForm | None = None,
+    new_secret: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    listing = Listing(
+        request,
+        webhook.deliveries.all(),
+        sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
+        search=lambda rows, text: rows.filter(body__icontains=text),
+        filters=[
+            Filter("status", "Status", [("", "All"), *DeliveryStatus.choices]),
+            Filter("event", "Event", [("", "All"), *EVENT_CHOICES, (TEST_EVENT, "A test")]),
+        ],
+        per_page=LOG_ROWS,
+    )
+    context = {
+        "webhook": webhook,
+        "listing": listing,
+        "form": form or WebhookForm(initial={"url": webhook.url, "events": webhook.events}),
+        "new_secret": new_secret,
+        "is_waiting": webhook.is_active
+        and webhook.deliveries.filter(status=DeliveryStatus.WAITING, attempts=0).exists(),
+    }
+    return render(request, "labeling/webhook.html", context, status=status)

@@ -1,0 +1,429 @@
+/* Behaviour every page has: theme, menus, toasts, focus after a swap, shortcuts, confirm, copy, counters, sign-in in place.
+   No page-specific code here. Other scripts talk to it through events on document: "app:toast", "app:announce", "app:signed-out". */
+
+const body = document.body;
+const store = {
+  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, value); return true; } catch { return false; } },
+};
+
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/* ── theme ── */
+const THEMES = ["auto", "light", "dark"];
+function themeWords(theme) {
+  return { auto: say("Colour theme: as the system"), light: say("Colour theme: light"), dark: say("Colour theme: dark") }[theme];
+}
+function showTheme(button) {
+  const theme = document.documentElement.dataset.theme || "auto";
+  button.title = themeWords(theme);
+}
+function nextTheme() {
+  const root = document.documentElement;
+  const theme = THEMES[(THEMES.indexOf(root.dataset.theme || "auto") + 1) % THEMES.length];
+  if (theme === "auto") delete root.dataset.theme; else root.dataset.theme = theme;
+  store.set("theme", theme);
+  document.querySelectorAll("[data-theme-toggle]").forEach(showTheme);
+  document.dispatchEvent(new CustomEvent("app:theme"));
+  announce(themeWords(theme));
+}
+document.querySelectorAll("[data-theme-toggle]").forEach(showTheme);
+
+// Where the navigation is a strip, on narrow screens, the page one is on may lie outside it.
+document.querySelector(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+/* ── announcements and toasts ── */
+function announce(text) {
+  const region = document.getElementById("live-region");
+  if (!region) return;
+  region.textContent = "";
+  requestAnimationFrame(() => { region.textContent = text; });
+}
+
+function toast({ message, level = "info", seconds }) {
+  const host = document.getElementById("toasts");
+  if (!host || !message) return;
+  const close = el("button", { class: "btn btn-ghost btn-s", type: "button", "aria-label": say("Dismiss") }, "✕");
+  const box = el("div", { class: `toast toast-${level}`, role: level === "error" ? "alert" : "status" }, el("p", {}, message), close);
+  const remove = () => { box.remove(); if (!host.childElementCount && host.matches(":popover-open")) host.hidePopover(); };
+  close.addEventListener("click", remove);
+  // Opened anew each time, so that a toast also lies above a dialog that came later.
+  if (host.matches(":popover-open")) host.hidePopover();
+  host.append(box);
+  host.showPopover();
+  // Errors stay until dismissed: a person may need longer than we guess.
+  if (level !== "error") setTimeout(remove, (seconds || Math.max(5, message.length / 12)) * 1000);
+}
+const ASKED_AGAIN = new Set(["signed_out", "csrf_failed"]);
+document.addEventListener("app:toast", (event) => toast(event.detail));
+document.addEventListener("app:announce", (event) => announce(event.detail));
+// HX-Trigger: {"toast": {"message": "...", "level": "ok"}}; htmx wraps a bare string as {value: "..."}.
+body.addEventListener("toast", (event) => {
+  const detail = event.detail || {};
+  if (ASKED_AGAIN.has(detail.code)) return; // what follows a failed request says or does more about it
+  toast({ message: [detail.message || detail.value, detail.hint].filter(Boolean).join(" "), level: detail.level, seconds: detail.seconds });
+});
+
+/* ── dialogs ── */
+function openDialog(dialog) {
+  if (!dialog.open) dialog.showModal();
+  dialog.querySelector("[autofocus]")?.focus();
+}
+
+function buildDialog(title, content, buttons, options = {}) {
+  const heading = el("h2", { id: `dialog-${Math.random().toString(36).slice(2)}` }, title);
+  const dialog = el("dialog", { class: `dialog ${options.wide ? "dialog-wide" : ""}`, "aria-labelledby": heading.id });
+  const main = el("div", { class: "dialog-body" });
+  main.append(...[].concat(content));
+  const footer = el("footer");
+  for (const button of buttons) {
+    const node = el("button", { class: `btn ${button.style || ""}`, type: "button", autofocus: Boolean(button.focus) }, button.label);
+    node.addEventListener("click", () => { if (button.action?.(dialog) !== false) dialog.close(button.value || ""); });
+    footer.append(node);
+  }
+  dialog.append(el("header", {}, heading), main, footer);
+  dialog.addEventListener("close", () => dialog.remove());
+  body.append(dialog);
+  return dialog;
+}
+
+function confirmDialog({ title, message, action = say("Continue"), danger = false }) {
+  return new Promise((resolve) => {
+    const dialog = buildDialog(title, message ? el("p", {}, message) : [], [
+      { label: say("Cancel"), value: "", focus: danger },
+      { label: action, value: "yes", style: danger ? "btn-danger-solid" : "btn-primary", focus: !danger },
+    ]);
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"));
+    openDialog(dialog);
+  });
+}
+
+function confirmOptions(source) {
+  return {
+    title: source.dataset.confirm,
+    message: source.dataset.confirmText,
+    action: source.dataset.confirmAction || source.textContent.trim() || say("Continue"),
+    danger: source.matches(".btn-danger, .btn-danger-solid, [data-confirm-danger]"),
+  };
+}
+
+// hx-confirm and data-confirm alike ask through our dialog, never through window.confirm.
+body.addEventListener("htmx:confirm", (event) => {
+  if (!event.detail.question) return;
+  event.preventDefault();
+  const source = event.target;
+  confirmDialog({ ...confirmOptions(source), title: event.detail.question }).then((yes) => { if (yes) event.detail.issueRequest(true); });
+});
+const confirmed = new WeakSet();
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  const source = event.submitter?.dataset.confirm ? event.submitter : form.dataset.confirm ? form : null;
+  if (!source || confirmed.has(form)) { confirmed.delete(form); return; }
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const submitter = event.submitter;
+  confirmDialog(confirmOptions(source)).then((yes) => {
+    if (!yes) return;
+    confirmed.add(form);
+    form.requestSubmit(submitter);
+  });
+}, true);
+
+// A second click while the first is on its way sends nothing: it would make a second batch, rate or correction. After
+// some seconds one may try again, as an answer can be lost.
+const SENT_FOR_MS = 5000;
+const sentAt = new WeakMap();
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (performance.now() - (sentAt.get(form) ?? -Infinity) < SENT_FOR_MS) event.preventDefault();
+  else sentAt.set(form, performance.now());
+});
+window.addEventListener("pageshow", (event) => { if (event.persisted) for (const form of document.forms) sentAt.delete(form); });
+
+/* ── clicks, by delegation ── */
+async function copyText(source) {
+  const target = source.dataset.copy ? document.querySelector(source.dataset.copy) : source.parentElement.querySelector("code, input");
+  const text = source.dataset.copyText ?? (target?.value ?? target?.textContent ?? "");
+  try {
+    await navigator.clipboard.writeText(text);
+    announce(say("Copied"));
+    const before = source.dataset.label ?? source.textContent;
+    source.dataset.label = before;
+    source.textContent = say("Copied");
+    setTimeout(() => { source.textContent = before; }, 1600);
+  } catch {
+    // The clipboard needs a secure context: select the text, so that the person's own copy command works.
+    if (target) getSelection().selectAllChildren(target);
+    toast({ message: say("The browser does not let this page copy. The text is selected: press Ctrl+C."), level: "warning" });
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const source = event.target.closest("[data-theme-toggle], [data-copy], [data-copy-text], [data-dialog], [data-dialog-close], [data-shortcuts-open], [data-dismiss]");
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  if (!source) return;
+  if (source.matches("[data-theme-toggle]")) nextTheme();
+  else if (source.matches("[data-copy], [data-copy-text]")) copyText(source);
+  else if (source.matches("[data-dialog]")) openDialog(document.querySelector(source.dataset.dialog));
+  else if (source.matches("[data-dialog-close]")) source.closest("dialog").close();
+  else if (source.matches("[data-shortcuts-open]")) showShortcuts();
+  else if (source.matches("[data-dismiss]")) source.closest(source.dataset.dismiss || ".notice").remove();
+});
+
+/* ── live length of a text: <output data-counter-for="id" data-max="500"> ── */
+const graphemes = globalThis.Intl?.Segmenter ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
+function words(text) {
+  if (!graphemes) return text.split(/\s+/).filter(Boolean).length;
+  let count = 0;
+  for (const part of graphemes.segment(text)) if (part.isWordLike) count += 1;
+  return count;
+}
+function count(output) {
+  const source = document.getElementById(output.dataset.counterFor);
+  if (!source) return;
+  const length = [...source.value].length;
+  const most = Number(output.dataset.max || source.maxLength);
+  const limit = most > 0 ? most : 0;
+  output.textContent = say("%(words)s words · %(length)s characters", { words: words(source.value), length: limit ? [length, limit].join(" / ") : length });
+  output.dataset.state = limit && length > limit ? "over" : "";
+}
+document.addEventListener("input", (event) => {
+  if (!event.target.id) return;
+  document.querySelectorAll(`[data-counter-for="${CSS.escape(event.target.id)}"]`).forEach(count);
+});
+
+/* ── shortcuts: any element with data-shortcut="mod+enter" (what it does: data-shortcut-label, aria-label or its text) ── */
+const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+const KEY_NAMES = { mod: isMac ? "⌘" : "Ctrl", alt: isMac ? "⌥" : "Alt", shift: "Shift", enter: "Enter", escape: "Esc", arrowup: "↑", arrowdown: "↓", arrowleft: "←", arrowright: "→" };
+
+function isTyping(target) {
+  return target.matches?.("textarea, select, [contenteditable='true'], input:not([type=checkbox], [type=radio], [type=button], [type=submit], [type=range])");
+}
+function combination(event) {
+  const parts = [];
+  if (event.ctrlKey || event.metaKey) parts.push("mod");
+  if (event.altKey) parts.push("alt");
+  if (event.shiftKey && event.key.length > 1) parts.push("shift");
+  // With Option a Mac types another sign ("π" for P): the key itself is meant.
+  const letter = event.altKey && !/^[a-z]$/i.test(event.key) && /^Key([A-Z])$/.exec(event.code)?.[1];
+  return [...parts, (letter || event.key).toLowerCase()].join("+");
+}
+function visible(node) { return node.checkVisibility?.() ?? node.offsetParent !== null; }
+
+function showShortcuts() {
+  const list = el("dl", { class: "facts" });
+  const add = (keys, label) => {
+    const term = el("dt");
+    for (const key of keys.split("+")) term.append(el("kbd", {}, KEY_NAMES[key.toLowerCase()] || (key.length === 1 ? key.toUpperCase() : key)), " ");
+    list.append(term, el("dd", {}, label));
+  };
+  for (const node of document.querySelectorAll("[data-shortcut]")) {
+    if (visible(node)) add(node.dataset.shortcut, node.dataset.shortcutLabel || node.getAttribute("aria-label") || node.textContent.replace(/\s+/g, " ").trim());
+  }
+  // A widget with its own keys lists them as data-shortcuts='[["1–9","Place at that rank"], …]'.
+  for (const node of document.querySelectorAll("[data-shortcuts]")) if (visible(node)) for (const [keys, label] of JSON.parse(node.dataset.shortcuts)) add(keys, label);
+  add("escape", say("Close what lies over the page"));
+  add("?", say("Show this sheet"));
+  openDialog(buildDialog(say("Keyboard shortcuts"), list, [{ label: say("Close"), focus: true }]));
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    const menu = document.querySelector("details.menu[open]");
+    if (menu) { menu.open = false; menu.querySelector("summary").focus(); return; }
+  }
+  if (event.defaultPrevented || event.isComposing) return;
+  const keys = combination(event);
+  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
+  if (dialog) {
+    // A key means nothing below an open dialog; the one that submits a form submits the dialog's.
+    const submit = keys === "mod+enter" && dialog.querySelector("form footer [type=submit]");
+    if (submit) { event.preventDefault(); submit.click(); }
+    return;
+  }
+  const typing = isTyping(event.target);
+  if (keys === "?" && !typing) { event.preventDefault(); showShortcuts(); return; }
+  // While somebody types, only combinations with a modifier may act.
+  if (typing && !/^(mod|alt)\+/.test(keys)) return;
+  for (const node of document.querySelectorAll("[data-shortcut]")) {
+    if (node.dataset.shortcut.toLowerCase() !== keys || node.disabled || !visible(node)) continue;
+    event.preventDefault();
+    if (node.matches("input:not([type=submit], [type=button], [type=checkbox], [type=radio]), textarea, select, [tabindex]:not(button)")) node.focus(); else node.click();
+    return;
+  }
+});
+
+/* ── what scrolls sideways can be scrolled by key: a stop of its own, unless something in it is one ── */
+const SCROLLERS = ".table-wrap, .copy-field code, .prose pre, .prose table, .diff-lines";
+const STOPS = "a[href], button, input, select, textarea, summary, [tabindex]";
+const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => reachScroller(target)));
+function reachScroller(box) {
+  const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+  if (scrolls && !box.querySelector(STOPS)) box.tabIndex = 0;
+  else if (box.tabIndex === 0 && !box.matches("button, a")) box.removeAttribute("tabindex");
+}
+function watchScrollers(root) {
+  root.querySelectorAll?.(SCROLLERS).forEach((box) => widths.observe(box));
+}
+watchScrollers(document);
+body.addEventListener("htmx:afterSettle", (event) => watchScrollers(event.detail.elt || document));
+
+/* ── focus is never lost after an htmx swap ── */
+const focusBefore = new WeakMap(); // by request: a poll may come in between
+body.addEventListener("htmx:beforeSwap", (event) => {
+  const active = document.activeElement;
+  if (active && active !== body) focusBefore.set(event.detail.xhr, { id: active.id, name: active.getAttribute("name") });
+});
+body.addEventListener("htmx:afterSettle", (event) => {
+  setUp(event.detail.elt || document);
+  const before = focusBefore.get(event.detail.xhr);
+  focusBefore.delete(event.detail.xhr);
+  const active = document.activeElement;
+  const wanted = document.querySelector("[data-focus-after-swap]");
+  if (wanted) { wanted.removeAttribute("data-focus-after-swap"); wanted.focus(); return; }
+  // Only what the swap took away is given back: a poll must not pull the focus to itself.
+  if (!before || (active && active !== body && active.isConnected)) return;
+  const same = (before.id && document.getElementById(before.id)) || (before.name && document.querySelector(`[name="${CSS.escape(before.name)}"]`));
+  if (same) { same.focus({ preventScroll: true }); return; }
+  const target = event.detail.target?.isConnected ? event.detail.target : document.getElementById("main");
+  const heading = target?.querySelector?.("h1, h2, [tabindex]") || target;
+  if (!heading) return;
+  if (!heading.hasAttribute("tabindex")) heading.setAttribute("tabindex", "-1");
+  heading.focus({ preventScroll: true });
+});
+
+/* ── failed requests say so; 401 asks to sign in without leaving the page ── */
+function problemOf(text, status) {
+  try { const { message, hint } = JSON.parse(text).error || {}; return [message, hint].filter(Boolean).join(" "); } catch { return status >= 500 ? say("The site could not do that just now. Nothing was lost; please try again.") : ""; }
+}
+/* Once more what asked: a form with the button that sends it. */
+function again(source) {
+  if (source.matches("form")) source.requestSubmit(source.querySelector("button[type=submit]")); else source.click?.();
+}
+const renewed = new Set(); // addresses that were tried again with a new token: once is enough
+function codeOf(xhr) {
+  try { return JSON.parse(xhr.getResponseHeader("HX-Trigger")).toast.code; } catch { return ""; } // not an answer of ours
+}
+body.addEventListener("htmx:responseError", (event) => {
+  const { xhr } = event.detail;
+  if (xhr.status === 401) { document.dispatchEvent(new CustomEvent("app:signed-out", { detail: { retry: () => again(event.detail.elt) } })); return; }
+  if (codeOf(xhr) === "csrf_failed") {
+    if (renewed.has(xhr.responseURL)) { toast({ message: say("The site did not accept this page's token. Reload the page; what you typed is kept."), level: "error" }); return; }
+    renewed.add(xhr.responseURL);
+    document.dispatchEvent(new CustomEvent("app:stale-token", { detail: { retry: () => again(event.detail.elt) } }));
+    return;
+  }
+  if (/toast/i.test(xhr.getResponseHeader("HX-Trigger") || "")) return;
+  toast({ message: problemOf(xhr.responseText, xhr.status) || say("That did not work (%(status)s). Nothing was changed.", { status: xhr.status }), level: "error" });
+});
+body.addEventListener("htmx:sendError", () => toast({ message: say("The site cannot be reached. Check the connection; what you typed is kept."), level: "error" }));
+
+async function freshToken() {
+  const answer = await fetch("/", { credentials: "same-origin", headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return { headers: page.body.getAttribute("hx-headers"), user: page.body.dataset.user || "" };
+}
+
+function adoptToken(headers) {
+  body.setAttribute("hx-headers", headers);
+  const token = JSON.parse(headers)["X-CSRFToken"];
+  document.querySelectorAll("input[name=csrfmiddlewaretoken]").forEach((input) => { input.value = token; });
+}
+
+async function submitSignIn(form, problem) {
+  const { headers } = await freshToken();
+  const data = new URLSearchParams(new FormData(form));
+  const answer = await fetch(body.dataset.loginUrl, {
+    method: "POST", body: data, credentials: "same-origin",
+    headers: { "X-CSRFToken": JSON.parse(headers)["X-CSRFToken"], "X-Requested-With": "XMLHttpRequest", Accept: "application/json" },
+  });
+  const result = await answer.json().catch(() => ({}));
+  if (!answer.ok) {
+    const fields = Object.values(result.form?.fields || {}).flatMap((field) => field.errors);
+    problem.textContent = [...(result.form?.errors || []), ...fields].join(" ") || say("That did not work. Check the name and the password.");
+    problem.hidden = false;
+    return false;
+  }
+  const state = await freshToken();
+  if (!state.user) {
+    problem.textContent = say("One more step is needed. Finish signing in in another tab, then close this.");
+    problem.append(" ", el("a", { href: result.location || body.dataset.loginUrl, target: "_blank", rel: "noopener" }, say("Open it")));
+    problem.hidden = false;
+    return false;
+  }
+  if (body.dataset.user && state.user !== body.dataset.user) {
+    // Somebody else's session must never save into this person's page.
+    location.reload();
+    return true;
+  }
+  adoptToken(state.headers);
+  return true;
+}
+
+let signingIn = null;
+function signInHere() {
+  if (signingIn) return signingIn;
+  const form = el("form", { class: "form" },
+    el("div", { class: "field" }, el("label", { for: "again-login" }, say("Username or e-mail")), el("input", { id: "again-login", name: "login", autocomplete: "username", required: true, value: body.dataset.username || "" })),
+    el("div", { class: "field" }, el("label", { for: "again-password" }, say("Password")), el("input", { id: "again-password", name: "password", type: "password", autocomplete: "current-password", required: true, autofocus: true })));
+  const problem = el("p", { class: "error", role: "alert", hidden: true });
+  form.append(problem, el("button", { class: "btn btn-primary", type: "submit" }, say("Sign in and go on")));
+  const dialog = buildDialog(say("Please sign in again"), [el("p", { class: "muted" }, say("Your session ended. Nothing you wrote is lost: sign in and go on where you are.")), form], []);
+  signingIn = new Promise((resolve) => {
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const button = form.querySelector("button");
+      button.disabled = true;
+      try {
+        if (await submitSignIn(form, problem)) dialog.close("yes");
+      } catch {
+        problem.textContent = say("The site cannot be reached. Try again in a moment.");
+        problem.hidden = false;
+      }
+      button.disabled = false;
+    });
+    dialog.addEventListener("close", () => { signingIn = null; resolve(dialog.returnValue === "yes"); });
+  });
+  openDialog(dialog);
+  return signingIn;
+}
+document.addEventListener("app:signed-out", async (event) => {
+  if (await signInHere()) { toast({ message: say("Signed in again."), level: "success" }); event.detail?.retry?.(); }
+});
+
+/* As the server writes days and times, 2026-11-21 16:40, in the reader's time zone. */
+function localTime(when) {
+  const two = (number) => String(number).padStart(2, "0");
+  return `${when.getFullYear()}-${two(when.getMonth() + 1)}-${two(when.getDate())} ${two(when.getHours())}:${two(when.getMinutes())}`;
+}
+/* Signing in again in another tab gave that tab a new token: this page takes it over and goes on, for the same person only. */
+document.addEventListener("app:stale-token", async (event) => {
+  const { headers, user } = await freshToken();
+  if (!user) { document.dispatchEvent(new CustomEvent("app:signed-out", { detail: event.detail })); return; }
+  if (user !== body.dataset.user) { location.reload(); return; }
+  adoptToken(headers);
+  event.detail?.retry?.();
+});
+
+/* ── everything that new content needs ── */
+function setUp(root) {
+  root.querySelectorAll?.("[data-counter-for]").forEach(count);
+  root.querySelectorAll?.("[data-scroll-to-current] [aria-current]").forEach((node) => {
+    const strip = node.closest("[data-scroll-to-current]");
+    if (strip.scrollWidth > strip.clientWidth) strip.scrollLeft = node.offsetLeft - strip.clientWidth / 2 + node.offsetWidth / 2;
+  });
+  root.querySelectorAll?.("time[data-local]").forEach((node) => {
+    const when = new Date(node.dateTime);
+    if (!Number.isNaN(when.valueOf())) { node.title = node.dateTime; node.textContent = localTime(when); }
+  });
+}
+setUp(document);

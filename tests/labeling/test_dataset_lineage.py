@@ -1,0 +1,59 @@
+"""From a judgment forward to the versions that hold it, and from a version to what used it."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.services import dataset_files, lineage
+
+from .judgments import make_demonstration, make_ranking
+from .test_dataset_freeze import make_version
+
+
+@pytest.mark.parametrize("chosen", [0, 7, 14])
+def test_a_judgment_knows_the_versions_that_hold_it(cast, chosen):
+    """Also the first and the last in the file."""
+    submissions = [make_demonstration(cast.project, cast.annotator) for _ in range(15)]
+    version = make_version(cast)
+    assert lineage.versions_containing(submission=submissions[chosen]) == [version]
+
+
+def test_one_that_came_later_is_in_none(cast):
+    make_demonstration(cast.project, cast.annotator)
+    make_version(cast)
+    late = make_demonstration(cast.project, cast.annotator)
+    assert lineage.versions_containing(submission=late) == []
+
+
+def test_a_number_between_two_members_is_no_member(cast):
+    make_demonstration(cast.project, cast.annotator, pk=1_000_000)
+    between = make_demonstration(cast.project, cast.annotator, "left out", pk=1_000_001, status="returned")
+    make_demonstration(cast.project, cast.annotator, pk=1_000_002)
+    version = make_version(cast)
+    assert list(dataset_files.members(version)) == [1_000_000, 1_000_002]
+    assert lineage.versions_containing(submission=between) == []
+
+
+def test_a_ranking_is_not_looked_for_among_demonstrations(cast):
+    """Their numbers share one sequence, but a kind is a kind."""
+    make_demonstration(cast.project, cast.annotator)
+    ranking = make_ranking(cast.project, cast.annotator)
+    make_version(cast, "sft", "a")
+    version = make_version(cast, "comparison", "b")
+    assert lineage.versions_containing(submission=ranking) == [version]
+
+
+def test_missing_files_do_not_break_a_page_that_lists_versions(cast):
+    submission = make_demonstration(cast.project, cast.annotator)
+    version = make_version(cast)
+    folder = dataset_files.folder_of(version)
+    folder.rename(folder.with_name(f"moved-{folder.name}"))
+    assert lineage.versions_containing(submission=submission) == []
+
+
+def test_another_app_says_what_it_made_from_a_version(cast, monkeypatch):
+    make_demonstration(cast.project, cast.annotator)
+    version = make_version(cast)
+    monkeypatch.setattr(lineage, "_providers", {})
+    lineage.register_usage("runs", lambda asked: [lineage.Usage("Run", f"of {asked.number}", "/runs/1/")])
+    assert [usage.name for usage in lineage.usages_of(version)] == ["of 1"]

@@ -1,0 +1,322 @@
+"""Gold: put among other work at its rate, told from it by nobody, scored at submit, kept out of datasets."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from annotate.errors import Conflict, Forbidden, Invalid
+from labeling import queues, task_reports
+from labeling.models import AuditEvent, GoldResult, Submission, SubmissionStatus, Task
+from labeling.services import turns
+from labeling.services.assignments import claim_next, release_assignment
+from labeling.services.batches import close_batch
+from labeling.services.dataset_rows import select
+from labeling.services.gold import mark_gold, retire_gold, score_demonstration
+from labeling.services.projects import update_settings
+from labeling.services.recipes import Recipe
+from tests.factories import make_demonstration_batch, make_ranking_batch
+
+from .work import claim, do_next, ranking_of, submit
+
+
+def settings(cast, **values) -> None:
+    update_settings(project=cast.project, values=values, acting_user=cast.admin)
+
+
+@pytest.fixture
+def rates(cast, monkeypatch):
+    """Every hand-out is gold's turn, as long as ordinary work waits too; nothing goes to review by itself."""
+    settings(cast, gold_rate=0.5, calibration_rate=0, new_person_reviews=0)
+    monkeypatch.setattr(turns, "draw", lambda: 0.0)
+
+
+def make_gold(cast, **answer) -> Task:
+    """A ranking task whose known order is that of its completions; two ordinary ones wait beside it."""
+    batch = make_ranking_batch(cast.project, tasks=3, k=3, review_rate=0)
+    task = batch.tasks.last()
+    ids = list(task.task_completions.values_list("completion_id", flat=True))
+    mark_gold(task=task, tiers=[[pk] for pk in ids], acting_user=cast.lead, **answer)
+    task.refresh_from_db()
+    return task
+
+
+def known(task) -> list[int]:
+    return [pk for [pk] in task.gold_answer.tiers]
+
+
+def rank(assignment, user, order, **fields) -> Submission:
+    return submit(
+        assignment, user, **{**ranking_of(assignment, user), "tiers": [[pk] for pk in order], **fields}
+    )
+
+
+def test_each_person_gets_it_once_in_a_slot_of_their_own(cast, rates):
+    task = make_gold(cast)
+    mine, theirs = claim(cast.annotator, cast.project), claim(cast.peer, cast.project)
+    assert mine.task == theirs.task == task
+    assert task.assignments.live().count() == 2 == Task.objects.get(pk=task.pk).overlap
+    submit(mine, cast.annotator)
+    assert claim(cast.annotator, cast.project).task_id != task.pk
+
+
+def test_its_free_slots_leave_the_queue(cast):
+    settings(cast, gold_rate=0)
+    task = make_gold(cast)
+    tasks = {claim(user, cast.project).task_id for user in (cast.annotator, cast.peer)}
+    assert task.pk not in tasks
+    assert claim_next(user=cast.lead, project=cast.project) is None
+
+
+def test_it_does_not_come_alone(cast, rates):
+    """When only gold is left nothing is handed out: it would be known for what it is."""
+    make_gold(cast)
+    close = Task.objects.filter(purpose="work").first().assignments
+    close.model.objects.filter(purpose="work").update(status="void")
+    assert claim_next(user=cast.annotator, project=cast.project) is None
+
+
+def test_the_share_of_hand_outs_is_that_of_the_settings():
+    from labeling.models import ProjectSettings
+
+    config = ProjectSettings(gold_rate=0.1, calibration_rate=0.2, repeat_rate=0.05)
+    drawn = [turns.purpose_of((number + 0.5) / 1000, config) for number in range(1000)]
+    counts = {purpose: drawn.count(purpose) for purpose in set(drawn)}
+    assert counts == {"gold": 100, "calibration": 200, "repeat": 50, "work": 650}
+
+
+def test_draws_are_spread_and_not_foreseeable():
+    drawn = [turns.draw() for _ in range(4000)]
+    # A binomial count of 4000 at 1 in 4 is within 1000 ± 137 but once in a million.
+    assert 863 <= sum(number < 0.25 for number in drawn) <= 1137
+    assert len(set(drawn)) == 4000
+
+
+@pytest.mark.parametrize(("order", "agreement", "passed"), [([0, 1, 2], 1, True), ([2, 1, 0], 0, False)])
+def test_it_is_scored_when_it_is_submitted(cast, rates, order, agreement, passed):
+    task = make_gold(cast)
+    ids = known(task)
+    submission = rank(claim(cast.annotator, cast.project), cast.annotator, [ids[index] for index in order])
+    result = submission.gold_result
+    assert (result.agreement, result.pairs, result.passed) == (agreement, 3, passed)
+    expected = (
+        (SubmissionStatus.ACCEPTED, "") if passed else (SubmissionStatus.AWAITING_REVIEW, "gold_missed")
+    )
+    assert (submission.status, submission.review_reason) == expected
+
+
+def test_missed_gold_stays_out_of_review_where_the_project_says_so(cast, rates):
+    settings(cast, review_missed_gold=False)
+    task = make_gold(cast)
+    submission = rank(claim(cast.annotator, cast.project), cast.annotator, known(task)[::-1])
+    assert (submission.status, submission.gold_result.passed) == ("accepted", False)
+
+
+def test_flags_count_where_the_lead_says_so(cast, rates):
+    task = make_gold(cast, checks_flags=True)
+    submission = rank(
+        claim(cast.annotator, cast.project),
+        cast.annotator,
+        known(task),
+        flags={known(task)[0]: ["harmful"]},
+    )
+    assert (submission.gold_result.flag_agreement, submission.gold_result.passed) == (0, False)
+
+
+def test_a_persons_page_counts_what_they_did_on_gold(cast, rates):
+    task = make_gold(cast)
+    rank(claim(cast.annotator, cast.project), cast.annotator, known(task)[::-1])
+    figures = task_reports.gold_figures(cast.project, cast.annotator)
+    assert (figures["done"], figures["misses"], figures["mean_agreement"]) == (1, 1, 0)
+    client = Client()
+    client.force_login(cast.lead)
+    member = cast.project.memberships.get(user=cast.annotator)
+    page = client.get(reverse("labeling:person", args=[cast.project.slug, member.pk])).content.decode()
+    assert re.search(r"Missed</dt><dd>1</dd>", page)
+
+
+def test_gold_answers_go_into_no_dataset_unless_the_recipe_says_so(cast, rates):
+    task = make_gold(cast)
+    rank(claim(cast.annotator, cast.project), cast.annotator, known(task))
+    assert select(cast.project, "comparison", Recipe()).count() == 0
+    assert select(cast.project, "comparison", Recipe(include_gold=True)).count() == 1
+
+
+def test_recipes_without_gold_are_written_as_before():
+    assert "include_gold" not in Recipe().to_json()
+    assert Recipe.from_json(Recipe(include_gold=True).to_json()).include_gold is True
+
+
+def test_what_was_judged_before_it_became_gold_stays_a_judgment(cast):
+    settings(cast, gold_rate=0, new_person_reviews=0)
+    make_ranking_batch(cast.project, tasks=1, review_rate=0)
+    task = do_next(cast.annotator, cast.project).task
+    ids = list(task.task_completions.values_list("completion_id", flat=True))
+    mark_gold(task=task, tiers=[[pk] for pk in ids], acting_user=cast.lead)
+    assert select(cast.project, "comparison", Recipe()).count() == 1
+
+
+def test_it_outlives_its_batch_and_ends_when_retired(cast, rates):
+    task = make_gold(cast)
+    close_batch(batch=task.batch, acting_user=cast.lead)
+    make_ranking_batch(cast.project, tasks=1)
+    assert claim(cast.annotator, cast.project).task == task
+    retire_gold(task=task, acting_user=cast.lead)
+    assert claim(cast.peer, cast.project).task != task
+    assert AuditEvent.objects.filter(action__startswith="gold.").count() == 2
+
+
+@pytest.mark.parametrize("tiers", [[], [[1]], [[999_999]]])
+def test_a_known_answer_is_a_whole_ranking(cast, tiers):
+    task = make_ranking_batch(cast.project, tasks=1).tasks.get()
+    with pytest.raises(Invalid):
+        mark_gold(task=task, tiers=tiers, acting_user=cast.lead)
+    assert Task.objects.get(pk=task.pk).purpose == "work"
+
+
+# --- Demonstrations ----------------------------------------------------------------------------------------
+def test_a_gold_demonstration_waits_for_a_score_and_is_missed_below_the_least(cast, rates):
+    batch = make_demonstration_batch(cast.project, tasks=2, review_rate=0)
+    task = batch.tasks.last()
+    mark_gold(task=task, minimum_score=5, acting_user=cast.lead)
+    submission = do_next(cast.annotator, cast.project)
+    assert (submission.task, submission.status, submission.review_reason) == (
+        task,
+        "awaiting_review",
+        "sampled",
+    )
+    assert list(task_reports.unscored(cast.project)) == [submission.gold_result]
+    with pytest.raises(Forbidden):
+        score_demonstration(submission=submission, score=4, acting_user=cast.annotator)
+    result = score_demonstration(submission=submission, score=4, acting_user=cast.lead)
+    submission.refresh_from_db()
+    assert (result.passed, submission.review_reason) == (False, "gold_missed")
+    assert score_demonstration(submission=submission, score=5, acting_user=cast.lead).passed is True
+
+
+def test_ordinary_work_is_not_scored(cast):
+    make_demonstration_batch(cast.project, tasks=1)
+    with pytest.raises(Conflict):
+        score_demonstration(submission=do_next(cast.annotator, cast.project), score=4, acting_user=cast.lead)
+    assert not GoldResult.objects.exists()
+
+
+# --- Nobody can tell (promise 2) ---------------------------------------------------------------------------
+def shape(value):
+    """A JSON answer without its values: keys and types. Completions' own ids, as keys, are values too."""
+    if isinstance(value, dict):
+        return {"id" if len(key) == 36 else key: shape(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def test_the_api_answers_gold_and_ordinary_work_alike(cast, rates, api_client_of):
+    settings(cast, review_missed_gold=False)  # missed, it looks like what was sampled for review
+    task = make_gold(cast)
+    client = api_client_of(cast.annotator)
+    base = f"/api/projects/{cast.project.slug}"
+
+    def one():
+        work = client.post(f"{base}/assignments/next/", {}, format="json").json()
+        ids = [each["id"] for each in work["completions"]]
+        sent = {
+            "fence": work["fence"],
+            "tiers": [[each] for each in ids],
+            "touched": ids,
+            "scores": dict.fromkeys(ids, 4),
+            "idempotency_key": str(work["id"]),
+        }
+        receipt = client.post(f"{base}/assignments/{work['id']}/submit/", sent, format="json").json()
+        shown = client.get(f"{base}/submissions/{receipt['id']}/").json()
+        return work, receipt, shown
+
+    gold, ordinary = one(), one()
+    assert Submission.objects.get(pk=gold[1]["id"]).task == task
+    assert Submission.objects.get(pk=ordinary[1]["id"]).task != task
+    for of_gold, of_ordinary in zip(gold, ordinary, strict=True):
+        assert shape(of_gold) == shape(of_ordinary)
+    for name in ("why", "fence", "kind", "status", "rules"):
+        assert gold[0][name] == ordinary[0][name]
+    said = json.dumps(gold).lower()
+    assert not [word for word in ("gold", "known", "purpose", "screening", "calibration") if word in said]
+    # Numbers that count things as they are made would tell; these do not.
+    real = {task.pk, task.prompt_id}
+    told = {gold[0]["task"], gold[0]["prompt"]["id"], gold[1]["task"], gold[2]["task"], gold[2]["prompt"]}
+    assert not real & told
+    assert min(told | {gold[0]["id"]}) > 10**6
+
+
+def test_the_pages_show_gold_and_ordinary_work_alike(cast, rates):
+    task = make_gold(cast)
+    client = Client()
+    client.force_login(cast.annotator)
+
+    def page_of(assignment) -> str:
+        page = client.get(reverse("labeling:work_task", args=[cast.project.slug, assignment.pk]))
+        text = page.content.decode()
+        # What differs from one ordinary task to the next as well.
+        for pattern in (r"[0-9a-f]{8}-[0-9a-f-]{27}", r"\b\d{3,}\b", r"(Question|Answer) \d+", r"nonce-\S+"):
+            text = re.sub(pattern, "·", text)
+        return re.sub(r'value="[A-Za-z0-9]{60,}"|csrf\S+', "·", text)
+
+    gold = claim(cast.annotator, cast.project)
+    assert gold.task == task
+    of_gold = page_of(gold)
+    submit(gold, cast.annotator)
+    ordinary = claim(cast.annotator, cast.project)
+    assert ordinary.task != task
+    assert [line for line in of_gold.splitlines() if "why" in line.lower()] == [
+        line for line in page_of(ordinary).splitlines() if "why" in line.lower()
+    ]
+    tags = re.compile(r"<[a-z][^>]*?(?=[ >])|data-[a-z-]+|class=\"[^\"]*\"")
+    assert tags.findall(of_gold) == tags.findall(page_of(ordinary))
+    assert "gold" not in of_gold.lower()
+
+
+def test_slots_are_not_numbered_in_the_order_they_are_made(cast):
+    """Gold slots are made as people come: with counted numbers they would be the highest."""
+    batch = make_demonstration_batch(cast.project, tasks=30)
+    numbers = list(batch.assignments.order_by("task_id").values_list("pk", flat=True))
+    assert numbers != sorted(numbers)
+    assert all(0 < number < 2**53 for number in numbers)
+
+
+def test_a_gold_slot_given_back_looks_like_any_other(cast, rates):
+    task = make_gold(cast)
+    held = claim(cast.annotator, cast.project)
+    release_assignment(assignment=held, user=cast.annotator)
+    again = claim(cast.peer, cast.project)
+    assert (again.task, again.pk) == (task, held.pk)
+    assert queues.explain(again) == queues.WHY_NEXT
+
+
+# --- The drift check ---------------------------------------------------------------------------------------
+def test_a_ranking_comes_again_after_some_days_as_a_task_of_its_own(cast, monkeypatch):
+    settings(
+        cast, gold_rate=0, calibration_rate=0, repeat_rate=0.5, repeat_after_days=14, new_person_reviews=0
+    )
+    monkeypatch.setattr(turns, "draw", lambda: 0.0)
+    make_ranking_batch(cast.project, tasks=3, k=3, review_rate=0)
+    first = do_next(cast.annotator, cast.project)
+    second = claim(cast.annotator, cast.project)
+    assert second.task.purpose == "work"  # too young to be repeated
+    release_assignment(assignment=second, user=cast.annotator)
+    Submission.objects.filter(pk=first.pk).update(created_at=timezone.now() - timedelta(days=15))
+    repeat = claim(cast.annotator, cast.project)
+    assert (repeat.task.purpose, repeat.task.repeat_of) == ("repeat", first.task)
+    assert repeat.presentation["why"] == "repeat" and queues.explain(repeat) == queues.WHY_NEXT
+    order = [pk for [pk] in first.current.tiers]
+    again = rank(repeat, cast.annotator, [order[1], order[0], order[2]])
+    assert (again.gold_result.agreement, again.gold_result.passed) == (pytest.approx(2 / 3), None)
+    figures = task_reports.gold_figures(cast.project, cast.annotator)
+    assert (figures["repeats"], figures["self_agreement"]) == (1, pytest.approx(2 / 3))
+    # Once is enough, and it is no second judgment of the same.
+    assert claim(cast.annotator, cast.project).task.purpose == "work"
+    assert select(cast.project, "comparison", Recipe()).count() == 1

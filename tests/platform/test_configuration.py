@@ -1,0 +1,85 @@
+"""Settings from the environment: a secret is made once, refused when missing, and production is clean."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.architecture.source import ROOT
+
+
+def run(*arguments: str, data: Path, **environment: str) -> subprocess.CompletedProcess:
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**kept, "DATA_DIR": str(data), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+SHOW_KEY = (
+    "from annotate.environment import ensure_secret_key as e; import os; e(); print(os.environ['SECRET_KEY'])"
+)
+
+
+def test_processes_that_start_together_agree_on_one_secret(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: run("-c", SHOW_KEY, data=tmp_path), range(4)))
+    keys = {result.stdout.strip() for result in results}
+    assert len(keys) == 1 and len(keys.pop()) >= 50, results
+
+
+def test_the_secret_is_readable_by_its_owner_only(tmp_path):
+    run("-c", SHOW_KEY, data=tmp_path)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+
+
+def test_an_existing_file_keeps_its_lines_when_the_secret_is_added(tmp_path):
+    (tmp_path / ".env").write_text("PORT=8123")
+    run("-c", SHOW_KEY, data=tmp_path)
+    assert "PORT=8123\n" in (tmp_path / ".env").read_text()
+
+
+def test_without_a_secret_the_site_refuses_and_says_what_to_do(tmp_path):
+    result = run("-c", "import annotate.settings", data=tmp_path)
+    assert result.returncode != 0
+    assert "SECRET_KEY is not set" in result.stderr
+
+
+def test_the_environment_wins_over_the_file(tmp_path):
+    (tmp_path / ".env").write_text("SECRET_KEY=from-file\n")
+    result = run("-c", SHOW_KEY, data=tmp_path, SECRET_KEY="from-environment")
+    assert result.stdout.strip() == "from-environment"
+
+
+def test_a_production_configuration_passes_the_deployment_checks(tmp_path):
+    environment = {"HTTPS": "1", "ALLOWED_HOSTS": "annotate.example.org"}
+    result = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", data=tmp_path, **environment)
+    assert result.returncode == 0, result.stderr
+
+
+def test_sqlite_is_durable_and_writers_queue():
+    code = (
+        "import django; django.setup()\n"
+        "from django.db import connection as c\n"
+        "k = c.cursor()\n"
+        "for name in ('journal_mode', 'synchronous', 'foreign_keys'):\n"
+        "    print(k.execute('PRAGMA ' + name).fetchone()[0])\n"
+        "print(c.transaction_mode)"
+    )
+    data = Path(os.environ["DATA_DIR"]) / "pragmas"
+    data.mkdir(exist_ok=True)
+    result = run("-c", code, data=data, SECRET_KEY="x", DJANGO_SETTINGS_MODULE="annotate.settings")
+    assert result.stdout.split() == ["wal", "2", "1", "IMMEDIATE"], result.stderr
+
+
+def test_no_migration_is_missing(tmp_path):
+    result = run("manage.py", "makemigrations", "--check", "--dry-run", data=tmp_path)
+    assert result.returncode == 0, result.stdout

@@ -1,0 +1,148 @@
+"""A page speaks its reader's language; German is whole where annotators read, and the catalogues keep up."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from annotate import catalogues
+from annotate.accounts.preferences import change_preferences
+
+DOMAINS = ["django", "djangojs"]
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+# What somebody who answers, ranks and compares gets to read. Every script but those of leads' pages.
+ANNOTATORS = re.compile(
+    r"^templates/(base\.html|(components|errors|account|accounts|allauth)/"
+    r"|labeling/(_work|work|_form_answers|_rank_grid|_submission|submission_detail|history|my_time|_day_lines"
+    r"|guidelines\.html|guideline_version|guideline_diff|_diff|_guideline_contents|notifications|project_list"
+    r"|invitation|_appeal_box))"
+    r"|^static/js/|^annotate/(accounts/|errors|middleware|forms)|^labeling/models/"
+    r"|^labeling/services/(submissions|judgments|answers|drafts|assignments|slots|pairwise|appeals|saved_views)\.py"
+    r"|^labeling/views/(work|history|home|saved_views)\.py"
+)
+
+
+def translations(message) -> tuple[str, ...]:
+    return message.string if isinstance(message.string, tuple) else (message.string or "",)
+
+
+def sources(message) -> tuple[str, ...]:
+    return message.id if isinstance(message.id, tuple) else (message.id,)
+
+
+def messages(domain: str):
+    return [message for message in catalogues.read("de", domain) if message.id]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_catalogue_holds_exactly_what_the_site_says(domain):
+    said = {message.id for message in catalogues.collected(domain) if message.id}
+    held = {message.id for message in messages(domain)}
+    assert (said - held, held - said) == (set(), set()), "run `manage.py catalogues`"
+    assert len(said) > 100
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_compiled_catalogue_is_that_of_its_text(domain):
+    path = catalogues.po_path("de", domain)
+    assert path.with_suffix(".mo").read_bytes() == catalogues.compiled(catalogues.read("de", domain))
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_whatever_annotators_read_is_there_in_german(domain):
+    read = [each for each in messages(domain) if any(ANNOTATORS.match(file) for file, _ in each.locations)]
+    assert len(read) > 100
+    assert [each.id for each in read if not all(translations(each))] == []
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_translation_has_the_placeholders_of_its_source(domain):
+    wrong = []
+    for message in messages(domain):
+        for said, source in zip(translations(message), sources(message), strict=True):
+            if said and set(PLACEHOLDER.findall(said)) != set(PLACEHOLDER.findall(source)):
+                wrong.append((source, said))
+            if said and (said.strip() == said) != (source.strip() == source):
+                wrong.append((source, said))
+    assert wrong == []
+
+
+# --- Which language, and where ------------------------------------------------------------------------------
+@pytest.fixture
+def german(db, make_user):
+    user = make_user("ann")
+    change_preferences(user=user, changes={"language": "de"})
+    return user
+
+
+def page(user=None, address="/profile/", **headers) -> str:
+    client = Client(headers=headers)
+    if user is not None:
+        client.force_login(user)
+    return client.get(address).content.decode()
+
+
+def test_the_language_of_the_profile_comes_before_that_of_the_browser(german):
+    html = page(german, **{"Accept-Language": "en"})
+    assert '<html lang="de">' in html
+    assert "Zeitzone" in html and "Time zone" not in html
+
+
+def test_without_a_choice_the_browser_decides(make_user, db):
+    user = make_user("bob")
+    assert "Zeitzone" in page(user, **{"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"})
+    assert "Time zone" in page(user, **{"Accept-Language": "fr"})
+    assert "Anmelden" in page(address="/accounts/login/", **{"Accept-Language": "de"})
+
+
+def test_a_language_is_chosen_on_the_profile(make_user, db):
+    user = make_user("bob")
+    client = Client()
+    client.force_login(user)
+    form = {"display_name": "Bob", "timezone": "UTC", "theme": "system", "language": "de"}
+    answer = client.post("/profile/", form, follow=True)
+    assert "Gespeichert." in answer.content.decode()
+    user.refresh_from_db()
+    assert user.preferences["language"] == "de"
+
+
+def test_programs_get_english_unless_they_ask(german, api_client_of):
+    client = api_client_of(german)
+    english, german_answer = (
+        client.get("/api/nothing/"),
+        client.get("/api/nothing/", HTTP_ACCEPT_LANGUAGE="de"),
+    )
+    assert english.json()["error"]["message"] == "There is no such endpoint."
+    assert german_answer.json()["error"]["message"] == "Diesen Endpunkt gibt es nicht."
+    assert german_answer.json()["error"]["code"] == english.json()["error"]["code"]
+    assert "Accept-Language" in english.headers["Vary"]
+
+
+def test_an_error_page_is_in_the_readers_language(german):
+    html = page(german, "/projects/nothing/")
+    assert "Hier ist nichts" in html
+
+
+def test_numbers_and_days_keep_the_formats_of_the_site():
+    from datetime import date
+
+    from django.template import engines
+    from django.utils import translation
+
+    source = "{% load humanize %}{{ n|floatformat:2 }} {{ many|intcomma }} {{ day|date:'SHORT_DATE_FORMAT' }}"
+    template = engines["django"].from_string(source)
+    for language in ("en", "de"):
+        with translation.override(language):
+            shown = template.render({"n": 0.5, "many": 12345, "day": date(2026, 11, 5)})
+        assert shown == "0.50 12,345 2026-11-05", language
+
+
+def test_scripts_get_their_words_by_language_and_english_pages_do_not_load_them(german, client, db):
+    answer = client.get("/words/de.js")
+    assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/javascript")
+    assert "Gespeichert %(time)s" in answer.content.decode()
+    assert client.get("/words/xx.js").status_code == 404
+    assert "/words/de.js" in page(german)
+    assert "/words/" not in page(address="/accounts/login/")

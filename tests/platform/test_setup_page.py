@@ -1,0 +1,70 @@
+"""The first administrator of a fresh site: for whoever holds the one-time link, and only once."""
+
+import pytest
+from django.urls import reverse
+
+from annotate.accounts import setup_token
+from annotate.accounts.models import User
+
+PASSWORD = "correct horse battery staple"
+
+
+def form(token: str) -> dict:
+    return {
+        "token": token,
+        "username": "root",
+        "email": "Root@Example.org",
+        "password": PASSWORD,
+        "password_again": PASSWORD,
+    }
+
+
+@pytest.fixture
+def token():
+    yield setup_token.ensure()
+    setup_token.remove()
+
+
+@pytest.mark.django_db
+def test_the_link_makes_a_signed_in_superuser(client, token):
+    response = client.post(reverse("setup"), form(token))
+    assert response.status_code == 302
+    user = User.objects.get()
+    assert (user.is_superuser, user.is_staff, user.email) == (True, True, "root@example.org")
+    assert client.get(reverse("profile")).status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_wrong_token_makes_nobody(client, token):
+    response = client.post(reverse("setup"), form("guess"))
+    assert response.status_code == 422
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_empty_token_makes_nobody_even_when_no_link_was_printed(client):
+    setup_token.remove()
+    response = client.post(reverse("setup"), form(""))
+    assert response.status_code == 422
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_page_is_gone_once_somebody_has_an_account(client, token, make_user):
+    make_user("ann")
+    assert client.get(reverse("setup"), {"token": token}).status_code == 404
+    assert client.post(reverse("setup"), form(token)).status_code == 404
+    assert User.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_token_works_once(client, token):
+    client.post(reverse("setup"), form(token))
+    assert setup_token.read() is None
+
+
+@pytest.mark.django_db
+def test_the_first_visitor_is_sent_to_set_up_and_later_ones_to_sign_in(client, make_user):
+    assert client.get("/").url == reverse("setup")
+    make_user("ann")
+    assert client.get("/").url == reverse("account_login")

@@ -1,0 +1,215 @@
+"""What may be ordered: hyperparameters, inputs and base models are checked when a run is made."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+
+from annotate.errors import Conflict, DomainError, Invalid
+from training.models import RunStatus, TrainingRun
+from training.services import leases
+from training.services.runs import cancel_run, create_run, resume_run, retry_run
+from training.services.texts import save_text
+
+from .conftest import make_checkpoint, make_sft_run, make_version
+
+pytestmark = pytest.mark.django_db
+
+
+def refusal(cast, **given) -> DomainError:
+    with pytest.raises(Invalid) as caught:
+        create_run(
+            project=cast.project, acting_user=cast.admin, **{"hyperparameters": {}, "inputs": {}, **given}
+        )
+    assert not TrainingRun.objects.filter(status="queued").exists()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bound"),
+    [
+        ("learning_rate", -1.0, "1e-09 to 1"),
+        ("learning_rate", float("nan"), "finite number"),
+        ("epochs", 10**12, "1 to 10,000"),
+        ("batch_size", "many", "whole number"),
+        ("schedule", "zigzag", "constant, linear, cosine"),
+        ("learning_rat", 0.1, "did you mean learning_rate"),
+        ("train_file", "/etc/passwd", "no such field"),
+        ("model", "/etc", "no such field"),
+        ("allowed_hub_ids", ["evil/model"], "no such field"),
+    ],
+)
+def test_a_wrong_hyperparameter_is_refused_with_its_name_and_bounds(cast, sft_version, name, value, bound):
+    error = refusal(
+        cast,
+        stage="sft",
+        hyperparameters={name: value},
+        inputs={"train_data": sft_version},
+        base_model="base",
+    )
+    assert error.field == name
+    assert bound in error.message
+
+
+def test_every_wrong_hyperparameter_is_named_at_once(cast, sft_version):
+    error = refusal(
+        cast,
+        stage="sft",
+        hyperparameters={"epochs": 0, "batch_size": 0},
+        inputs={"train_data": sft_version},
+        base_model="base",
+    )
+    assert [detail["field"] for detail in error.details] == ["epochs", "batch_size"]
+
+
+def test_rules_between_fields_hold_too(cast, prompts_version, checkpoint, reward_checkpoint):
+    inputs = {"prompts": prompts_version, "model": checkpoint, "reward_model": reward_checkpoint}
+    error = refusal(
+        cast, stage="ppo", hyperparameters={"batch_size": 64, "minibatch_size": 48}, inputs=inputs
+    )
+    assert error.field == "minibatch_size"
+
+
+def test_texts_for_ppo_and_their_weight_go_together(
+    cast, prompts_version, checkpoint, reward_checkpoint, data_dir
+):
+    save_text(project=cast.project, name="book.txt", file=BytesIO(b"Once."), acting_user=cast.admin)
+    given = {
+        "stage": "ppo",
+        "inputs": {"prompts": prompts_version, "model": checkpoint, "reward_model": reward_checkpoint},
+    }
+    weight, texts = {"pretrain_coefficient": 27.8}, {"text_files": ["book.txt"]}
+    assert refusal(cast, **given, hyperparameters=weight).field == "text_files"
+    assert refusal(cast, **given, options=texts).field == "pretrain_coefficient"
+    run = create_run(
+        project=cast.project, acting_user=cast.admin, hyperparameters=weight, options=texts, **given
+    )
+    assert run.options == texts and run.hyperparameters["pretrain_coefficient"] == 27.8
+
+
+@pytest.mark.parametrize("path", ["/etc", "../..", "", "models/../../etc", "some/../../../etc"])
+def test_a_base_model_outside_the_allowed_folders_is_refused(cast, sft_version, path):
+    error = refusal(cast, stage="sft", inputs={"train_data": sft_version}, base_model=path or "  ")
+    assert error.field == "base_model"
+
+
+def test_an_allowed_hub_id_and_a_folder_of_model_dirs_are_taken(cast, sft_version, settings, data_dir):
+    settings.ALLOWED_HUB_MODELS = ["good/model"]
+    assert make_sft_run(cast, sft_version).base_model == str(data_dir / "models" / "base")
+    run = create_run(
+        project=cast.project,
+        stage="sft",
+        hyperparameters={},
+        inputs={"train_data": sft_version},
+        base_model="good/model",
+        acting_user=cast.admin,
+    )
+    assert run.base_model == "good/model"
+
+
+def test_a_symbolic_link_out_of_the_allowed_folders_is_refused(cast, sft_version, data_dir, tmp_path_factory):
+    (data_dir / "models" / "trick").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    assert (
+        refusal(cast, stage="sft", inputs={"train_data": sft_version}, base_model="trick").field
+        == "base_model"
+    )
+
+
+def test_each_stage_takes_only_what_fits(
+    cast, sft_version, comparison_version, checkpoint, reward_checkpoint
+):
+    assert (
+        refusal(cast, stage="sft", inputs={"train_data": comparison_version, "model": checkpoint}).field
+        == "train_data"
+    )
+    assert (
+        refusal(cast, stage="sft", inputs={"train_data": sft_version, "model": reward_checkpoint}).field
+        == "model"
+    )
+    assert refusal(cast, stage="sft", inputs={"train_data": sft_version}).field == "model"
+    assert refusal(cast, stage="sft", inputs={"model": checkpoint}).field == "train_data"
+    assert refusal(cast, stage="sft", inputs={"reward_model": reward_checkpoint}).field == "reward_model"
+    assert refusal(cast, stage="pretrain").field == "text_files"
+    assert refusal(cast, stage="evaluate").field == "model"
+
+
+def test_what_belongs_to_another_project_does_not_exist(cast, sft_version, checkpoint):
+    foreign_version = make_version(cast.other_project, "sft", {"train": []})
+    foreign_checkpoint = make_checkpoint(cast.other_project)
+    assert (
+        refusal(cast, stage="sft", inputs={"train_data": foreign_version, "model": checkpoint}).field
+        == "train_data"
+    )
+    assert (
+        refusal(cast, stage="sft", inputs={"train_data": sft_version, "model": foreign_checkpoint}).field
+        == "model"
+    )
+
+
+def test_a_version_that_is_still_freezing_is_refused(cast, sft_version, checkpoint):
+    sft_version.status = "freezing"
+    sft_version.save()
+    assert (
+        "not frozen yet"
+        in refusal(cast, stage="sft", inputs={"train_data": sft_version, "model": checkpoint}).message
+    )
+
+
+def test_own_values_override_the_presets(cast, sft_version):
+    run = make_sft_run(cast, sft_version, preset="instructgpt", hyperparameters={"epochs": 2})
+    assert (run.hyperparameters["epochs"], run.hyperparameters["learning_rate"]) == (2, 9.65e-6)
+
+
+def test_runs_are_numbered_within_their_project(cast, sft_version):
+    assert [make_sft_run(cast, sft_version).number for _ in range(3)] == [1, 2, 3]
+
+
+# --- Cancel, resume and retry in every state ----------------------------------------------------------------
+def in_state(cast, version, status: str) -> TrainingRun:
+    run = make_sft_run(cast, version)
+    if status == "running":
+        leases.claim_run(run_id=run.pk, worker="w")
+    else:
+        TrainingRun.objects.filter(pk=run.pk).update(status=status)
+    run.refresh_from_db()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "after"),
+    [
+        (cancel_run, "queued", "cancelled"),
+        (cancel_run, "running", "running"),
+        (cancel_run, "succeeded", None),
+        (cancel_run, "failed", None),
+        (cancel_run, "cancelled", None),
+        (resume_run, "cancelled", "queued"),
+        (resume_run, "queued", None),
+        (resume_run, "running", None),
+        (resume_run, "succeeded", None),
+        (resume_run, "failed", None),
+        (retry_run, "failed", "queued"),
+        (retry_run, "queued", None),
+        (retry_run, "running", None),
+        (retry_run, "succeeded", None),
+        (retry_run, "cancelled", None),
+    ],
+)
+def test_each_change_is_possible_only_where_it_makes_sense(cast, sft_version, change, status, after):
+    run = in_state(cast, sft_version, status)
+    if after is None:
+        with pytest.raises(Conflict):
+            change(run=run, acting_user=cast.admin)
+        assert TrainingRun.objects.get(pk=run.pk).status == status
+        return
+    change(run=run, acting_user=cast.admin)
+    assert run.status == after
+    assert bool(run.cancel_requested_at) == (change is cancel_run)
+
+
+def test_asking_twice_to_cancel_is_one_request(cast, sft_version):
+    run = in_state(cast, sft_version, RunStatus.RUNNING)
+    for _ in range(2):
+        cancel_run(run=run, acting_user=cast.admin)
+    assert cast.project.audit_events.filter(action="run.cancel_requested").count() == 1

@@ -1,0 +1,160 @@
+"""REST: checkpoints and rounds."""
+
+from __future__ import annotations
+
+import django_filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from annotate.errors import NotFound
+from annotate.streaming import stream_file
+from labeling.api.base import AnyAccept, ProjectRows, valid_input
+from labeling.permissions import Action
+from training.api import serializers as shapes
+from training.models import Checkpoint, Round
+from training.services import rounds as round_service
+from training.services.checkpoints import open_archive, set_pinned
+
+
+class CheckpointFilter(django_filters.FilterSet):
+    stage = django_filters.CharFilter(field_name="run__stage")
+    run_number = django_filters.NumberFilter(field_name="run__number")
+    is_present = django_filters.BooleanFilter(field_name="removed_at", lookup_expr="isnull")
+
+    class Meta:
+        model = Checkpoint
+        fields = ["kind", "run", "is_best", "is_final", "is_pinned"]
+
+
+@extend_schema(tags=["checkpoints"])
+class Checkpoints(ProjectRows):
+    """Saved weights."""
+
+    serializer_class = shapes.CheckpointSerializer
+    policy = {
+        "list": Action.VIEW_RUNS,
+        "retrieve": Action.VIEW_RUNS,
+        "download": Action.DOWNLOAD_CHECKPOINTS,
+        "pin": Action.LAUNCH_RUNS,
+        "unpin": Action.LAUNCH_RUNS,
+    }
+    filterset_class = CheckpointFilter
+    search_fields = ["run__name"]
+    ordering_fields = ["created_at", "step", "size_bytes"]
+    queryset = Checkpoint.objects.none()
+    lookup_value_regex = "[0-9a-f-]{36}"
+
+    def get_queryset(self):
+        return self.project.checkpoints.select_related("run__project").order_by("-created_at", "-step")
+
+    @extend_schema(
+        summary="Download the folder as a tar archive",
+        parameters=[
+            OpenApiParameter("with", str, description="“optimizer” adds what training needs to go on.")
+        ],
+        responses={(200, "application/x-tar"): OpenApiTypes.BINARY},
+    )
+    @action(detail=True, methods=["get"], content_negotiation_class=AnyAccept)
+    def download(self, request, slug, pk):
+        """Streamed, after every digest was compared."""
+        filename, pieces = open_archive(
+            checkpoint=self.get_object(),
+            acting_user=request.user,
+            with_optimizer=request.query_params.get("with") == "optimizer",
+        )
+        return stream_file(request._request, pieces, filename=filename, media_type="application/x-tar")
+
+    @extend_schema(summary="Keep a checkpoint", request=None, responses=shapes.CheckpointSerializer)
+    @action(detail=True, methods=["post"])
+    def pin(self, request, slug, pk):
+        return self._pinned(request, True)
+
+    @extend_schema(summary="Let retention remove it", request=None, responses=shapes.CheckpointSerializer)
+    @action(detail=True, methods=["post"])
+    def unpin(self, request, slug, pk):
+        return self._pinned(request, False)
+
+    def _pinned(self, request, is_pinned: bool) -> Response:
+        found = set_pinned(checkpoint=self.get_object(), is_pinned=is_pinned, acting_user=request.user)
+        return Response(self.get_serializer(found).data)
+
+
+@extend_schema(tags=["rounds"])
+class Rounds(ProjectRows):
+    """Turns of the loop; named by their number."""
+
+    serializer_class = shapes.RoundSerializer
+    policy = {
+        "list": Action.VIEW_RUNS,
+        "retrieve": Action.VIEW_RUNS,
+        "create": Action.MANAGE_ROUNDS,
+        "advance": Action.MANAGE_ROUNDS,
+        "cancel": Action.MANAGE_ROUNDS,
+        "start_step": Action.MANAGE_ROUNDS,
+    }
+    filterset_fields = ["status"]
+    ordering_fields = ["number"]
+    queryset = Round.objects.none()
+    lookup_field = "number"
+    lookup_value_regex = "[0-9]{1,9}"
+
+    def get_queryset(self):
+        rows = self.project.rounds.order_by("-number")
+        return rows if self.action == "list" else rows.prefetch_related("steps__dataset_version")
+
+    def _detail(self, round: Round, code: int = status.HTTP_200_OK) -> Response:
+        return Response(shapes.RoundDetailSerializer(self.get_queryset().get(pk=round.pk)).data, status=code)
+
+    @extend_schema(summary="One round with its steps", responses=shapes.RoundDetailSerializer)
+    def retrieve(self, request, slug, number):
+        return Response(shapes.RoundDetailSerializer(self.get_object()).data)
+
+    @extend_schema(
+        summary="Begin a round",
+        request=shapes.NewRoundSerializer,
+        responses={201: shapes.RoundDetailSerializer},
+        examples=[
+            OpenApiExample(
+                "From the demonstrations there are",
+                value={"plan": {"base_model": "tiny", "ranking_prompts": 50, "sft_preset": "tiny-demo"}},
+                request_only=True,
+            )
+        ],
+    )
+    def create(self, request, slug):
+        plan = valid_input(shapes.NewRoundSerializer, request)["plan"]
+        round = round_service.create_round(project=self.project, plan=plan, acting_user=request.user)
+        return self._detail(round, status.HTTP_201_CREATED)
+
+    @extend_schema(
+        summary="Look whether a round can go on", request=None, responses=shapes.RoundDetailSerializer
+    )
+    @action(detail=True, methods=["post"])
+    def advance(self, request, slug, number):
+        """Safe at any time; rounds also go on by themselves."""
+        round = self.get_object()
+        round_service.advance_round(round_id=round.pk)
+        return self._detail(round)
+
+    @extend_schema(summary="End a round", request=None, responses=shapes.RoundDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request, slug, number):
+        return self._detail(round_service.cancel_round(round=self.get_object(), acting_user=request.user))
+
+    @extend_schema(
+        summary="Start a step by hand, or retry it",
+        request=None,
+        parameters=[OpenApiParameter("kind", str, OpenApiParameter.PATH)],
+        responses=shapes.RoundDetailSerializer,
+    )
+    @action(detail=True, methods=["post"], url_path="steps/(?P<kind>[a-z_]{1,20})/start")
+    def start_step(self, request, slug, number, kind):
+        round = self.get_object()
+        step = round.steps.filter(kind=kind).select_related("round__project", "run").first()
+        if step is None:
+            raise NotFound("This round has no such step.")
+        round_service.start_step(step=step, acting_user=request.user)
+        return self._detail(round)

@@ -1,0 +1,238 @@
+"""REST: stages, presets, runs and sampling."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import django_filters
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotate.errors import Invalid, NotFound
+from labeling.api.base import ProjectRows, ProjectViewMixin, valid_input
+from labeling.permissions import Action
+from training.api import serializers as shapes
+from training.models import Preset, Stage, TrainingRun
+from training.rlhf.config import PRESETS
+from training.services import runs as service
+from training.services.event_log import live_message
+from training.services.hyperparameters import fields_of
+from training.services.inputs import INPUTS
+from training.services.presets import delete_preset, save_preset
+from training.services.references import resolve_checkpoint, resolve_inputs, resolve_version
+from training.services.sampling import sample_completions
+
+TAG = ["runs"]
+
+
+@extend_schema(tags=TAG)
+class Stages(APIView):
+    """Every stage's hyperparameters, inputs and presets, from the definition that the trainer itself uses."""
+
+    permission_classes = [IsAuthenticated]
+    policy: ClassVar[dict[str, str]] = {"get": "signed in"}
+
+    @extend_schema(summary="What each stage takes", responses=shapes.StageSerializer(many=True))
+    def get(self, request):
+        stages = [
+            {
+                "stage": str(stage),
+                "label": str(stage.label),
+                "hyperparameters": [_field(spec) for spec in fields_of(stage)],
+                "inputs": [vars(spec) for spec in INPUTS[stage]],
+                "presets": PRESETS.get(str(stage), {}),
+            }
+            for stage in Stage
+        ]
+        return Response(shapes.StageSerializer(stages, many=True).data)
+
+
+def _field(spec) -> dict[str, Any]:
+    names = ("name", "type", "default", "minimum", "maximum", "choices", "help", "source", "group")
+    return {name: getattr(spec, name) for name in names}
+
+
+class RunFilter(django_filters.FilterSet):
+    class Meta:
+        model = TrainingRun
+        fields = ["stage", "status", "number", "preset"]
+
+
+@extend_schema(tags=TAG)
+class Runs(ProjectRows):
+    """Executions of a stage."""
+
+    serializer_class = shapes.RunSerializer
+    policy = {
+        "list": Action.VIEW_RUNS,
+        "retrieve": Action.VIEW_RUNS,
+        "events": Action.VIEW_RUNS,
+        "create": Action.LAUNCH_RUNS,
+        "cancel": Action.LAUNCH_RUNS,
+        "resume": Action.LAUNCH_RUNS,
+        "retry": Action.LAUNCH_RUNS,
+    }
+    filterset_class = RunFilter
+    search_fields = ["name"]
+    ordering_fields = ["number", "finished_at"]
+    queryset = TrainingRun.objects.none()
+    lookup_value_regex = "[0-9a-f-]{36}"
+
+    def get_queryset(self):
+        rows = self.project.runs.select_related("created_by").order_by("-number")
+        if self.action == "list":
+            return rows
+        return rows.prefetch_related("inputs__dataset_version__dataset", "checkpoints__run")
+
+    def _detail(self, run: TrainingRun, code: int = status.HTTP_200_OK) -> Response:
+        fresh = self.get_queryset().get(pk=run.pk)
+        return Response(shapes.RunDetailSerializer(fresh).data, status=code)
+
+    @extend_schema(summary="One run with inputs and checkpoints", responses=shapes.RunDetailSerializer)
+    def retrieve(self, request, slug, pk):
+        return Response(shapes.RunDetailSerializer(self.get_object()).data)
+
+    @extend_schema(
+        summary="Start a run",
+        request=shapes.NewRunSerializer,
+        responses={201: shapes.RunDetailSerializer},
+        examples=[
+            OpenApiExample(
+                "SFT from a checkpoint",
+                value={
+                    "stage": "sft",
+                    "preset": "tiny-demo",
+                    "hyperparameters": {"epochs": 2},
+                    "inputs": {"train_data": "Demonstrations@v1", "model": "run:1"},
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def create(self, request, slug):
+        """Queue a run. Wrong hyperparameters are refused with their name and what they may be."""
+        data = valid_input(shapes.NewRunSerializer, request)
+        data["inputs"] = resolve_inputs(self.project, data["stage"], data["inputs"])
+        run = service.create_run(project=self.project, acting_user=request.user, **data)
+        return self._detail(run, status.HTTP_201_CREATED)
+
+    @extend_schema(
+        summary="What is new in a run",
+        parameters=[
+            OpenApiParameter("since", int, description="Sequence of the last event you have; 0 for all.")
+        ],
+        responses=shapes.LiveMessageSerializer,
+    )
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def events(self, request, slug, pk):
+        """The same message as over the run's WebSocket; ask again with `cursor` as `since`."""
+        since = request.query_params.get("since", "0")
+        if not since.isdecimal() or len(since) > 12:
+            raise Invalid("since: the sequence number of the last event you have.", field="since")
+        return Response(live_message(self.get_object(), int(since)))
+
+    @extend_schema(summary="Cancel a run", request=None, responses=shapes.RunDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request, slug, pk):
+        return self._detail(service.cancel_run(run=self.get_object(), acting_user=request.user))
+
+    @extend_schema(summary="Resume a cancelled run", request=None, responses=shapes.RunDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request, slug, pk):
+        return self._detail(service.resume_run(run=self.get_object(), acting_user=request.user))
+
+    @extend_schema(summary="Retry a failed run", request=None, responses=shapes.RunDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request, slug, pk):
+        return self._detail(service.retry_run(run=self.get_object(), acting_user=request.user))
+
+
+@extend_schema(tags=TAG)
+class Sampling(ProjectViewMixin, APIView):
+    """Completions from checkpoints, and perhaps a ranking batch of them, in one call."""
+
+    policy = {"post": Action.LAUNCH_RUNS}
+
+    @extend_schema(
+        summary="Sample completions",
+        request=shapes.SampleSerializer,
+        responses={201: shapes.RunSerializer},
+        examples=[
+            OpenApiExample(
+                "Four answers each, to be ranked",
+                value={
+                    "checkpoints": ["run:2"],
+                    "prompts_version": "Prompts@v1",
+                    "splits": ["train"],
+                    "completions_per_prompt": 4,
+                    "ranking_batch": {"size": 4, "overlap": 2},
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def post(self, request, slug):
+        data = valid_input(shapes.SampleSerializer, request)
+        version = data["prompts_version"]
+        if bool(version) == bool(data["prompt_ids"]):
+            raise Invalid("Name a dataset version, or prompts.", field="prompts_version")
+        prompts = (
+            resolve_version(self.project, version, field="prompts_version") if version else data["prompt_ids"]
+        )
+        clash = sorted(set(data["hyperparameters"]) & {"completions_per_prompt", "temperature"})
+        if clash:
+            raise Invalid(f"{clash[0]} stands beside hyperparameters, not in it.", field=clash[0])
+        run = sample_completions(
+            project=self.project,
+            checkpoints=[
+                resolve_checkpoint(self.project, each, field="checkpoints") for each in data["checkpoints"]
+            ],
+            prompts=prompts,
+            splits=data["splits"],
+            completions_per_prompt=data["completions_per_prompt"],
+            temperature=data["temperature"],
+            batch_plan=dict(data["ranking_batch"]) if data["ranking_batch"] is not None else None,
+            name=data["name"],
+            sampling=data["hyperparameters"],
+            acting_user=request.user,
+        )
+        return Response(shapes.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+
+@extend_schema(tags=TAG)
+class Presets(ProjectRows):
+    """Hyperparameters kept under a name in this project."""
+
+    serializer_class = shapes.PresetSerializer
+    policy = {
+        "list": Action.VIEW_RUNS,
+        "retrieve": Action.VIEW_RUNS,
+        "create": Action.LAUNCH_RUNS,
+        "destroy": Action.LAUNCH_RUNS,
+    }
+    filterset_fields = ["stage"]
+    search_fields = ["name"]
+    queryset = Preset.objects.none()
+
+    def get_queryset(self):
+        return self.project.presets.order_by("stage", "name")
+
+    @extend_schema(
+        summary="Keep a preset", request=shapes.NewPresetSerializer, responses={201: shapes.PresetSerializer}
+    )
+    def create(self, request, slug):
+        data = valid_input(shapes.NewPresetSerializer, request)
+        preset = save_preset(project=self.project, acting_user=request.user, **data)
+        return Response(shapes.PresetSerializer(preset).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(summary="Delete a preset")
+    def destroy(self, request, slug, pk):
+        preset = self.get_queryset().filter(pk=pk).first() if str(pk).isdecimal() else None
+        if preset is None:
+            raise NotFound("There is no such preset.")
+        delete_preset(preset=preset, acting_user=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)

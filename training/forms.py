@@ -1,0 +1,418 @@
+"""Shapes of the forms of runs, sampling and rounds.
+
+What is allowed is said by services and training.rlhf.config.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from labeling.models import Batch, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
+from training.models import Checkpoint, CheckpointKind, RoundStepKind, Stage
+from training.rlhf.config.fields import FieldSpec
+from training.services.hyperparameters import fields_of, presets_of
+from training.services.inputs import INPUTS, InputSpec
+from training.services.locations import known_base_models, text_files
+
+# Sections of hyperparameters, what one changes most first; unknown ones come before. Only the first is open.
+GROUPS = ("schedule", "optimizer", "rollout", "KL", "objective", "data", "fine-tuning", "model", "device")
+OPEN_GROUPS = 1
+PREFIX = "hp_"  # of hyperparameters, so that none is taken for a field of the form itself
+
+
+NO_VERSION: dict[str, str] = {
+    DatasetKind.SFT: "no dataset of demonstrations is frozen yet. Freeze one first.",
+    DatasetKind.COMPARISON: "no dataset of comparisons is frozen yet. Freeze one first.",
+    DatasetKind.PROMPTS: "no dataset is frozen yet. Freeze one first.",
+}
+NO_MODEL: dict[str, str] = {
+    Stage.PRETRAIN: "there is no language model yet. Pretrain one first.",
+    Stage.SFT: "there is no language model yet. Train one with SFT first.",
+    Stage.REWARD: "there is no reward model yet. Train one first.",
+}
+# What makes the model that a stage is missing: for SFT a base model, afterwards the SFT model.
+MADE_BY: dict[str, Stage] = {
+    Stage.SFT: Stage.PRETRAIN,
+    Stage.REWARD: Stage.SFT,
+    Stage.PPO: Stage.SFT,
+    Stage.SAMPLE: Stage.SFT,
+    Stage.EVALUATE: Stage.SFT,
+    CheckpointKind.REWARD_MODEL: Stage.REWARD,
+}
+
+
+class VersionField(forms.ModelChoiceField):
+    def label_from_instance(self, version: DatasetVersion) -> str:
+        return f"{version} · {version.dataset.get_kind_display()} · {version.row_count:,} rows"
+
+
+class VersionsField(forms.ModelMultipleChoiceField, VersionField):
+    """Several versions."""
+
+
+class CheckpointField(forms.ModelChoiceField):
+    def label_from_instance(self, checkpoint: Checkpoint) -> str:
+        return checkpoint_label(checkpoint)
+
+
+class CheckpointsField(forms.ModelMultipleChoiceField, CheckpointField):
+    """Several checkpoints."""
+
+
+def checkpoint_label(checkpoint: Checkpoint) -> str:
+    marks = " · best" if checkpoint.is_best else ""
+    return f"Run {checkpoint.run.number} · {checkpoint}{marks}"
+
+
+def versions_of(project: Project, kinds=()):
+    rows = DatasetVersion.objects.filter(dataset__project=project, status=DatasetVersionStatus.READY)
+    if kinds:
+        rows = rows.filter(dataset__kind__in=kinds)
+    return rows.select_related("dataset").order_by("-created_at")
+
+
+def checkpoints_of(project: Project, kind: str):
+    rows = Checkpoint.objects.present().filter(project=project, kind=kind).select_related("run")
+    return rows.order_by("-created_at", "-is_best", "-step")
+
+
+class RunForm(forms.Form):
+    """A run of one stage: inputs and hyperparameters, generated from their definitions."""
+
+    name = forms.CharField(max_length=120, required=False, label="Name", help_text="Empty: “SFT run 7”.")
+
+    def __init__(self, *args, project: Project, stage: str, preset: str = "", **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.project, self.stage = project, stage
+        self.presets = presets_of(project, stage)
+        values: dict[str, Any] = next((each["values"] for each in self.presets if each["name"] == preset), {})
+        self.preset_values = values
+        self.preset = preset if any(each["name"] == preset for each in self.presets) else ""
+        for spec in INPUTS[stage]:
+            self.fields[str(spec.role)] = _input_field(project, spec)
+            if spec.or_base_model:
+                self.fields["base_model"] = forms.ChoiceField(
+                    required=False,
+                    label="Or a base model",
+                    choices=[("", "—"), *((name, name) for name in known_base_models())],
+                    help_text="Folders in MODEL_DIRS and hub ids the administrator allows.",
+                )
+        if stage in ("pretrain", "ppo"):
+            names = [path.name for path in text_files(project)]
+            self.fields["text_files"] = forms.MultipleChoiceField(
+                required=False,
+                label="Texts",
+                choices=[(name, name) for name in names],
+                widget=forms.CheckboxSelectMultiple,
+                help_text="Uploaded to this project." if names else "None yet: upload one below.",
+            )
+        if stage in ("pretrain", "sft", "ppo"):
+            _add_sampling_fields(self, project)
+        for field in fields_of(stage):
+            self.fields[PREFIX + field.name] = hyperparameter_field(
+                field, values.get(field.name, field.default)
+            )
+
+    def ask_for_hyperparameters_only(self) -> None:
+        """For a preset: inputs need not be there yet."""
+        for name, field in self.fields.items():
+            if not name.startswith(PREFIX):
+                field.required = False
+
+    def input_fields(self) -> list[forms.BoundField]:
+        names = [str(spec.role) for spec in INPUTS[self.stage]] + ["base_model", "text_files"]
+        return [self[name] for name in names if name in self.fields]
+
+    def missing(self) -> list[tuple[str, str, str]]:
+        """What this stage needs and the project has none of: (what, route that makes it, its query)."""
+        found = []
+        for spec in INPUTS[self.stage]:
+            can_do_without = not spec.is_required or (spec.or_base_model and known_base_models())
+            if can_do_without or _choices_of(self, str(spec.role)).queryset.exists():
+                continue
+            if spec.datasets:
+                kind = spec.datasets[0] if len(spec.datasets) == 1 else str(DatasetKind.PROMPTS)
+                found.append((f"{spec.label}: {NO_VERSION[kind]}", "labeling:dataset_new", f"?kind={kind}"))
+            else:
+                stage = MADE_BY[
+                    self.stage if spec.checkpoint == CheckpointKind.CAUSAL_LM else spec.checkpoint
+                ]
+                found.append((f"{spec.label}: {NO_MODEL[stage]}", "training:run_new", f"?stage={stage}"))
+        return found
+
+    def sampling_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name.startswith("after_")]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Hyperparameters by section, what one changes most first: {"title", "fields", "is_open", "changed"}.
+
+        A section is open when it is the first, or has an error.
+        """
+        found: dict[str, list[FieldSpec]] = {}
+        for spec in fields_of(self.stage):
+            found.setdefault(spec.group or "settings", []).append(spec)
+        ordered = sorted(found, key=lambda title: GROUPS.index(title) if title in GROUPS else -1)
+        groups = []
+        for title in ordered:
+            fields = [self[PREFIX + spec.name] for spec in found[title]]
+            changed = [spec.name for spec in found[title] if spec.name in self.preset_values]
+            is_open = title not in GROUPS[OPEN_GROUPS:] or any(field.errors for field in fields)
+            groups.append(
+                {
+                    "title": title[:1].upper() + title[1:],
+                    "fields": fields,
+                    "is_open": is_open,
+                    "changed": changed,
+                }
+            )
+        return groups
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """What was filled in; an emptied field means its default."""
+        values = {
+            name.removeprefix(PREFIX): value
+            for name, value in self.cleaned_data.items()
+            if name[:3] == PREFIX
+        }
+        return {name: value for name, value in values.items() if value not in (None, "")}
+
+    def inputs(self) -> dict[str, Any]:
+        values = {str(spec.role): self.cleaned_data.get(str(spec.role)) for spec in INPUTS[self.stage]}
+        return {
+            role: list(value) if hasattr(value, "filter") else value
+            for role, value in values.items()
+            if value
+        }
+
+    def options(self) -> dict[str, Any]:
+        names = self.cleaned_data.get("text_files")
+        return {"text_files": names} if names else {}
+
+    def follow_up(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if not data.get("after_prompts"):
+            return {}
+        batch = {"size": data["after_completions"]} if data["after_completions"] >= 2 else None
+        plan = {
+            "prompts_version": data["after_prompts"].pk,
+            "splits": [data["after_split"] or "train"],
+            "completions_per_prompt": data["after_completions"],
+            "temperature": data["after_temperature"],
+        }
+        return {"sample": {**plan, "ranking_batch": batch}} if batch else {"sample": plan}
+
+
+def _add_sampling_fields(form: forms.Form, project: Project) -> None:
+    form.fields["after_prompts"] = VersionField(
+        queryset=versions_of(project),
+        required=False,
+        empty_label="Nothing",
+        label="Then sample completions for",
+        help_text="When the run has succeeded, its best checkpoint answers them and people rank.",
+    )
+    form.fields["after_split"] = split_field()
+    form.fields["after_completions"] = forms.IntegerField(
+        min_value=1,
+        max_value=9,
+        initial=project.settings.completions_per_task,
+        label="Completions per prompt (K)",
+    )
+    form.fields["after_temperature"] = forms.FloatField(
+        min_value=0, max_value=10, initial=1.0, label="Temperature"
+    )
+
+
+def _choices_of(form: forms.Form, name: str) -> Any:
+    """A field of choices; its class is not known to the type checker."""
+    return form.fields[name]
+
+
+def split_field() -> forms.ChoiceField:
+    choices = [("train", "Train"), ("validation", "Validation"), ("test", "Test")]
+    return forms.ChoiceField(choices=choices, label="Split", required=False)
+
+
+def _input_field(project: Project, spec: InputSpec) -> forms.Field:
+    common: dict[str, Any] = {
+        "required": spec.is_required and not spec.or_base_model,
+        "label": spec.label,
+        "help_text": spec.help,
+    }
+    if spec.datasets:
+        version_field = VersionsField if spec.is_many else VersionField
+        return version_field(queryset=versions_of(project, spec.datasets), **common)
+    checkpoint_field = CheckpointsField if spec.is_many else CheckpointField
+    return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint), **common)
+
+
+def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
+    """The form field of a hyperparameter; its bounds stand in the help, its source too."""
+    source = f" Source: {spec.source}." if spec.source else ""
+    label = spec.name.replace("_", " ").capitalize()
+    # A box to tick and a list to choose from show by themselves what is allowed.
+    allowed = "" if spec.type in ("boolean", "choice") else f" {spec.bounds[:1].upper() + spec.bounds[1:]}."
+    help_text = f"{spec.help}{allowed}{source}"
+    common: dict[str, Any] = {"required": False, "label": label, "initial": initial, "help_text": help_text}
+    if spec.type == "boolean":
+        return forms.BooleanField(**common)
+    if spec.type == "choice":
+        return forms.ChoiceField(choices=[(value, value) for value in spec.choices or ()], **common)
+    bounds: dict[str, Any] = {"min_value": spec.minimum, "max_value": spec.maximum}
+    if spec.type == "integer":
+        return forms.IntegerField(**bounds, **common)
+    if spec.type == "number":
+        widget = forms.NumberInput(attrs={"step": "any"})
+        return forms.FloatField(**bounds, **common, widget=widget)
+    return forms.CharField(**common, max_length=20_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class TextUploadForm(forms.Form):
+    file = forms.FileField(
+        label="Text file", help_text="Plain text, or JSON lines with a field “text”. UTF-8."
+    )
+
+
+class PresetForm(forms.Form):
+    # It stands, closed, inside the form of a run: a browser must not hold the run back for its empty name.
+    use_required_attribute = False
+
+    preset_name = forms.CharField(max_length=60, label="Keep as preset")
+    preset_description = forms.CharField(max_length=300, required=False, label="What it is good for")
+
+
+class SampleForm(forms.Form):
+    """Checkpoints, prompts, and the ranking batch that is made when the completions are there."""
+
+    checkpoints = CheckpointsField(queryset=Checkpoint.objects.none(), label="Checkpoints")
+    prompts_version = VersionField(
+        queryset=DatasetVersion.objects.none(),
+        required=False,
+        label="Prompts of a dataset version",
+        empty_label="—",
+    )
+    split = split_field()
+    batch = forms.ModelChoiceField(
+        queryset=Batch.objects.none(), required=False, label="Or the prompts of a batch", empty_label="—"
+    )
+    prompt_limit = forms.IntegerField(
+        min_value=1,
+        max_value=100_000,
+        required=False,
+        label="At most",
+        help_text="Prompts of the batch; empty: all.",
+    )
+    completions_per_prompt = forms.IntegerField(
+        min_value=1, max_value=1000, label="Completions per prompt and checkpoint"
+    )
+    temperature = forms.FloatField(min_value=0, max_value=10, initial=1.0, label="Temperature")
+    top_p = forms.FloatField(min_value=0.01, max_value=1, initial=1.0, label="Top p")
+    max_new_tokens = forms.IntegerField(
+        min_value=1, max_value=100_000, initial=64, label="Longest completion in tokens"
+    )
+    make_batch = forms.BooleanField(required=False, initial=True, label="Then ask people to rank them")
+    batch_name = forms.CharField(max_length=120, required=False, label="Name of the ranking batch")
+    layout = forms.ChoiceField(
+        choices=[("ranking", "Ranking of K completions"), ("pairwise", "Pairwise: two, and how much better")],
+        required=False,
+        label="Layout",
+        help_text="Pairwise with two checkpoints is a blind A/B evaluation.",
+    )
+    size = forms.IntegerField(
+        min_value=2, max_value=9, label="Completions per task (K)", help_text="Pairwise always shows two."
+    )
+    overlap = forms.IntegerField(min_value=1, max_value=20, label="People per task")
+    review_rate = forms.FloatField(min_value=0, max_value=1, label="Review rate")
+    name = forms.CharField(max_length=120, required=False, label="Name of the sample run")
+
+    def __init__(self, *args, project: Project, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        _choices_of(self, "checkpoints").queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
+        _choices_of(self, "prompts_version").queryset = versions_of(project)
+        _choices_of(self, "batch").queryset = project.batches.order_by("-created_at")
+        settings = project.settings
+        self.fields["completions_per_prompt"].initial = settings.completions_per_task
+        self.fields["size"].initial = settings.completions_per_task
+        self.fields["overlap"].initial = settings.default_overlap
+        self.fields["review_rate"].initial = settings.ranking_review_rate
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if bool(data.get("prompts_version")) == bool(data.get("batch")):
+            self.add_error("prompts_version", "Choose a dataset version, or a batch.")
+        return data
+
+    def batch_plan(self) -> dict[str, Any] | None:
+        data = self.cleaned_data
+        if not data["make_batch"]:
+            return None
+        plan = {name: data[name] for name in ("size", "overlap", "review_rate")}
+        plan |= {"name": data["batch_name"], "layout": data["layout"] or "ranking"}
+        return plan | {"size": 2} if plan["layout"] == "pairwise" else plan
+
+
+class RoundForm(forms.Form):
+    """The plan of a round, as far as people set it by hand; presets stand for hyperparameters."""
+
+    checkpoint = CheckpointField(queryset=Checkpoint.objects.none(), required=False, label="SFT starts from")
+    base_model = forms.ChoiceField(required=False, label="Or a base model")
+    demonstration_prompts = forms.IntegerField(
+        min_value=0,
+        max_value=100_000,
+        initial=0,
+        label="Prompts people answer first",
+        help_text="0 goes on with the demonstrations there are.",
+    )
+    ranking_prompts = forms.IntegerField(
+        min_value=1, max_value=100_000, initial=50, label="Prompts whose completions people rank"
+    )
+    ranking_test_share = forms.FloatField(
+        min_value=0,
+        max_value=0.5,
+        initial=0.1,
+        label="Share of them from the test split",
+        help_text="No model learns from these rankings: the reward model is measured on them.",
+    )
+    completions_per_prompt = forms.IntegerField(min_value=2, max_value=9, label="Completions per task (K)")
+    ranking_overlap = forms.IntegerField(min_value=1, max_value=20, label="People per ranking")
+    temperature = forms.FloatField(min_value=0, max_value=10, initial=1.0, label="Temperature")
+    maximum_new_tokens = forms.IntegerField(
+        min_value=1, max_value=100_000, initial=64, label="Longest completion in tokens"
+    )
+    again_prompts = forms.IntegerField(
+        min_value=0,
+        max_value=100_000,
+        initial=20,
+        label="Held-out prompts for SFT against PPO",
+        help_text="Ranked blind at the end; 0 leaves that out.",
+    )
+    sft_preset = forms.ChoiceField(required=False, label="Preset of the SFT run")
+    reward_preset = forms.ChoiceField(required=False, label="Preset of the reward run")
+    ppo_preset = forms.ChoiceField(required=False, label="Preset of the PPO run")
+    by_hand = forms.MultipleChoiceField(
+        required=False,
+        choices=RoundStepKind.choices,
+        widget=forms.CheckboxSelectMultiple,
+        label="Steps that wait for you",
+        help_text="All others start by themselves as soon as the step before is done.",
+    )
+
+    def __init__(self, *args, project: Project, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        _choices_of(self, "checkpoint").queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
+        _choices_of(self, "base_model").choices = [("", "—"), *((name, name) for name in known_base_models())]
+        for stage in ("sft", "reward", "ppo"):
+            names = [each["name"] for each in presets_of(project, stage)]
+            _choices_of(self, f"{stage}_preset").choices = [
+                ("", "Defaults"),
+                *((name, name) for name in names),
+            ]
+        self.fields["completions_per_prompt"].initial = project.settings.completions_per_task
+        self.fields["ranking_overlap"].initial = project.settings.default_overlap
+
+    def plan(self) -> dict[str, Any]:
+        values = dict(self.cleaned_data)
+        checkpoint = values.pop("checkpoint")
+        values["checkpoint"] = str(checkpoint.pk) if checkpoint else ""
+        return values

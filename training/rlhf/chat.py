@@ -1,0 +1,175 @@
+"""From chat messages to token ids: which tokens are prompt, which are response, and what stays plain text.
+
+The model's own chat template is used where it has one. Text typed by people never becomes a special token:
+where a message spells one (say `<|endoftext|>`), that stretch is encoded in two halves, which no added
+token can match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from training.rlhf.errors import ModelFolderError
+
+ROLE_TOKENS = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
+END_TOKEN, PAD_TOKEN = "<|endoftext|>", "<|pad|>"
+
+# For tokenizers we train: roles are tokens of their own, which nobody can type.
+MARKED_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+# For base models of others, whose vocabulary has no role tokens.
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}"
+    "{% elif message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\n\n' }}"
+    "{% else %}{{ 'Assistant: ' + message['content'] + eos_token + '\n\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of a prompt and of the response to it, stop token included."""
+
+    prompt: list[int]
+    response: list[int]
+
+    @property
+    def ids(self) -> list[int]:
+        return self.prompt + self.response
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.response)
+
+
+def prepare_tokenizer(tokenizer: Any, chat_template: str = "") -> bool:
+    """Give a tokenizer what training needs: a stop token, a pad token that is not the stop token, a template.
+
+    Returns whether a token was added, in which case the model's embeddings must grow.
+    """
+    if tokenizer.eos_token_id is None:
+        raise ModelFolderError(
+            "the tokenizer has no end-of-text token (eos_token), so a response could never end"
+        )
+    added = 0
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        # With pad == eos the stop token would be masked out of the loss and never learnt.
+        added = tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+    if chat_template:
+        tokenizer.chat_template = chat_template
+    elif not tokenizer.chat_template:
+        vocabulary = tokenizer.get_vocab()
+        marked = all(token in vocabulary for token in ROLE_TOKENS.values())
+        tokenizer.chat_template = MARKED_TEMPLATE if marked else PLAIN_TEMPLATE
+    return added > 0
+
+
+class ChatEncoder:
+    """Encodes conversations for one tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.pad_id: int = tokenizer.pad_token_id
+        self._added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
+        self.stop_id, self._closing = self._find_stop_token()
+
+    def encode_prompt(self, messages: list[dict[str, str]]) -> list[int]:
+        """Ids of the turns so far, up to where the assistant begins to speak."""
+        return self._encode_turns(messages, add_generation_prompt=True)
+
+    def encode_response(self, text: str) -> list[int]:
+        """Ids of an answer, closed by the stop token."""
+        return self._encode_typed(text) + [self.stop_id]
+
+    def encode(self, prompt: list[dict[str, str]], response: str) -> Encoded:
+        return Encoded(self.encode_prompt(prompt), self.encode_response(response))
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of a response: everything before the stop token, special tokens left out."""
+        if self.stop_id in ids:
+            ids = ids[: ids.index(self.stop_id)]
+        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def _encode_turns(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> list[int]:
+        """Render with the template, and encode so that only the template's own special tokens count as
+        such.
+        """
+        spelled = [token for token in self._added if any(token in turn["content"] for turn in messages)]
+        if not spelled:
+            return self._plain(self._render(messages, add_generation_prompt))
+        # Each spelled token travels through the template under a private-use name, and is put back
+        # afterwards.
+        mark = self._unused_mark(messages)
+        names = {
+            f"{mark}{index}{mark}": token
+            for index, token in enumerate(sorted(spelled, key=len, reverse=True))
+        }
+        masked = []
+        for turn in messages:
+            content = turn["content"]
+            for name, token in names.items():
+                content = content.replace(token, name)
+            masked.append({**turn, "content": content})
+        ids: list[int] = []
+        for index, piece in enumerate(self._render(masked, add_generation_prompt).split(mark)):
+            # Pieces alternate: template and plain text, then the number of a spelled token.
+            ids += self._encode_typed(names[f"{mark}{piece}{mark}"]) if index % 2 else self._plain(piece)
+        return ids
+
+    def _encode_typed(self, text: str) -> list[int]:
+        """Ids of text typed by a person: added tokens it spells are cut in two, and so stay ordinary text."""
+        start, token = min(
+            ((text.find(token), token) for token in self._added if token and token in text),
+            default=(-1, ""),
+            key=lambda found: (found[0], -len(found[1])),
+        )
+        if start < 0:
+            return self._plain(text)
+        cut = start + 1
+        if len(token) == 1:
+            raise ModelFolderError(
+                f"the tokenizer has a special token of one character ({token!r}), which text "
+                "typed by people cannot be kept apart from"
+            )
+        return self._plain(text[:cut]) + self._encode_typed(text[cut:])
+
+    def _plain(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+
+    def _render(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
+        except Exception as error:  # the template is foreign code: whatever it raises is the template's fault
+            raise ModelFolderError(
+                f"the model's chat template cannot render a conversation: {error}"
+            ) from error
+
+    def _find_stop_token(self) -> tuple[int, str]:
+        """The token with which the template closes the assistant's turn, else the tokenizer's end of text."""
+        probe = "0123456789 probe"
+        messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": probe}]
+        rendered = self._render(messages, add_generation_prompt=False)
+        if probe not in rendered:
+            raise ModelFolderError("the model's chat template leaves out what the assistant said")
+        closing = rendered[rendered.rindex(probe) + len(probe) :]
+        special = set(self.tokenizer.all_special_ids) | set(self._added.values())
+        for token_id in self._plain(closing):
+            if token_id in special and token_id != self.pad_id:
+                return token_id, closing
+        return self.tokenizer.eos_token_id, closing
+
+    @staticmethod
+    def _unused_mark(messages: list[dict[str, str]]) -> str:
+        everything = "".join(turn["content"] for turn in messages)
+        for code in range(0xE000, 0xF8FF):
+            if chr(code) not in everything:
+                return chr(code)
+        raise ModelFolderError(
+            "a conversation uses every private-use character, so none is left to mark with"
+        )

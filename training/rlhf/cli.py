@@ -1,0 +1,147 @@
+"""The command. `--help` of a stage lists each field of its configuration from the one definition of it."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import json
+import sys
+import textwrap
+import traceback
+from pathlib import Path
+from typing import Any
+
+from training.rlhf import checkpoints
+from training.rlhf.config import PRESETS, STAGES, TRAINING_STAGES, describe
+from training.rlhf.errors import (
+    EXIT_FAILED,
+    ConfigError,
+    DiskFullError,
+    InterruptedRun,
+    OutOfMemoryError,
+    RlhfError,
+)
+from training.rlhf.run import Run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a stage; the exit status says how it ended (see `errors`)."""
+    options = _parser().parse_args(arguments)
+    try:
+        with Run(Path(options.out), options.stage) as run:
+            return _attend(run, options)
+    except RlhfError as error:
+        print(f"{options.stage}: {error.message}", file=sys.stderr)
+        return error.exit_status
+
+
+def _attend(run: Run, options: argparse.Namespace) -> int:
+    """Start the stage and turn every end it may come to into events, a result and an exit status."""
+    try:
+        if options.resume and run.finished():
+            return 0
+        config = run.settle_config(_read_config(options.config), resume=options.resume)
+        run.state("starting", resume=options.resume)
+        checkpoints.sweep_leftovers(run.checkpoints)
+        stage = importlib.import_module(f"training.rlhf.stages.{options.stage}")
+        if options.stage in TRAINING_STAGES:
+            stage.execute(run, config, _checkpoint_to_resume(run) if options.resume else None)
+        else:
+            stage.execute(run, config)
+        return 0
+    except InterruptedRun as error:
+        run.log(error.message)
+        run.finish("interrupted")
+        return error.exit_status
+    except RlhfError as error:
+        run.fail(error)
+        print(f"{options.stage}: {error.message}", file=sys.stderr)
+        return error.exit_status
+    except Exception as error:  # noqa: BLE001 - the last line of defence: every end is recorded
+        failure = _as_failure(error)
+        if isinstance(failure, DiskFullError):
+            print(f"{options.stage}: {failure.message}", file=sys.stderr)
+        else:
+            traceback.print_exc()
+        try:
+            run.fail(failure)
+        except OSError as second:  # not even that fits; the exit status still tells
+            print(f"{options.stage}: {failure.message} ({second})", file=sys.stderr)
+        return failure.exit_status or EXIT_FAILED
+
+
+def _as_failure(error: Exception) -> RlhfError:
+    if (
+        isinstance(error, MemoryError)
+        or "out of memory" in str(error).lower()
+        or "can't allocate memory" in str(error)
+    ):
+        return OutOfMemoryError(
+            "out of memory: lower micro_batch_tokens (results stay the same), switch on "
+            "gradient_checkpointing, or train adapters with method = lora"
+        )
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC})" in str(error):
+        return DiskFullError(
+            "the disk is full: the checkpoint that was being written is gone, the one before it is whole. "
+            "Make room, then continue with --resume"
+        )
+    # The library that writes weights has errors of its own, which quote the system's.
+    if isinstance(error, OSError) or "(os error " in str(error):
+        return RlhfError(f"the system refused: {error}")
+    return RlhfError(f"an error nobody foresaw ({type(error).__name__}: {error}); the log has its trace")
+
+
+def _checkpoint_to_resume(run: Run) -> Path | None:
+    found = checkpoints.newest_verified(
+        run.checkpoints,
+        on_damage=lambda message: run.log(f"{message}; falling back to the checkpoint before it"),
+    )
+    if found is None:
+        run.log("there is no whole checkpoint yet: starting from the beginning")
+    return found
+
+
+def _read_config(path: str | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        values = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise ConfigError("config", f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("config", f"{path} is not JSON ({error})") from error
+    if isinstance(values, dict) and set(values) == {"stage", "config"}:
+        values = values["config"]  # a run folder's own config.json is a configuration too
+    return values
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.rlhf", description=__doc__.splitlines()[0])
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for name, config in STAGES.items():
+        stage = stages.add_parser(
+            name,
+            help=(config.__doc__ or "").splitlines()[0],
+            description=config.__doc__,
+            epilog=_fields_help(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        stage.add_argument("--config", help="JSON file with the fields below; may be left out with --resume")
+        stage.add_argument("--out", required=True, help="run folder, made if missing")
+        stage.add_argument("--resume", action="store_true", help="continue the run in that folder")
+    return parser
+
+
+def _fields_help(stage: str) -> str:
+    lines = ["fields of CONFIG.json:"]
+    for spec in describe(stage):
+        default = "required" if spec.required else f"default {json.dumps(spec.default)}"
+        lines.append(f"  {spec.name}  ({default}; {spec.bounds})")
+        source = f" [{spec.source}]" if spec.source else ""
+        lines += textwrap.wrap(spec.help + source, 100, initial_indent="      ", subsequent_indent="      ")
+    lines.append("presets:")
+    for name, preset in PRESETS[stage].items():
+        lines.append(f"  {name}: {preset['description']}")
+    return "\n".join(lines).replace("%", "%%")

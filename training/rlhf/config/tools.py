@@ -1,0 +1,66 @@
+"""Fields of the stages that use models without changing them: sample, evaluate, export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training.rlhf.config.fields import boolean, choice, integer, number, path, paths
+from training.rlhf.config.learning import DATA, DEVICE, MODEL, RunConfig
+from training.rlhf.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig(RunConfig):
+    """Completions for prompts, from one or several checkpoints."""
+
+    prompts_file: str = path("JSONL file of prompts.", required=True, group=DATA)
+    checkpoints: list[str] = paths(
+        "Folders (or allowed hub ids) of the models that answer.", required=True, group=MODEL
+    )
+    completions_per_prompt: int = integer(1, 1, 1000, "Completions per prompt and checkpoint.", group=DATA)
+    temperature: float = number(1.0, 0.0, 10.0, "Divides the logits; 0 always takes the likeliest token.")
+    top_p: float = number(
+        1.0,
+        0.01,
+        1.0,
+        "Sample from the likeliest tokens that make up this probability.",
+        source="Nucleus sampling, arXiv 1904.09751",
+    )
+    max_new_tokens: int = integer(64, 1, 100_000, "Longest completion in tokens.")
+    maximum_prompt_length: int = integer(
+        0,
+        0,
+        1_000_000,
+        "Refuse longer prompts; 0 allows what fits the model beside the longest completion.",
+        group=DATA,
+    )
+    batch_size: int = integer(64, 1, 65_536, "Completions generated at a time.", group=DEVICE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(RunConfig):
+    """How well a model predicts held-out demonstrations, or a reward model orders held-out completions."""
+
+    model: str = path("Folder of a language model to measure on messages_file.", group=MODEL)
+    messages_file: str = path("JSONL file of demonstrations.", group=DATA)
+    reward_model: str = path("Folder of a reward model to measure on comparisons_file.", group=MODEL)
+    comparisons_file: str = path("JSONL file of K-wise rankings.", group=DATA)
+    maximum_length: int = integer(512, 8, 1_000_000, "Longer rows are left out and counted.", group=DATA)
+    micro_batch_tokens: int = integer(8192, 16, 10_000_000, "Most tokens in one forward pass.", group=DEVICE)
+    packing: bool = boolean(True, "Compute rows side by side, without padding.", group=DEVICE)
+
+    def check(self) -> None:
+        super().check()
+        for model, data in (("model", "messages_file"), ("reward_model", "comparisons_file")):
+            if bool(getattr(self, model)) != bool(getattr(self, data)):
+                raise ConfigError(data if getattr(self, model) else model, f"{model} and {data} go together")
+        if not self.model and not self.reward_model:
+            raise ConfigError("model", "give model and messages_file, or reward_model and comparisons_file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(RunConfig):
+    """A checkpoint as a folder to give away: weights, tokenizer, template and a card; no optimizer state."""
+
+    checkpoint: str = path("Folder of the checkpoint.", required=True, group=MODEL)
+    weights: str = choice("float32", ("float32", "bfloat16", "float16"), "Number format of the weights.")

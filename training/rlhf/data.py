@@ -1,0 +1,182 @@
+"""Reading input files: each row checked, each error with file, row and field. Loads no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.rlhf.errors import DataError
+
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """Prompt turns and the answer that is learnt."""
+
+    prompt: list[dict[str, str]]
+    response: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Prompt turns and K completions; ranks start at 1 (best), equal ranks are ties, None is unrankable."""
+
+    prompt: list[dict[str, str]]
+    completions: list[str]
+    ranks: list[int | None]
+    row: int
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """Prompt turns, with the identifier of the row if it had one."""
+
+    prompt: list[dict[str, str]]
+    prompt_id: Any
+    row: int
+
+
+def read_jsonl(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number, object) of each non-empty line."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, _parse(line, path, number)
+    except FileNotFoundError:
+        raise DataError("there is no such file", file=path) from None
+    except IsADirectoryError:
+        raise DataError("is a folder, not a file", file=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})", file=path) from None
+
+
+def _parse(line: str, path: str, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"is not JSON ({error})", file=path, row=number) from None
+    if not isinstance(row, dict):
+        raise DataError("must be a JSON object", file=path, row=number)
+    if "\\ud" in line.lower():
+        # An escape of a surrogate; halves of a pair are not text, and no tokenizer takes them.
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise DataError("holds half of a surrogate pair", file=path, row=number) from None
+    return row
+
+
+def read_demonstrations(path: str) -> list[Demonstration]:
+    rows = []
+    for number, row in read_jsonl(path):
+        messages = _messages(row, path, number)
+        if messages[-1]["role"] != "assistant":
+            raise DataError(
+                "the last message must be the assistant's", file=path, row=number, field="messages"
+            )
+        if not messages[-1]["content"].strip():
+            raise DataError("the response is empty", file=path, row=number, field="messages")
+        if len(messages) == 1:
+            raise DataError("there is no prompt before the response", file=path, row=number, field="messages")
+        rows.append(Demonstration(messages[:-1], messages[-1]["content"], number))
+    return _some(rows, path)
+
+
+def read_rankings(path: str) -> list[Ranking]:
+    rows = []
+    for number, row in read_jsonl(path):
+        prompt = _prompt(row, path, number)
+        completions, ranks = row.get("completions"), row.get("ranks")
+        if not isinstance(completions, list) or not all(isinstance(item, str) for item in completions):
+            raise DataError("must be a list of texts", file=path, row=number, field="completions")
+        if len(completions) < 2:
+            raise DataError("needs at least two completions", file=path, row=number, field="completions")
+        for index, item in enumerate(completions):
+            if not item.strip():
+                raise DataError(
+                    f"completion {index + 1} is empty", file=path, row=number, field="completions"
+                )
+        if not isinstance(ranks, list) or len(ranks) != len(completions):
+            raise DataError(
+                f"must hold one rank for each of the {len(completions)} completions",
+                file=path,
+                row=number,
+                field="ranks",
+            )
+        for rank in ranks:
+            if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1):
+                raise DataError(
+                    f"a rank is a whole number from 1, or null, not {rank!r}",
+                    file=path,
+                    row=number,
+                    field="ranks",
+                )
+        rows.append(Ranking(prompt, completions, ranks, number))
+    return _some(rows, path)
+
+
+def read_prompts(path: str) -> list[PromptRow]:
+    rows = [
+        PromptRow(_prompt(row, path, number), row.get("prompt_id"), number)
+        for number, row in read_jsonl(path)
+    ]
+    return _some(rows, path)
+
+
+def read_documents(path: str) -> Iterator[str]:
+    """Texts to pretrain on: the rows of a `.jsonl` file, or the whole of any other file as one document."""
+    if path.endswith((".jsonl", ".ndjson")):
+        for number, row in read_jsonl(path):
+            if not isinstance(row.get("text"), str):
+                raise DataError("must be a text", file=path, row=number, field="text")
+            yield row["text"]
+        return
+    try:
+        yield Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError("there is no such file", file=path) from None
+    except IsADirectoryError:
+        raise DataError("is a folder, not a file", file=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})", file=path) from None
+
+
+def _prompt(row: dict[str, Any], path: str, number: int) -> list[dict[str, str]]:
+    messages = _messages(row, path, number)
+    if messages[-1]["role"] == "assistant":
+        raise DataError(
+            "a prompt must not end with the assistant's message", file=path, row=number, field="messages"
+        )
+    return messages
+
+
+def _messages(row: dict[str, Any], path: str, number: int) -> list[dict[str, str]]:
+    messages = row.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise DataError("must be a list of messages", file=path, row=number, field="messages")
+    clean = []
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise DataError(
+                f"each message needs a role, one of {', '.join(ROLES)}",
+                file=path,
+                row=number,
+                field="messages",
+            )
+        content = message.get("content")
+        if not isinstance(content, str):
+            raise DataError("each message needs content, a text", file=path, row=number, field="messages")
+        clean.append({"role": message["role"], "content": content})
+    return clean
+
+
+def _some(rows: list, path: str) -> list:
+    if not rows:
+        raise DataError("has no rows", file=path)
+    return rows

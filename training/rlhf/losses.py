@@ -1,0 +1,107 @@
+"""Losses and statistics of supervised stages, as pure functions of tensors."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody knows
+from torch import Tensor
+
+
+class TokenLoss(NamedTuple):
+    """Sums over labelled tokens; divide by the tokens of the whole batch, not of the micro-batch."""
+
+    loss_sum: Tensor  # ()
+    correct: Tensor  # ()
+    tokens: int
+
+
+class _ChosenLogprobs(torch.autograd.Function):
+    """Log-softmax read at one column a row, with a single (N, V) tensor of its own instead of three.
+
+    The logits are many times larger than all else of a small model, and what is kept of them decides speed
+    and memory alike. The tensor of exponentials becomes the gradient in place, so backward runs once.
+    """
+
+    @staticmethod
+    def forward(context: Any, logits: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        top = logits.amax(dim=-1, keepdim=True)
+        exponentials = logits - top
+        if temperature != 1.0:
+            exponentials /= temperature
+        chosen = exponentials.gather(1, tokens[:, None])
+        is_likeliest = chosen == 0.0
+        total = exponentials.exp_().sum(dim=-1, keepdim=True)
+        context.save_for_backward(exponentials, total, tokens)
+        context.temperature = temperature
+        context.mark_non_differentiable(is_likeliest)
+        return (chosen - total.log()).squeeze(1), is_likeliest.squeeze(1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        exponentials, total, tokens = context.saved_tensors
+        gradient = (gradients[0] / context.temperature)[:, None]
+        exponentials *= -gradient / total
+        return exponentials.scatter_add_(1, tokens[:, None], gradient), None, None
+
+
+def token_loss(logits: Tensor, labels: Tensor) -> TokenLoss:
+    """Cross-entropy, summed.
+
+    logits: (N, V) at the labelled positions only; labels: (N,) the tokens that follow there.
+    """
+    logprobs, is_likeliest = _ChosenLogprobs.apply(logits.float(), labels, 1.0)
+    return TokenLoss(-logprobs.sum(), is_likeliest.sum(), labels.numel())
+
+
+def selected_logprobs(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    """Log-probabilities of `tokens` under `logits / temperature`. logits: (N, V); tokens: (N,) -> (N,)."""
+    return _ChosenLogprobs.apply(logits.float(), tokens, temperature)[0]
+
+
+class PairwiseLoss(NamedTuple):
+    """Per ranking: its loss, already weighted by 1 / C(K, 2), and counts of its untied pairs."""
+
+    loss: Tensor  # ()
+    correct: float
+    pairs: int
+    longer_wins: int
+
+
+def pairwise_loss(scores: Tensor, ranks: list[int | None], lengths: list[int] | None = None) -> PairwiseLoss:
+    """-1 / C(K, 2) * sum over pairs of log sigmoid(score of better - score of worse).
+
+    scores: (K,); ranks: 1 is best, equal ranks are ties and contribute nothing, None is unrankable and does
+    not count towards K. InstructGPT, equation 1. An exactly equal score counts as half right.
+    """
+    ranked = [index for index, rank in enumerate(ranks) if rank is not None]
+    better, worse = untied_pairs(ranks)
+    if not better:
+        return PairwiseLoss(scores.sum() * 0.0, 0.0, 0, 0)
+    difference = scores[better].float() - scores[worse].float()  # (pairs,)
+    all_pairs = len(ranked) * (len(ranked) - 1) // 2
+    loss = -F.logsigmoid(difference).sum() / all_pairs
+    found = difference.detach()
+    correct = float((found > 0).sum()) + 0.5 * float((found == 0).sum())
+    longer = 0
+    if lengths is not None:
+        longer = sum(
+            1
+            for gap, b, w in zip(found.tolist(), better, worse, strict=True)
+            if gap * (lengths[b] - lengths[w]) > 0
+        )
+    return PairwiseLoss(loss, correct, len(better), longer)
+
+
+def untied_pairs(ranks: list[int | None]) -> tuple[list[int], list[int]]:
+    """Indices (better, worse) of each pair whose ranks differ."""
+    better, worse = [], []
+    for i, first in enumerate(ranks):
+        for j in range(i + 1, len(ranks)):
+            second = ranks[j]
+            if first is None or second is None or first == second:
+                continue
+            better.append(i if first < second else j)
+            worse.append(j if first < second else i)
+    return better, worse

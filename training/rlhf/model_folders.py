@@ -1,0 +1,101 @@
+"""May this model be loaded? Looked at before torch is: a clear sentence instead of a stack trace.
+
+Refused: folders that are missing, without weights, with pickled weights only, damaged, or that ask for
+foreign code; hub names that the run does not allow.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from training.rlhf import checkpoints
+from training.rlhf.errors import CheckpointError, ModelFolderError
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+def check_model(name: str, *, allowed_hub_ids: list[str], field: str = "model") -> str:
+    """The name to load, after all checks that need no torch; ModelFolderError says what is wrong."""
+    folder = Path(name)
+    if folder.is_dir():
+        check_folder(folder, field=field)
+        return str(folder)
+    if name in allowed_hub_ids:
+        return name
+    if folder.exists():
+        raise ModelFolderError(f"{field}: {name} is a file, not a model folder")
+    looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~"))
+    hint = " (a name on the hub must be listed in allowed_hub_ids)" if looks_like_hub else ""
+    raise ModelFolderError(f"{field}: there is no model folder {name}{hint}")
+
+
+def check_folder(folder: Path, *, field: str = "model") -> dict[str, Any]:
+    """The folder's parsed `config.json`."""
+    config = _read_object(
+        folder / "config.json", f"{field}: {folder} has no config.json: it is not a model folder"
+    )
+    if "auto_map" in config:
+        raise ModelFolderError(
+            f"{field}: {folder} asks to run its own Python code (auto_map in config.json); "
+            "such models are never loaded"
+        )
+    _check_weights(folder, field)
+    if not any(
+        (folder / name).is_file()
+        for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+    ):
+        raise ModelFolderError(f"{field}: {folder} has no tokenizer (tokenizer.json)")
+    tokenizer_config = folder / "tokenizer_config.json"
+    if tokenizer_config.is_file() and "auto_map" in _read_object(tokenizer_config, ""):
+        raise ModelFolderError(
+            f"{field}: {folder} asks to run its own Python code (auto_map in "
+            "tokenizer_config.json); such models are never loaded"
+        )
+    if (folder / checkpoints.MANIFEST).is_file():
+        try:
+            checkpoints.verify(folder)
+        except CheckpointError as error:
+            raise ModelFolderError(f"{field}: {error.message}") from error
+    return config
+
+
+def is_reward_model(folder: str) -> bool:
+    """Whether a checked local folder holds a sequence classifier."""
+    config = _read_object(Path(folder) / "config.json", "")
+    return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or [])
+
+
+def _check_weights(folder: Path, field: str) -> None:
+    if (folder / INDEX).is_file():
+        index = _read_object(folder / INDEX, "")
+        for shard in sorted(set(index.get("weight_map", {}).values())):
+            if not (folder / str(shard)).is_file():
+                raise ModelFolderError(f"{field}: {folder} lacks {shard}, a part of its weights")
+        return
+    if (folder / SINGLE).is_file():
+        return
+    if any(next(folder.glob(pattern), None) for pattern in PICKLES):
+        raise ModelFolderError(
+            f"{field}: {folder} has its weights only as pickle, which can run code when loaded; "
+            "convert them to safetensors"
+        )
+    if (folder / "adapter_model.safetensors").is_file():
+        raise ModelFolderError(
+            f"{field}: {folder} holds an adapter without its base model; give the merged folder"
+        )
+    raise ModelFolderError(f"{field}: {folder} has no weights ({SINGLE})")
+
+
+def _read_object(path: Path, missing: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelFolderError(missing or f"{path} is missing") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is not readable JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ModelFolderError(f"{path} must hold a JSON object")
+    return value

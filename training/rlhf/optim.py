@@ -1,0 +1,96 @@
+"""AdamW, its schedule, and its state as safetensors."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from training.rlhf.errors import NonFiniteError
+
+
+def schedule_factor(
+    step: int, total_steps: int, *, schedule: str, warmup_ratio: float, minimum_ratio: float
+) -> float:
+    """The share of the peak rate used for step `step` (1 .. total_steps)."""
+    warmup = math.ceil(warmup_ratio * total_steps)
+    if step <= warmup:
+        return step / warmup
+    if schedule == "constant":
+        return 1.0
+    # The first step after the warm-up has the peak rate; the step after the last would have the minimum.
+    done = (step - warmup - 1) / max(1, total_steps - warmup)
+    fall = 1.0 - done if schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return minimum_ratio + (1.0 - minimum_ratio) * fall
+
+
+class Optimizer:
+    """AdamW over named modules, each with its peak rate; decay on matrices only.
+
+    Parameters are known by name (`policy.transformer.h.0...`), so that state survives in a file.
+    """
+
+    def __init__(self, modules: dict[str, nn.Module], rates: dict[str, float], config: Any) -> None:
+        self.names: dict[str, nn.Parameter] = {}
+        self.rates: list[float] = []
+        self._modules = modules
+        self._clip = config.maximum_gradient_norm
+        groups = []
+        for label, module in modules.items():
+            named = [
+                (name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad
+            ]
+            self.names.update({f"{label}.{name}": parameter for name, parameter in named})
+            for decayed in (True, False):
+                group = [parameter for _, parameter in named if (parameter.ndim >= 2) is decayed]
+                if group:
+                    groups.append({"params": group, "weight_decay": config.weight_decay if decayed else 0.0})
+                    self.rates.append(rates[label])
+        self.adam = torch.optim.AdamW(
+            groups, lr=0.0, betas=(config.adam_beta1, config.adam_beta2), eps=config.adam_epsilon, fused=True
+        )
+
+    def step(self, factor: float) -> dict[str, float]:
+        """Clip, step with each group's peak rate times `factor`, clear; gradient norms by module."""
+        norms = {}
+        for label, module in self._modules.items():
+            parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
+            norm = float(nn.utils.clip_grad_norm_(parameters, self._clip if self._clip else math.inf))
+            if not math.isfinite(norm):
+                raise NonFiniteError(f"the gradient of {self._first_bad_gradient(label)} is not finite")
+            norms[label] = norm
+        for group, rate in zip(self.adam.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return norms
+
+    def save(self, path: Path) -> None:
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self.names.items():
+            for key, value in self.adam.state.get(parameter, {}).items():
+                tensors[f"{key}/{name}"] = value.detach().contiguous().cpu()
+        save_file(tensors, path)
+
+    def load(self, path: Path) -> None:
+        with safe_open(path, framework="pt") as file:
+            for stored in file.keys():  # noqa: SIM118 - safe_open is not a dict
+                key, name = stored.split("/", 1)
+                parameter = self.names[name]
+                value = file.get_tensor(stored)
+                self.adam.state[parameter][key] = value.to(parameter.device, copy=True)
+
+    def _first_bad_gradient(self, label: str) -> str:
+        for name, parameter in self.names.items():
+            if (
+                name.startswith(f"{label}.")
+                and parameter.grad is not None
+                and not bool(torch.isfinite(parameter.grad).all())
+            ):
+                return name
+        return label

@@ -1,0 +1,216 @@
+"""What every training stage shares: device, randomness, checkpoints, best metric, resume.
+
+Exactness: before each step all randomness is seeded from (seed, step), and everything else that a step
+depends on is in the checkpoint. So a run that was killed continues from its last whole checkpoint bit for
+bit on the CPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import nn
+
+from training.rlhf import checkpoints
+from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun
+from training.rlhf.optim import Optimizer, schedule_factor
+from training.rlhf.run import Run
+
+STATE, OPTIMIZER = "trainer_state.json", "optimizer.safetensors"
+# What a crash may cost: a run saves at least this often, unless saving would take over 5 % of its time.
+LONGEST_UNSAVED_SECONDS, SAVING_SHARE = 60.0, 0.05
+
+
+def open_accelerator(config: Any) -> Accelerator:
+    """Device and precision; sets the number of CPU threads of the process."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device", "is cuda, but no GPU was found")
+    if AcceleratorState._shared_state:
+        # accelerate keeps its settings for the life of a process; a second stage in it may need others.
+        AcceleratorState._reset_state(reset_partial_state=True)
+    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    accelerator = Accelerator(
+        cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
+    )
+    if accelerator.num_processes > 1:
+        raise ConfigError("device", f"this version trains in one process, not {accelerator.num_processes}")
+    return accelerator
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed below 2**63 that depends on all parts, and on nothing else."""
+    raw = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(raw[:8], "big") >> 1
+
+
+class Session:
+    """The state of one training run; `state` is plain JSON and goes into each checkpoint."""
+
+    def __init__(
+        self,
+        run: Run,
+        config: Any,
+        accelerator: Accelerator,
+        *,
+        kind: str,
+        base: str,
+        modules: dict[str, nn.Module],
+        rates: dict[str, float],
+        total_steps: int,
+        save_models: Callable[[Path], None],
+        best: tuple[str, str],
+    ) -> None:
+        self.run, self.config, self.accelerator = run, config, accelerator
+        self.kind, self.base, self.total_steps = kind, base, total_steps
+        self.modules = {name: module.to(accelerator.device) for name, module in modules.items()}
+        self.optimizer = Optimizer(self.modules, rates, config)
+        self.state: dict[str, Any] = {"step": 0, "best": None, "patience": 0, "window": {}}
+        self._save_models = save_models
+        self.best_metric, self.best_direction = best
+        self.last_metrics: dict[str, float] = {}
+        self._clock = time.monotonic()
+        self._steps_timed = 0
+        self._saved_at, self._save_seconds = time.monotonic(), 0.0
+
+    @property
+    def step(self) -> int:
+        return self.state["step"]
+
+    def resume_from(self, folder: Path | None) -> None:
+        """Take up optimizer and state of a verified checkpoint; models were loaded from it before."""
+        if folder is None:
+            self.run.state("running", total_steps=self.total_steps)
+            return
+        try:
+            self.state = json.loads((folder / STATE).read_bytes())
+            self.optimizer.load(folder / OPTIMIZER)
+        except (OSError, KeyError, ValueError) as error:
+            raise CheckpointError(f"{folder} has no usable trainer state: {error}") from error
+        self.last_metrics = checkpoints.load_manifest(folder).metrics
+        self.run.step = self.step
+        self.run.state("running", total_steps=self.total_steps, resumed_from=self.run.relative(folder))
+
+    def begin_step(self) -> int:
+        """Count the step and seed everything for it."""
+        self.state["step"] += 1
+        self.run.step = self.step
+        torch.manual_seed(derived_seed(self.config.seed, "step", self.step))
+        return self.step
+
+    def rate_factor(self) -> float:
+        return schedule_factor(
+            self.step,
+            self.total_steps,
+            schedule=self.config.schedule,
+            warmup_ratio=self.config.warmup_ratio,
+            minimum_ratio=self.config.minimum_rate_ratio,
+        )
+
+    def log(self, metrics: dict[str, float]) -> None:
+        """Collect a step's metrics; every `log_every` steps their means go to the diary, with progress."""
+        window = self.state["window"]
+        for name, value in metrics.items():
+            total, count = window.get(name, (0.0, 0))
+            window[name] = (total + value, count + 1)
+        self._steps_timed += 1
+        if self.step % self.config.log_every == 0 or self.step == self.total_steps:
+            self.run.metrics({name: total / count for name, (total, count) in window.items()})
+            self.run.progress(self.total_steps, (time.monotonic() - self._clock) / self._steps_timed)
+            self.state["window"] = {}
+
+    def due_for_evaluation(self) -> bool:
+        every = self.config.evaluate_every
+        return self.step == self.total_steps or bool(every and self.step % every == 0)
+
+    def note(self, metrics: dict[str, float], *, eligible: bool = True) -> bool:
+        """Record an evaluation; whether it is the best so far. Patience counts evaluations without a better
+        one.
+        """
+        self.run.metrics(metrics)
+        self.last_metrics = metrics
+        value = metrics.get(self.best_metric)
+        if value is None or not eligible:
+            return False
+        best = self.state["best"]
+        sign = 1.0 if self.best_direction == "max" else -1.0
+        if best is None or sign * value > sign * best["value"]:
+            self.state["best"] = {"metric": self.best_metric, "value": value, "step": self.step}
+            self.state["patience"] = 0
+            return True
+        self.state["patience"] += 1
+        return False
+
+    def checkpoint(self, *, metrics: dict[str, float] | None = None) -> Path:
+        """Write `checkpoints/step-N`, then drop what retention no longer keeps."""
+        began_at = time.monotonic()
+        folder = checkpoints.step_folder(self.run.checkpoints, self.step)
+
+        def fill(target: Path) -> None:
+            self._save_models(target)
+            self.optimizer.save(target / OPTIMIZER)
+            checkpoints.write_json(target / STATE, self.state)
+
+        manifest = checkpoints.write_checkpoint(
+            folder,
+            fill,
+            kind=self.kind,
+            step=self.step,
+            stage=self.run.stage,
+            base=self.base,
+            metrics=self.last_metrics if metrics is None else metrics,
+        )
+        self.run.events.write(
+            "checkpoint",
+            self.step,
+            {
+                "path": self.run.relative(folder),
+                "metrics": manifest.metrics,
+                "kind": manifest.kind,
+                "bytes": sum(entry["bytes"] for entry in manifest.files.values()),
+            },
+        )
+        self._retire()
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - began_at
+        return folder
+
+    def end_step(self, *, improved: bool, finished: bool) -> None:
+        """Save where due; on SIGTERM save and leave."""
+        every = self.config.save_every
+        due = bool(every and self.step % every == 0) or self._is_long_unsaved()
+        if finished or improved or due or self.run.stop_requested:
+            self.checkpoint()
+        if self.run.stop_requested and not finished:
+            raise InterruptedRun(f"stopped on request after step {self.step}; a checkpoint is kept")
+
+    def _is_long_unsaved(self) -> bool:
+        """Whether a crash now would cost over LONGEST_UNSAVED_SECONDS. When one saves changes no result."""
+        longest = max(LONGEST_UNSAVED_SECONDS, self._save_seconds / SAVING_SHARE)
+        return time.monotonic() - self._saved_at > longest
+
+    def finish(self, metrics: dict[str, Any]) -> None:
+        """Write the result: metrics, best and final checkpoint."""
+        final = self.run.relative(checkpoints.step_folder(self.run.checkpoints, self.step))
+        best = self.state["best"]
+        best_folder = checkpoints.step_folder(self.run.checkpoints, best["step"]) if best else None
+        chosen = self.run.relative(best_folder) if best_folder and best_folder.is_dir() else final
+        self.run.finish(
+            "succeeded", metrics=metrics, best=best, best_checkpoint=chosen, final_checkpoint=final
+        )
+
+    def _retire(self) -> None:
+        whole = checkpoints.whole_checkpoints(self.run.checkpoints)
+        best = self.state["best"]
+        best_name = f"step-{best['step']}" if best else ""
+        for folder in whole[: -self.config.keep_checkpoints]:
+            if folder.name != best_name:
+                checkpoints.remove_checkpoint(folder)

@@ -1,0 +1,77 @@
+"""Measure a language model on demonstrations, a reward model on rankings, or both; answers are in
+`result.json`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from training.rlhf.chat import ChatEncoder
+from training.rlhf.data import read_demonstrations, read_rankings
+from training.rlhf.models import context_length, load_causal_lm, load_reward_model, silence_dropout
+from training.rlhf.run import Run
+from training.rlhf.session import open_accelerator
+from training.rlhf.stages.reward import RankingTask, encode_rankings, tied_pairs
+from training.rlhf.stages.sft import ResponseTask, encode_rows
+
+
+def execute(run: Run, config: Any) -> None:
+    accelerator = open_accelerator(config)
+    total = bool(config.model) + bool(config.reward_model)
+    run.state("running", total_steps=total)
+    metrics: dict[str, float] = {}
+    for name, measure in (("model", measure_language_model), ("reward_model", measure_reward_model)):
+        if getattr(config, name):
+            metrics |= measure(run, config, accelerator)
+            run.step += 1
+            run.progress(total, None)
+    run.metrics(metrics)
+    run.finish("succeeded", metrics=metrics)
+
+
+def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
+    """Loss, perplexity and top-1 accuracy per response token."""
+    rows = read_demonstrations(config.messages_file)
+    model, tokenizer = load_causal_lm(config.model, allowed_hub_ids=config.allowed_hub_ids)
+    limit = min(config.maximum_length, context_length(model))
+    encoded = encode_rows(rows, ChatEncoder(tokenizer), limit, "drop", config.messages_file, run)
+    task = ResponseTask(_placed(model, accelerator), tokenizer, [], encoded, config, accelerator)
+    found = task.evaluate()
+    return {
+        "loss": found["validation_loss"],
+        "perplexity": found["validation_perplexity"],
+        "accuracy": found["validation_accuracy"],
+        "rows": len(encoded),
+        "rows_left_out": len(rows) - len(encoded),
+        "response_tokens": sum(len(row.response) for row in encoded),
+    }
+
+
+def measure_reward_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
+    """Loss, accuracy over untied pairs and with ties as half, and how often the longer completion wins."""
+    rows = read_rankings(config.comparisons_file)
+    model, tokenizer = load_reward_model(config.reward_model, allowed_hub_ids=config.allowed_hub_ids)
+    silence_dropout(model)
+    limit = min(config.maximum_length, context_length(model))
+    encoder = ChatEncoder(tokenizer)
+    encoded = encode_rankings(rows, encoder, limit, "drop", config.comparisons_file, run)
+    task = RankingTask(_placed(model, accelerator), tokenizer, [], encoded, config, accelerator)
+    found = task.evaluate()
+    pairs, tied = found["validation_pairs"], tied_pairs(rows, encoder, limit)
+    return {
+        "reward_loss": found["validation_loss"],
+        "reward_accuracy": found["validation_accuracy"],
+        "reward_pairs": pairs,
+        "reward_tied_pairs": tied,
+        # As agreement between people is counted: who prefers neither agrees by half.
+        "reward_accuracy_ties_half": (found["validation_accuracy"] * pairs + tied / 2) / (pairs + tied),
+        "reward_longer_wins": found["validation_longer_wins"],
+        "rankings": len(encoded),
+        "rankings_left_out": len(rows) - len(encoded),
+    }
+
+
+def _placed(model: nn.Module, accelerator: Any) -> nn.Module:
+    return model.to(accelerator.device).eval()

@@ -1,0 +1,78 @@
+"""What pretraining and supervised fine-tuning share: next-token loss on labelled positions, and its
+evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from training.rlhf.batches import TokenBatch
+from training.rlhf.errors import NonFiniteError
+from training.rlhf.losses import token_loss
+from training.rlhf.models import TokenLogits
+from training.rlhf.supervised import MicroLoss
+
+
+class LanguageTask:
+    """Loss per labelled token of the whole batch, however it is cut into micro-batches."""
+
+    labelled: list[int]  # labelled tokens of each training row
+
+    def __init__(self, scorer: TokenLogits, tokenizer: Any, config: Any, accelerator: Any) -> None:
+        self.scorer, self.tokenizer, self.config, self.accelerator = scorer, tokenizer, config, accelerator
+
+    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch, list[int]]]:
+        raise NotImplementedError
+
+    def held_out_rows(self) -> list[int]:
+        raise NotImplementedError
+
+    def training_mode(self, on: bool) -> None:
+        self.scorer.train(on)
+
+    def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
+        total = sum(self.labelled[row] for row in rows)
+        for batch, group in self.batches(False, rows):
+            found = self._measure(batch)
+            tokens = found.tokens
+            yield MicroLoss(
+                found.loss_sum / total,
+                {
+                    "train_loss": (found.loss_sum.item(), tokens),
+                    "train_accuracy": (found.correct.item(), tokens),
+                },
+                tokens=batch.tokens,
+                rows=f"rows {group[:8]}",
+            )
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Loss per token, perplexity and top-1 accuracy on the held-out rows; empty without any."""
+        rows = self.held_out_rows()
+        if not rows:
+            return {}
+        self.training_mode(False)
+        loss, correct, tokens = 0.0, 0.0, 0
+        for batch, group in self.batches(True, rows):
+            found = self._measure(batch)
+            if not math.isfinite(found.loss_sum.item()):
+                raise NonFiniteError(f"the validation loss is not finite (rows {group[:8]})")
+            loss += found.loss_sum.item()
+            correct += found.correct.item()
+            tokens += found.tokens
+        mean = loss / tokens
+        return {
+            "validation_loss": mean,
+            "validation_perplexity": math.exp(min(mean, 700.0)),
+            "validation_accuracy": correct / tokens,
+        }
+
+    def _measure(self, batch: TokenBatch):
+        batch = batch.to(self.accelerator.device)
+        with self.accelerator.autocast():
+            logits = self.scorer(batch)  # (N, V)
+        return token_loss(logits, batch.targets)

@@ -1,0 +1,346 @@
+"""Proximal policy optimization against a reward model: our own loop, since nothing maintained offers one.
+
+Policy and value model learn; the reference (the policy as it began) and the reward model stay as they are.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.rlhf import ppo_math
+from training.rlhf.adapters import add_adapter, save_model
+from training.rlhf.averaging import WeightAverage
+from training.rlhf.batches import epoch_batches
+from training.rlhf.chat import ChatEncoder
+from training.rlhf.data import PromptRow, read_prompts
+from training.rlhf.errors import DataError, ModelFolderError, NonFiniteError
+from training.rlhf.models import (
+    SequenceScores,
+    TokenLogits,
+    context_length,
+    load_causal_lm,
+    load_reward_model,
+    silence_dropout,
+)
+from training.rlhf.pretraining_mix import PretrainingMix
+from training.rlhf.rollout import Episodes, Experience, Networks, Roller, frozen, length_metrics
+from training.rlhf.run import Run
+from training.rlhf.session import Session, derived_seed, open_accelerator
+
+VALUE_MODEL, LIVE_POLICY = "value_model", "live_policy.safetensors"
+
+
+def execute(run: Run, config: Any, resume: Path | None) -> None:
+    accelerator = open_accelerator(config)
+    trainer = PpoTrainer(run, config, accelerator, resume)
+    trainer.session.resume_from(resume)
+    trainer.train()
+
+
+class PpoTrainer:
+    """The loop and what it holds on to between steps; all of that is in each checkpoint."""
+
+    def __init__(self, run: Run, config: Any, accelerator: Any, resume: Path | None) -> None:
+        self.run, self.config, self.accelerator = run, config, accelerator
+        self._load_networks(resume)
+        self.roller = Roller(self.networks, self.tokenizer, config, accelerator)
+        self.prompts = self._encode(read_prompts(config.prompts_file), config.prompts_file)
+        self.held_out_prompts: list[list[int]] = []
+        if config.validation_prompts_file:
+            rows = read_prompts(config.validation_prompts_file)[: config.validation_prompts]
+            self.held_out_prompts = self._encode(rows, config.validation_prompts_file)
+        self.texts = PretrainingMix(self.networks.policy, self.tokenizer, config, accelerator)
+        self.controller = ppo_math.KlController(
+            config.kl_coefficient, config.kl_controller == "adaptive", config.kl_target, config.kl_horizon
+        )
+        metric = "validation_reward" if self.held_out_prompts else "reward_mean"
+        self.session = Session(
+            run,
+            config,
+            accelerator,
+            kind="causal_lm",
+            base=config.policy,
+            modules={"policy": self.networks.policy.model, "value": self.networks.value.model},
+            rates={"policy": config.learning_rate, "value": config.value_learning_rate},
+            total_steps=config.steps,
+            save_models=self._save_models,
+            best=(metric, "max"),
+        )
+        for network in (self.networks.reference, self.networks.reward):
+            network.to(accelerator.device)
+        self.average: WeightAverage | None = None
+        if config.ema_decay:
+            self.average = WeightAverage(self.networks.policy.model, config.ema_decay)
+            if resume:
+                self.average.resume(resume / LIVE_POLICY)
+
+    def train(self) -> None:
+        session, config = self.session, self.config
+        self.controller.coefficient = session.state.get("kl_coefficient", config.kl_coefficient)
+        if session.step == 0:
+            session.state["before"] = self._evaluate()
+            if session.state["before"]:
+                session.note(session.state["before"], eligible=False)
+        finished = session.state.get("finished", False) or session.step >= session.total_steps
+        while not finished:
+            # 1. Sample a response to each prompt of this step.
+            step = session.begin_step()
+            chosen = self._prompts_of(step)
+            seeds = [derived_seed(config.seed, "rollout", step, index) for index in range(len(chosen))]
+            self.networks.policy.eval()
+            episodes = self.roller.sample([self.prompts[row] for row in chosen], seeds)
+            # 2. Score them, and turn scores and KL into advantages.
+            coefficient = self.controller.coefficient
+            experience = self.roller.experience(episodes, self._plan(episodes, epoch=0), coefficient)
+            # 3. Improve policy and value model.
+            metrics = self._update(experience)
+            if self.average:
+                self.average.update()
+            # 4. Steer the KL penalty by what this batch came out at.
+            measured = self._describe(experience)
+            self.controller.update(measured["kl"], len(chosen))
+            session.state["kl_coefficient"] = self.controller.coefficient
+            session.log(measured | metrics | {"kl_coefficient": coefficient})
+            # 5. Evaluate on held-out prompts, keep the KL budget, save.
+            improved, finished = self._judge(step, measured)
+            session.state["finished"] = finished
+            session.end_step(improved=improved, finished=finished)
+        self._finish()
+
+    def _update(self, experience: Experience) -> dict[str, float]:
+        """`ppo_epochs` passes of clipped updates over the batch; means over all of its optimizer steps."""
+        started = time.monotonic()
+        factor = self.session.rate_factor()
+        sums: dict[str, float] = {}
+        updates = 0
+        for epoch in range(self.config.ppo_epochs):
+            plan = experience.plan if epoch == 0 else self._plan(experience.episodes, epoch)
+            for minibatch in plan:
+                found = self._gradients(experience, minibatch)
+                found |= self.texts.gradients(self.session.step, updates, sum(map(len, minibatch)))
+                norms = self.session.optimizer.step(factor)
+                found |= {"policy_gradient_norm": norms["policy"], "value_gradient_norm": norms["value"]}
+                if updates == 0:
+                    # 1 by construction; anything else means that rollout and update see different policies.
+                    sums["first_ratio_deviation"] = found["ratio_deviation"]
+                for name, value in found.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                updates += 1
+        self.roller.seconds["update"] += time.monotonic() - started
+        first = sums.pop("first_ratio_deviation")
+        means = {name: total / updates for name, total in sums.items()}
+        return means | {"first_ratio_deviation": first, "learning_rate": self.config.learning_rate * factor}
+
+    def _gradients(self, experience: Experience, minibatch: list[list[int]]) -> dict[str, float]:
+        """Accumulate the gradients of one minibatch: its mean over response tokens, in micro-batches."""
+        tokens = int(experience.response_mask[[row for rows in minibatch for row in rows]].sum())
+        sums = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction", "value_clip_fraction"), 0.0)
+        deviation = 0.0
+        for rows in minibatch:
+            batch = self.roller.batch(experience.episodes, rows)
+            mask = experience.response_mask[rows]
+            old, values, advantages, returns = (
+                tensor[rows][mask].to(self.accelerator.device)
+                for tensor in (
+                    experience.logprobs,
+                    experience.values,
+                    experience.advantages,
+                    experience.returns,
+                )
+            )
+            everywhere = torch.ones_like(old, dtype=torch.bool)  # only response tokens are here at all
+            policy = ppo_math.policy_loss(
+                self.roller.logprobs(self.networks.policy, batch),
+                old,
+                advantages,
+                everywhere,
+                self.config.clip_range,
+            )
+            value = ppo_math.value_loss(
+                self.roller.values(batch), values, returns, everywhere, self.config.value_clip_range
+            )
+            loss = (policy.loss_sum + self.config.value_coefficient * value.loss_sum) / tokens
+            if not bool(torch.isfinite(loss)):
+                raise NonFiniteError(
+                    f"the PPO loss is not finite at step {self.session.step} (episodes {rows[:8]})"
+                )
+            self.accelerator.backward(loss)
+            for name, part in (
+                ("policy_loss", policy.loss_sum),
+                ("value_loss", value.loss_sum),
+                ("clip_fraction", policy.clipped),
+                ("value_clip_fraction", value.clipped),
+            ):
+                sums[name] += float(part.detach()) / tokens
+            deviation = max(deviation, float(policy.ratio_deviation))
+        return sums | {"ratio_deviation": deviation}
+
+    def _plan(self, episodes: Episodes, epoch: int) -> list[list[list[int]]]:
+        """Minibatches of the batch in random order, each cut into micro-batches of like length."""
+        order = list(range(len(episodes.prompts)))
+        random.Random(f"{self.config.seed}/{self.session.step}/{epoch}").shuffle(order)
+        size = self.config.minibatch_size
+        return [
+            self.roller.cut(order[start : start + size], episodes.lengths)
+            for start in range(0, len(order), size)
+        ]
+
+    def _prompts_of(self, step: int) -> list[int]:
+        """Rows for this step: shuffled passes over the prompts, read on from where the last step stopped."""
+        size, count = self.config.batch_size, len(self.prompts)
+        rows = []
+        for place in range((step - 1) * size, step * size):
+            epoch, offset = divmod(place, count)
+            rows.append(self._order(epoch)[offset])
+        return rows
+
+    def _order(self, epoch: int) -> list[int]:
+        if getattr(self, "_order_of", None) != epoch:
+            batches = epoch_batches(
+                [1] * len(self.prompts),
+                batch_size=len(self.prompts),
+                seed=self.config.seed,
+                epoch=epoch,
+                group_by_length=False,
+            )
+            self._order_of, self._order_rows = epoch, batches[0]
+        return self._order_rows
+
+    def _describe(self, experience: Experience) -> dict[str, float]:
+        kl = ppo_math.kl_estimates(
+            experience.logprobs, experience.reference_logprobs, experience.response_mask
+        )
+        mask = experience.response_mask
+        return {
+            "reward_mean": float(experience.scores.double().mean()),
+            "reward_std": float(experience.scores.double().std(correction=0)),
+            "kl": float(kl.k1.double().mean()),
+            "kl_k3": float(kl.k3.double().mean()),
+            # The mean surprise of the policy at its own samples estimates its entropy without a (B, T, V)
+            # tensor.
+            "entropy": float(-(experience.logprobs * mask).double().sum() / mask.sum()),
+            "value_mean": float((experience.values * mask).double().sum() / mask.sum()),
+            **length_metrics(experience.episodes),
+        }
+
+    def _judge(self, step: int, measured: dict[str, float]) -> tuple[bool, bool]:
+        """(is this the best checkpoint so far, is the run over)."""
+        improved, finished = False, step >= self.session.total_steps
+        kl, budget = measured["kl"], self.config.kl_budget
+        if self.session.due_for_evaluation():
+            found = self._evaluate() or {name: measured[name] for name in ("reward_mean", "kl")}
+            kl = found.get("validation_kl", kl)
+            improved = self.session.note(found, eligible=not budget or kl <= budget)
+        elif self.held_out_prompts:
+            return improved, finished
+        if budget and kl > budget:
+            if self.session.state["best"] is None:
+                self.run.log(
+                    "no checkpoint stayed within the KL budget: evaluate more often, or learn more slowly"
+                )
+            self.run.log(f"stopped: KL {kl:.2f} nats exceeds the budget of {budget:g}")
+            finished = True
+        return improved, finished
+
+    def _evaluate(self) -> dict[str, float]:
+        if not self.held_out_prompts:
+            return {}
+        self.networks.policy.eval()
+        seeds = [
+            derived_seed(self.config.seed, "held-out", index) for index in range(len(self.held_out_prompts))
+        ]
+        with self._averaged():
+            return self.roller.held_out(self.held_out_prompts, seeds)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """The policy as it is evaluated and given away."""
+        return self.average.in_place() if self.average else nullcontext()
+
+    def _finish(self) -> None:
+        seconds = {f"seconds_{name}": round(value, 3) for name, value in self.roller.seconds.items()}
+        before = {f"{name}_before": value for name, value in (self.session.state.get("before") or {}).items()}
+        self.session.finish(
+            self.session.last_metrics
+            | before
+            | seconds
+            | {
+                "kl_coefficient": self.controller.coefficient,
+                "episodes": self.session.step * self.config.batch_size,
+            }
+        )
+
+    def _load_networks(self, resume: Path | None) -> None:
+        config = self.config
+        hub = config.allowed_hub_ids
+        adapted = config.method == "lora"
+        policy, self.tokenizer = load_causal_lm(
+            str(resume) if resume and not adapted else config.policy, allowed_hub_ids=hub, field="policy"
+        )
+        reference, _ = load_causal_lm(config.policy, allowed_hub_ids=hub, field="policy")
+        reward, reward_tokenizer = load_reward_model(config.reward_model, allowed_hub_ids=hub)
+        if reward_tokenizer.get_vocab() != self.tokenizer.get_vocab():
+            raise ModelFolderError(
+                "reward_model: its tokenizer is not the policy's; train the reward model from a "
+                "model with the same tokenizer"
+            )
+        value_folder = str(resume / VALUE_MODEL) if resume and not adapted else config.reward_model
+        value, _ = load_reward_model(value_folder, allowed_hub_ids=hub)
+        if adapted:
+            policy = add_adapter(policy, config, classifier=False, resume=resume)
+            value = add_adapter(
+                value, config, classifier=True, resume=resume / VALUE_MODEL if resume else None
+            )
+        for model in (policy, value, reference, reward):
+            silence_dropout(model)
+        if config.gradient_checkpointing:
+            policy.gradient_checkpointing_enable()
+            value.gradient_checkpointing_enable()
+        policy_scorer, value_scorer = (
+            TokenLogits(policy, packing=config.packing),
+            SequenceScores(value, packing=config.packing),
+        )
+        policy_scorer.eval()
+        value_scorer.eval()
+        self.networks = Networks(
+            policy_scorer,
+            frozen(TokenLogits(reference, packing=config.packing)),
+            frozen(SequenceScores(reward, packing=config.packing)),
+            value_scorer,
+        )
+
+    def _encode(self, rows: list[PromptRow], file: str) -> list[list[int]]:
+        encoder = ChatEncoder(self.tokenizer)
+        room = context_length(self.networks.policy.model) - self.config.maximum_new_tokens
+        if room < 1:
+            raise DataError(
+                f"maximum_new_tokens ({self.config.maximum_new_tokens}) leaves no room for a prompt in the "
+                f"policy's {context_length(self.networks.policy.model)} tokens",
+                file=file,
+            )
+        limit = min(self.config.maximum_prompt_length, room)
+        encoded = [encoder.encode_prompt(row.prompt) for row in rows]
+        kept = [ids for ids in encoded if len(ids) <= limit]
+        if not kept:
+            raise DataError(f"every prompt is longer than {limit} tokens", file=file)
+        if len(kept) < len(encoded):
+            self.run.log(
+                f"{len(encoded) - len(kept)} of {len(encoded)} prompts of {file} are longer than {limit} "
+                "tokens and were dropped",
+                dropped_rows=len(encoded) - len(kept),
+                file=file,
+            )
+        return kept
+
+    def _save_models(self, folder: Path) -> None:
+        with self._averaged():
+            save_model(self.networks.policy.model, self.tokenizer, folder)
+        if self.average:
+            self.average.save_live(folder / LIVE_POLICY)
+        (folder / VALUE_MODEL).mkdir()
+        save_model(self.networks.value.model, self.tokenizer, folder / VALUE_MODEL)

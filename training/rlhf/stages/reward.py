@@ -1,0 +1,319 @@
+"""A reward model from K-wise rankings.
+
+Each completion is encoded once; all pairs of a prompt are one element of the batch (InstructGPT, section
+3.5). The score is read at the last token of the response. At every checkpoint the mean score of
+demonstrations is stored as `reward_bias` in the model's configuration, and subtracted wherever the model is
+used.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.rlhf.adapters import add_adapter, save_model
+from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
+from training.rlhf.chat import ChatEncoder
+from training.rlhf.data import Ranking, read_demonstrations, read_rankings
+from training.rlhf.errors import DataError, NonFiniteError
+from training.rlhf.losses import pairwise_loss, untied_pairs
+from training.rlhf.models import (
+    SequenceScores,
+    context_length,
+    inner_model,
+    load_reward_model,
+    new_reward_model,
+    silence_dropout,
+)
+from training.rlhf.run import Run
+from training.rlhf.session import Session, open_accelerator
+from training.rlhf.supervised import MicroLoss, steps_in, train
+
+
+@dataclass(frozen=True)
+class EncodedRanking:
+    """Token ids of a prompt and of each completion of it, and the ranks."""
+
+    prompt: list[int]
+    responses: list[list[int]]
+    ranks: list[int | None]
+    row: int
+
+    @property
+    def sequences(self) -> list[list[int]]:
+        return [self.prompt + response for response in self.responses]
+
+    @property
+    def packed_tokens(self) -> int:
+        """The prompt once, and each response."""
+        return len(self.prompt) + sum(map(len, self.responses))
+
+    @property
+    def longest(self) -> int:
+        return len(self.prompt) + max(map(len, self.responses))
+
+    @property
+    def padded_tokens(self) -> int:
+        return self.longest * len(self.responses)
+
+
+def execute(run: Run, config: Any, resume: Path | None) -> None:
+    accelerator = open_accelerator(config)
+    training_rows = read_rankings(config.train_file)
+    held_out_rows = read_rankings(config.validation_file) if config.validation_file else []
+    demonstrations = read_demonstrations(config.demonstrations_file) if config.demonstrations_file else []
+    if resume is not None and config.method == "full":
+        model, tokenizer = load_reward_model(str(resume), allowed_hub_ids=[])
+    else:
+        model, tokenizer = new_reward_model(
+            config.model, allowed_hub_ids=config.allowed_hub_ids, seed=config.seed
+        )
+    # Training sees raw scores: subtracting a bias would change their last bits, even where it cancels.
+    model.config.reward_bias = 0.0
+    silence_dropout(model)
+    encoder = ChatEncoder(tokenizer)
+    limit = min(config.maximum_length, context_length(model))
+    training = encode_rankings(training_rows, encoder, limit, config.over_long, config.train_file, run)
+    # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
+    held_out = encode_rankings(
+        held_out_rows, encoder, limit, config.over_long, config.validation_file, run, may_be_empty=True
+    )
+    if config.method == "lora":
+        model = add_adapter(model, config, classifier=True, resume=resume)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    task = RankingTask(model, tokenizer, training, held_out, config, accelerator)
+    task.anchors = [encoder.encode(row.prompt, row.response).ids for row in demonstrations] or [
+        sequence for row in training for sequence in row.sequences
+    ]
+    task.anchors = [ids for ids in task.anchors if len(ids) <= limit][: config.demonstration_limit]
+    direction = "max" if config.best_metric == "validation_accuracy" else "min"
+    session = Session(
+        run,
+        config,
+        accelerator,
+        kind="reward_model",
+        base=config.model,
+        modules={"model": model},
+        rates={"model": config.learning_rate},
+        total_steps=steps_in(task, config),
+        save_models=task.save,
+        best=(config.best_metric, direction),
+    )
+    session.resume_from(resume)
+    metrics = train(session, task)
+    session.finish(metrics | {"train_rankings": len(training), "validation_rankings": len(held_out)})
+
+
+def encode_rankings(
+    rows: list[Ranking],
+    encoder: ChatEncoder,
+    limit: int,
+    over_long: str,
+    file: str,
+    run: Run | None,
+    *,
+    may_be_empty: bool = False,
+) -> list[EncodedRanking]:
+    """Rankings that hold at least one untied pair of completions that fit; what is left out is counted.
+
+    A completion that is too long leaves its ranking; the others keep their ranks.
+    """
+    kept, too_long, tied = [], 0, 0
+    for row in rows:
+        prompt = encoder.encode_prompt(row.prompt)
+        responses = [encoder.encode_response(text) for text in row.completions]
+        fits = [len(prompt) + len(response) <= limit for response in responses]
+        if not all(fits):
+            if over_long == "refuse":
+                longest = len(prompt) + max(map(len, responses))
+                raise DataError(
+                    f"has {longest} tokens, more than the {limit} allowed", file=file, row=row.row
+                )
+            too_long += fits.count(False)
+        chosen = [index for index, fit in enumerate(fits) if fit and row.ranks[index] is not None]
+        ranks = [row.ranks[index] for index in chosen]
+        if not untied_pairs(ranks)[0]:
+            tied += 1
+            continue
+        kept.append(
+            EncodedRanking(
+                prompt,
+                [responses[index] for index in chosen],
+                ranks,
+                row.row,
+            )
+        )
+    if rows and not kept and not may_be_empty:
+        raise DataError(
+            "no ranking prefers one completion to another (all are tied, unrankable or too long), so "
+            "there is nothing to learn",
+            file=file,
+        )
+    if run is not None and (too_long or tied):
+        run.log(
+            f"{file}: {too_long} completions are longer than {limit} tokens and were left out; "
+            f"{tied} rankings prefer nothing and were left out",
+            dropped_completions=too_long,
+            dropped_rankings=tied,
+            file=file,
+        )
+    return kept
+
+
+def tied_pairs(rows: list[Ranking], encoder: ChatEncoder, limit: int) -> int:
+    """Pairs of completions that fit and share a place, also in rankings that prefer nothing."""
+    count = 0
+    for row in rows:
+        room = limit - len(encoder.encode_prompt(row.prompt))
+        ranks = [
+            rank
+            for text, rank in zip(row.completions, row.ranks, strict=True)
+            if rank is not None and len(encoder.encode_response(text)) <= room
+        ]
+        count += sum(first == second for first, second in itertools.combinations(ranks, 2))
+    return count
+
+
+class RankingTask:
+    """Pairwise loss over rankings; the mean over the prompts of a batch."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        training: list[EncodedRanking],
+        held_out: list[EncodedRanking],
+        config: Any,
+        accelerator: Any,
+    ) -> None:
+        self.model, self.tokenizer, self.config, self.accelerator = model, tokenizer, config, accelerator
+        self.scorer = SequenceScores(model, packing=config.packing)
+        self.group_by_length = not self.scorer.packs
+        self.training, self.held_out = training, held_out
+        self.anchors: list[list[int]] = []
+        self.lengths = [row.padded_tokens for row in training]
+
+    def training_mode(self, on: bool) -> None:
+        # Dropout stays off; training mode is only needed for gradient checkpointing to happen.
+        self.scorer.train(on and self.config.gradient_checkpointing)
+
+    def scores(self, batch: TokenBatch) -> Tensor:
+        """(N,) scores where the batch is read: at each response's last token."""
+        with self.accelerator.autocast():
+            return self.scorer(batch.to(self.accelerator.device))
+
+    def batch(self, rankings: list[EncodedRanking]) -> TokenBatch:
+        """All completions of all rankings, in order; each prompt once where the model can be packed."""
+        if self.scorer.packs:
+            return branch([(ranking.prompt, ranking.responses) for ranking in rankings])
+        sequences = [ids for ranking in rankings for ids in ranking.sequences]
+        return read_ends(sequences, self.tokenizer.pad_token_id)
+
+    def groups(self, rows: Iterable[int], rankings: list[EncodedRanking]) -> Iterator[list[int]]:
+        limit = self.config.micro_batch_tokens
+        if self.scorer.packs:
+            sizes = [ranking.packed_tokens for ranking in rankings]
+            return micro_batches(list(rows), sizes, limit, packed=True)
+        return groups_within(rows, rankings, limit)
+
+    def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
+        for group in self.groups(rows, self.training):
+            found = self._measure([self.training[row] for row in group])
+            weight = len(group)
+            yield MicroLoss(
+                found["loss"] / len(rows),
+                {
+                    "train_loss": (found["loss"].item(), weight),
+                    "train_accuracy": (found["correct"], found["pairs"]),
+                },
+                tokens=found["tokens"],
+                rows=f"rankings in rows {[self.training[row].row for row in group[:8]]}",
+            )
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Loss, accuracy over untied pairs, mean score gap, and how often the longer completion wins."""
+        if not self.held_out:
+            return {}
+        self.training_mode(False)
+        loss = correct = pairs = longer = 0.0
+        for group in self.groups(range(len(self.held_out)), self.held_out):
+            found = self._measure([self.held_out[row] for row in group])
+            if not math.isfinite(found["loss"].item()):
+                raise NonFiniteError(
+                    "the validation loss is not finite (rankings in rows "
+                    f"{[self.held_out[row].row for row in group[:8]]})"
+                )
+            loss += found["loss"].item()
+            correct += found["correct"]
+            pairs += found["pairs"]
+            longer += found["longer"]
+        return {
+            "validation_loss": loss / len(self.held_out),
+            "validation_accuracy": correct / pairs,
+            "validation_pairs": pairs,
+            "validation_longer_wins": longer / pairs,
+        }
+
+    def _measure(self, rankings: list[EncodedRanking]) -> dict[str, Any]:
+        batch = self.batch(rankings)
+        scores = self.scores(batch)
+        loss, correct, pairs, longer, start = scores.new_zeros(()), 0.0, 0, 0, 0
+        for ranking in rankings:
+            count = len(ranking.responses)
+            lengths = [len(response) for response in ranking.responses]
+            found = pairwise_loss(scores[start : start + count], ranking.ranks, lengths)
+            loss = loss + found.loss
+            correct, pairs, longer = correct + found.correct, pairs + found.pairs, longer + found.longer_wins
+            start += count
+        return {
+            "loss": loss,
+            "correct": correct,
+            "pairs": pairs,
+            "longer": longer,
+            "tokens": batch.tokens,
+        }
+
+    @torch.no_grad()
+    def mean_anchor_score(self) -> float:
+        """Mean raw score of the demonstrations; without any, of the training completions."""
+        lengths = [len(ids) for ids in self.anchors]
+        self.training_mode(False)
+        total = 0.0
+        packed, limit = self.scorer.packs, self.config.micro_batch_tokens
+        for group in micro_batches(range(len(lengths)), lengths, limit, packed=packed):
+            sequences = [self.anchors[row] for row in group]
+            batch = read_ends(sequences, self.tokenizer.pad_token_id, packed=packed)
+            total += float(self.scores(batch).double().sum())
+        return total / len(self.anchors)
+
+    def save(self, folder: Path) -> None:
+        config = inner_model(self.model).config
+        config.reward_bias = self.mean_anchor_score()
+        save_model(self.model, self.tokenizer, folder)
+        config.reward_bias = 0.0
+
+
+def groups_within(
+    rows: Iterable[int], rankings: list[EncodedRanking], token_limit: int
+) -> Iterator[list[int]]:
+    """Micro-batches of whole rankings whose padded size stays within `token_limit`."""
+    group: list[int] = []
+    longest = sequences = 0
+    for row in sorted(rows, key=lambda row: (rankings[row].longest, row)):
+        longest = rankings[row].longest
+        sequences += len(rankings[row].responses)
+        if group and longest * sequences > token_limit:
+            yield group
+            group, sequences = [], len(rankings[row].responses)
+        group.append(row)
+    if group:
+        yield group

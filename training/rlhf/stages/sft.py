@@ -1,0 +1,131 @@
+"""Supervised fine-tuning: cross-entropy on the tokens of the response, its stop token included, and no
+others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from training.rlhf.adapters import add_adapter, save_model
+from training.rlhf.batches import TokenBatch, micro_batches, supervise_responses
+from training.rlhf.chat import ChatEncoder, Encoded
+from training.rlhf.data import Demonstration, read_demonstrations
+from training.rlhf.errors import DataError
+from training.rlhf.models import TokenLogits, context_length, load_causal_lm
+from training.rlhf.run import Run
+from training.rlhf.session import Session, open_accelerator
+from training.rlhf.stages.language import LanguageTask
+from training.rlhf.supervised import steps_in, train
+
+
+def execute(run: Run, config: Any, resume: Path | None) -> None:
+    accelerator = open_accelerator(config)
+    training_rows = read_demonstrations(config.train_file)
+    held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
+    start = str(resume) if resume is not None and config.method == "full" else config.model
+    model, tokenizer = load_causal_lm(
+        start,
+        allowed_hub_ids=config.allowed_hub_ids,
+        dropout=config.dropout,
+        chat_template=config.chat_template,
+    )
+    encoder = ChatEncoder(tokenizer)
+    limit = min(config.maximum_length, context_length(model))
+    training = encode_rows(training_rows, encoder, limit, config.over_long, config.train_file, run)
+    held_out = encode_rows(held_out_rows, encoder, limit, config.over_long, config.validation_file, run)
+    if config.method == "lora":
+        model = add_adapter(model, config, classifier=False, resume=resume)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    task = ResponseTask(model, tokenizer, training, held_out, config, accelerator)
+    session = Session(
+        run,
+        config,
+        accelerator,
+        kind="causal_lm",
+        base=config.model,
+        modules={"model": model},
+        rates={"model": config.learning_rate},
+        total_steps=steps_in(task, config),
+        save_models=task.save,
+        best=("validation_loss", "min"),
+    )
+    session.resume_from(resume)
+    metrics = train(session, task)
+    session.finish(metrics | {"train_rows": len(training), "validation_rows": len(held_out)})
+
+
+def encode_rows(
+    rows: list[Demonstration], encoder: ChatEncoder, limit: int, over_long: str, file: str, run: Run | None
+) -> list[Encoded]:
+    """Token ids of each row; rows over `limit` tokens are dropped and counted, or refused, never cut."""
+    kept, dropped = [], []
+    for row in rows:
+        encoded = encoder.encode(row.prompt, row.response)
+        if len(encoded) <= limit:
+            kept.append(encoded)
+        elif over_long == "refuse":
+            raise DataError(
+                f"has {len(encoded)} tokens, more than the {limit} allowed", file=file, row=row.row
+            )
+        else:
+            dropped.append(row.row)
+    if rows and not kept:
+        raise DataError(
+            f"every row is longer than {limit} tokens; raise maximum_length or shorten the rows", file=file
+        )
+    if dropped and run is not None:
+        run.log(
+            f"{len(dropped)} of {len(rows)} rows of {file} are longer than {limit} tokens and were dropped",
+            dropped_rows=len(dropped),
+            first_rows=dropped[:20],
+            file=file,
+        )
+    return kept
+
+
+class ResponseTask(LanguageTask):
+    """Demonstrations; labels are exactly the response tokens."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        training: list[Encoded],
+        held_out: list[Encoded],
+        config: Any,
+        accelerator: Any,
+    ) -> None:
+        super().__init__(TokenLogits(model, packing=config.packing), tokenizer, config, accelerator)
+        self.model = model
+        self.training, self.held_out = training, held_out
+        # Packed rows are never padded, so nothing is gained by keeping likes together.
+        self.group_by_length = getattr(config, "group_by_length", True) and not self.scorer.packs
+        self.lengths = [len(row) for row in training]
+        self.labelled = [len(row.response) for row in training]
+
+    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch, list[int]]]:
+        source = self.held_out if held_out else self.training
+        lengths = [len(row) for row in source]
+        packed, limit = self.scorer.packs, self.config.micro_batch_tokens
+        for group in micro_batches(rows, lengths, limit, packed=packed):
+            chosen = [source[row] for row in group]
+            yield (
+                supervise_responses(
+                    [row.ids for row in chosen],
+                    [len(row.prompt) for row in chosen],
+                    self.tokenizer.pad_token_id,
+                    packed=packed,
+                ),
+                group,
+            )
+
+    def held_out_rows(self) -> list[int]:
+        return list(range(len(self.held_out)))
+
+    def save(self, folder: Path) -> None:
+        save_model(self.model, self.tokenizer, folder)

@@ -1,0 +1,109 @@
+"""The loop of pretrain, sft and reward. It reads as the algorithm; what differs is the `Task`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from training.rlhf.batches import epoch_batches
+from training.rlhf.errors import NonFiniteError
+from training.rlhf.session import Session
+
+
+class MicroLoss(NamedTuple):
+    """A micro-batch's share of the batch's mean loss, and sums to be divided by their weights for metrics."""
+
+    loss: Tensor
+    sums: dict[str, tuple[float, float]]  # metric -> (sum, weight)
+    tokens: int
+    rows: str  # named when the loss is not finite
+
+
+class Task(Protocol):
+    """What a supervised stage brings: rows, a loss, an evaluation, a way to save."""
+
+    lengths: list[int]
+    group_by_length: bool
+
+    def losses(self, rows: list[int]) -> Iterator[MicroLoss]: ...
+
+    def evaluate(self) -> dict[str, float]: ...
+
+    def training_mode(self, on: bool) -> None: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+def steps_in(task: Task, config) -> int:
+    """Optimizer steps of the whole run."""
+    by_epochs = config.epochs * math.ceil(len(task.lengths) / config.batch_size)
+    return min(by_epochs, config.maximum_steps) if config.maximum_steps else by_epochs
+
+
+def train(session: Session, task: Task) -> dict[str, float]:
+    """Run to the end (or to early stopping, or SIGTERM); the metrics of the last evaluation."""
+    config, per_epoch = session.config, math.ceil(len(task.lengths) / session.config.batch_size)
+    batches: list[list[int]] = []
+    batches_of = -1
+    if session.step == 0:
+        session.note(task.evaluate(), eligible=False)  # where we start from
+    finished = session.state.get("finished", False) or session.step >= session.total_steps
+    while not finished:
+        # 1. The rows of this step follow from its number.
+        step = session.begin_step()
+        epoch, index = divmod(step - 1, per_epoch)
+        if epoch != batches_of:
+            batches = epoch_batches(
+                task.lengths,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                epoch=epoch,
+                group_by_length=task.group_by_length,
+            )
+            batches_of = epoch
+        # 2. Forward and backward, micro-batch by micro-batch: each loss is its share of the batch's mean.
+        metrics = _accumulate(session, task, batches[index])
+        # 3. One optimizer step.
+        norms = session.optimizer.step(session.rate_factor())
+        metrics |= {
+            "gradient_norm": norms["model"],
+            "learning_rate": config.learning_rate * session.rate_factor(),
+            "epoch": step / per_epoch,
+        }
+        session.log(metrics)
+        # 4. Evaluate, stop early, save.
+        improved = False
+        finished = step >= session.total_steps
+        if session.due_for_evaluation():
+            improved = session.note(task.evaluate())
+            patience = config.early_stopping_patience
+            if patience and session.state["patience"] >= patience:
+                session.run.log(
+                    f"stopped early: {patience} evaluations without a better {session.best_metric}"
+                )
+                finished = True
+        session.state["finished"] = finished
+        session.end_step(improved=improved, finished=finished)
+    return session.last_metrics
+
+
+def _accumulate(session: Session, task: Task, rows: list[int]) -> dict[str, float]:
+    task.training_mode(True)
+    started, tokens = time.monotonic(), 0
+    sums: dict[str, list[float]] = {}
+    for micro in task.losses(rows):
+        if not math.isfinite(micro.loss.item()):
+            raise NonFiniteError(f"the training loss is not finite at step {session.step} ({micro.rows})")
+        session.accelerator.backward(micro.loss)
+        tokens += micro.tokens
+        for name, (value, weight) in micro.sums.items():
+            total = sums.setdefault(name, [0.0, 0.0])
+            total[0] += value
+            total[1] += weight
+    metrics = {name: value / weight for name, (value, weight) in sums.items() if weight}
+    return metrics | {"tokens_per_second": tokens / max(time.monotonic() - started, 1e-9)}

@@ -1,0 +1,106 @@
+"""What may happen by itself when a run has succeeded, checked when the run is made.
+
+{"sample": {"prompts_version": 3, "splits": ["train"], "prompt_ids": [..], "completions_per_prompt": 4,
+            "temperature": 1.0, "max_new_tokens": 48, "ranking_batch": {...}}}     after pretrain, sft, ppo
+{"record": true, "ranking_batch": {"name": "…", "size": 4, "layout": "ranking", "overlap": 1,
+                                   "review_rate": 0.1, "priority": 0}}
+                                                                                   after sample
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotate.errors import Invalid
+from labeling.models import DatasetVersion, Layout, Project
+from training.models import Stage
+
+BATCH_FIELDS = {"name", "size", "layout", "overlap", "review_rate", "priority"}
+SAMPLE_FIELDS = {"prompts_version", "splits", "prompt_ids", "ranking_batch"}
+SAMPLING_STAGES = (Stage.PRETRAIN, Stage.SFT, Stage.PPO)
+
+
+def check_follow_up(project: Project, stage: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan with defaults filled in. Raises Invalid naming the field."""
+    if stage == Stage.SAMPLE:
+        _only(plan, {"record", "ranking_batch"}, stage)
+        checked: dict[str, Any] = {"record": True}
+        if plan.get("ranking_batch"):
+            checked["ranking_batch"] = check_batch_plan(project, plan["ranking_batch"])
+        return checked
+    if not plan:
+        return {}
+    if stage not in SAMPLING_STAGES:
+        raise Invalid(f"Nothing can follow a {stage} run by itself.", field="follow_up")
+    _only(plan, {"sample"}, stage)
+    return {"sample": _check_sample(project, plan["sample"])}
+
+
+def check_batch_plan(project: Project, plan: dict[str, Any]) -> dict[str, Any]:
+    """Policy of a ranking batch to come. Left-out values are the project's settings. Raises Invalid."""
+    _only(plan, BATCH_FIELDS, "ranking_batch")
+    settings = project.settings
+    layout = plan.get("layout") or Layout.RANKING
+    if layout not in (Layout.RANKING, Layout.PAIRWISE):
+        raise Invalid("Rankings are laid out as ranking or pairwise.", field="layout")
+    is_pairwise = layout == Layout.PAIRWISE
+    checked = {
+        "name": str(plan.get("name") or "").strip()[:120],
+        "layout": str(layout),
+        "size": _whole(
+            plan, "size", 2 if is_pairwise else settings.completions_per_task, 2, 2 if is_pairwise else 9
+        ),
+        "overlap": _whole(plan, "overlap", settings.default_overlap, 1, 20),
+        "priority": _whole(plan, "priority", 0, -1000, 1000),
+        "review_rate": plan.get("review_rate"),
+    }
+    rate = settings.ranking_review_rate if checked["review_rate"] is None else checked["review_rate"]
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        raise Invalid("Review rate: between 0 and 1.", field="review_rate")
+    checked["review_rate"] = float(rate)
+    return checked
+
+
+def _check_sample(project: Project, plan: dict[str, Any]) -> dict[str, Any]:
+    from .hyperparameters import check_hyperparameters
+    from .inputs import check_options
+
+    if not isinstance(plan, dict):
+        raise Invalid("Say what to sample.", field="follow_up")
+    given = {name: value for name, value in plan.items() if name not in SAMPLE_FIELDS}
+    hyperparameters = check_hyperparameters(Stage.SAMPLE, given)
+    options = check_options(
+        project, Stage.SAMPLE, {name: plan[name] for name in ("splits", "prompt_ids") if plan.get(name)}
+    )
+    checked: dict[str, Any] = {**{name: hyperparameters[name] for name in given}, **options}
+    if plan.get("prompts_version"):
+        version = DatasetVersion.objects.filter(
+            pk=plan["prompts_version"], dataset__project=project, status="ready"
+        ).first()
+        if version is None:
+            raise Invalid("There is no such dataset version in this project.", field="prompts_version")
+        checked["prompts_version"] = version.pk
+    if bool(checked.get("prompts_version")) == bool(checked.get("prompt_ids")):
+        raise Invalid("Choose a dataset version, or prompts, to answer.", field="prompts_version")
+    if plan.get("ranking_batch"):
+        checked["ranking_batch"] = check_batch_plan(project, plan["ranking_batch"])
+    return checked
+
+
+def _only(plan: Any, known: set[str], where: str) -> None:
+    if not isinstance(plan, dict):
+        raise Invalid("A plan is an object of names and values.", field=where)
+    for name in plan:
+        if name not in known:
+            raise Invalid(
+                f"{where} knows no “{name}”.", field=str(name), hint=f"It knows {', '.join(sorted(known))}."
+            )
+
+
+def _whole(plan: dict[str, Any], name: str, default: int, low: int, high: int) -> int:
+    value = plan.get(name)
+    value = default if value is None else value
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        wanted = f"a whole number from {low} to {high}" if low < high else f"{low}"
+        raise Invalid(f"{name}: {wanted}.", field=name)
+    return value

@@ -1,0 +1,284 @@
+"""What each stage reads: which dataset versions and checkpoints fit, and how they become fields of its
+configuration.
+
+Beside rows of RunInput a run may have options: "splits" (of a prompts version), "prompt_ids" (prompts chosen
+one by one) and "text_files" (names of texts uploaded for pretraining).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from annotate.errors import Invalid
+from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, Project, Prompt
+from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage
+
+from .locations import check_text_name, text_files
+
+SPLITS = ("train", "validation", "test")
+ANY_KIND = tuple(DatasetKind.values)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a stage.
+
+    `datasets`: kinds of dataset that fit; `checkpoint`: the kind of checkpoint that fits.
+    """
+
+    role: RunInputRole
+    label: str
+    help: str
+    datasets: tuple[str, ...] = ()
+    checkpoint: str = ""
+    is_required: bool = True
+    is_many: bool = False
+    or_base_model: bool = False  # a base model may stand in for the checkpoint
+
+
+START = "The model that is trained further: one of the checkpoints, or a base model."
+INPUTS: dict[str, tuple[InputSpec, ...]] = {
+    Stage.PRETRAIN: (
+        InputSpec(
+            RunInputRole.TRAIN_DATA,
+            "Dataset versions",
+            "Their conversations are read as plain text.",
+            datasets=ANY_KIND,
+            is_required=False,
+            is_many=True,
+        ),
+    ),
+    Stage.SFT: (
+        InputSpec(
+            RunInputRole.TRAIN_DATA, "Demonstrations", "An SFT dataset version.", datasets=(DatasetKind.SFT,)
+        ),
+        InputSpec(
+            RunInputRole.MODEL, "Start from", START, checkpoint=CheckpointKind.CAUSAL_LM, or_base_model=True
+        ),
+    ),
+    Stage.REWARD: (
+        InputSpec(
+            RunInputRole.TRAIN_DATA,
+            "Comparisons",
+            "A comparison dataset version.",
+            datasets=(DatasetKind.COMPARISON,),
+        ),
+        InputSpec(
+            RunInputRole.MODEL,
+            "Start from",
+            "Usually the SFT checkpoint.",
+            checkpoint=CheckpointKind.CAUSAL_LM,
+            or_base_model=True,
+        ),
+        InputSpec(
+            RunInputRole.DEMONSTRATIONS,
+            "Demonstrations",
+            "Their mean score becomes zero. Without them, the mean over the training completions does.",
+            datasets=(DatasetKind.SFT,),
+            is_required=False,
+        ),
+    ),
+    Stage.PPO: (
+        InputSpec(
+            RunInputRole.PROMPTS, "Prompts", "Prompts to practise on; any dataset version.", datasets=ANY_KIND
+        ),
+        InputSpec(
+            RunInputRole.MODEL,
+            "Policy",
+            "The SFT checkpoint to improve; also the reference.",
+            checkpoint=CheckpointKind.CAUSAL_LM,
+        ),
+        InputSpec(
+            RunInputRole.REWARD_MODEL,
+            "Reward model",
+            "Scores what the policy writes.",
+            checkpoint=CheckpointKind.REWARD_MODEL,
+        ),
+    ),
+    Stage.SAMPLE: (
+        InputSpec(
+            RunInputRole.SAMPLE_FROM,
+            "Checkpoints",
+            "Each answers every prompt.",
+            checkpoint=CheckpointKind.CAUSAL_LM,
+            is_many=True,
+        ),
+        InputSpec(
+            RunInputRole.PROMPTS,
+            "Prompts",
+            "A dataset version whose prompts are answered.",
+            datasets=ANY_KIND,
+            is_required=False,
+        ),
+    ),
+    Stage.EVALUATE: (
+        InputSpec(
+            RunInputRole.MODEL,
+            "Language model",
+            "Measured on held-out demonstrations.",
+            checkpoint=CheckpointKind.CAUSAL_LM,
+            is_required=False,
+        ),
+        InputSpec(
+            RunInputRole.DEMONSTRATIONS,
+            "Demonstrations",
+            "What the language model is measured on.",
+            datasets=(DatasetKind.SFT,),
+            is_required=False,
+        ),
+        InputSpec(
+            RunInputRole.REWARD_MODEL,
+            "Reward model",
+            "Measured on held-out comparisons.",
+            checkpoint=CheckpointKind.REWARD_MODEL,
+            is_required=False,
+        ),
+        InputSpec(
+            RunInputRole.TRAIN_DATA,
+            "Comparisons",
+            "What the reward model is measured on.",
+            datasets=(DatasetKind.COMPARISON,),
+            is_required=False,
+        ),
+    ),
+}
+
+Source = DatasetVersion | Checkpoint
+
+
+def check_inputs(
+    *, project: Project, stage: str, inputs: dict[str, Any], base_model: str, options: dict[str, Any]
+) -> list[tuple[str, Source]]:
+    """(role, source) of each input.
+
+    Raises Invalid naming the role that is missing, foreign or of the wrong kind.
+    """
+    specs = {str(spec.role): spec for spec in INPUTS[Stage(stage)]}
+    for role in inputs:
+        if role not in specs:
+            raise Invalid(
+                f"A {stage} run has no input “{role}”.",
+                field=str(role),
+                hint=f"Its inputs: {', '.join(specs)}.",
+            )
+    found: list[tuple[str, Source]] = []
+    for role, spec in specs.items():
+        sources = _as_list(inputs.get(role))
+        if len(sources) > 1 and not spec.is_many:
+            raise Invalid(f"{spec.label}: choose one.", field=role)
+        if spec.or_base_model and bool(sources) == bool(base_model):
+            problem = "not both" if sources else "a checkpoint or a base model"
+            raise Invalid(f"{spec.label}: choose {problem}.", field=role)
+        if not sources and spec.is_required and not spec.or_base_model:
+            raise Invalid(f"{spec.label}: choose one.", field=role, hint=spec.help)
+        for source in sources:
+            _check_source(project, spec, source)
+            found.append((role, source))
+    if base_model and not any(spec.or_base_model for spec in specs.values()):
+        raise Invalid(f"A {stage} run does not start from a base model.", field="base_model")
+    _check_together(project, Stage(stage), {role for role, _ in found}, options)
+    return found
+
+
+def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options that this stage knows, checked. Raises Invalid."""
+    known = {
+        Stage.SAMPLE: {"splits", "prompt_ids"},
+        Stage.PRETRAIN: {"text_files"},
+        Stage.PPO: {"text_files"},
+    }.get(Stage(stage), set())
+    for name in options:
+        if name not in known:
+            raise Invalid(f"A {stage} run has no option “{name}”.", field=str(name))
+    checked: dict[str, Any] = {}
+    if options.get("splits"):
+        checked["splits"] = check_splits(options["splits"])
+    if options.get("prompt_ids"):
+        checked["prompt_ids"] = _check_prompts(project, options["prompt_ids"])
+    if options.get("text_files"):
+        present = {path.name for path in text_files(project)}
+        for name in options["text_files"]:
+            if check_text_name(name) not in present:
+                raise Invalid(f"No text “{name}” was uploaded to this project.", field="text_files")
+        checked["text_files"] = list(options["text_files"])
+    return checked
+
+
+def check_texts(stage: str, hyperparameters: dict[str, Any], options: dict[str, Any]) -> None:
+    """PPO reads texts only where they have a weight, and has a weight only with texts. Raises Invalid."""
+    weight, texts = hyperparameters.get("pretrain_coefficient", 0), bool(options.get("text_files"))
+    if stage == Stage.PPO and bool(weight) != texts:
+        raise Invalid(
+            "Texts to go on predicting and the weight of their loss (pretrain_coefficient) go together.",
+            field="pretrain_coefficient" if texts else "text_files",
+        )
+
+
+def check_splits(splits: Iterable[str]) -> list[str]:
+    chosen = [splits] if isinstance(splits, str) else list(splits)
+    for split in chosen:
+        if split not in SPLITS:
+            raise Invalid(f"A split is one of {', '.join(SPLITS)}.", field="splits")
+    return list(dict.fromkeys(chosen))
+
+
+def _as_list(value: Any) -> list[Source]:
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
+    role = str(spec.role)
+    if isinstance(source, DatasetVersion):
+        if source.dataset.project_id != project.pk:
+            raise Invalid(f"{spec.label}: there is no such dataset version in this project.", field=role)
+        if source.dataset.kind not in spec.datasets:
+            wanted = " or ".join(str(DatasetKind(kind).label) for kind in spec.datasets) or "a checkpoint"
+            raise Invalid(f"{spec.label}: {source} is not what fits here ({wanted}).", field=role)
+        if source.status != DatasetVersionStatus.READY:
+            raise Invalid(f"{spec.label}: {source} is not frozen yet.", field=role)
+        return
+    if source.project_id != project.pk:
+        raise Invalid(f"{spec.label}: there is no such checkpoint in this project.", field=role)
+    if source.kind != spec.checkpoint:
+        wanted = CheckpointKind(spec.checkpoint).label.lower() if spec.checkpoint else "dataset version"
+        raise Invalid(f"{spec.label}: {source} is not a {wanted}.", field=role)
+    if source.removed_at is not None:
+        raise Invalid(f"{spec.label}: the files of {source} were removed.", field=role)
+
+
+def _check_together(project: Project, stage: Stage, roles: set[str], options: dict[str, Any]) -> None:
+    """Rules that concern several inputs."""
+    if stage == Stage.PRETRAIN and not roles and not options.get("text_files"):
+        raise Invalid("Choose a text or a dataset version to learn from.", field="text_files")
+    if stage == Stage.SAMPLE and (RunInputRole.PROMPTS in roles) == bool(options.get("prompt_ids")):
+        raise Invalid("Choose a dataset version, or prompts, to answer.", field="prompts")
+    if stage == Stage.EVALUATE:
+        for model, data in (
+            (RunInputRole.MODEL, RunInputRole.DEMONSTRATIONS),
+            (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA),
+        ):
+            if (model in roles) != (data in roles):
+                raise Invalid("A model and the data it is measured on go together.", field=str(model))
+        if not roles:
+            raise Invalid("Choose a model and the data it is measured on.", field="model")
+
+
+def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:
+    chosen = list(dict.fromkeys(prompt_ids))
+    if not all(isinstance(pk, int) and not isinstance(pk, bool) for pk in chosen):
+        raise Invalid("Prompts are named by their number.", field="prompt_ids")
+    present: set[int] = set()
+    for start in range(0, len(chosen), 500):
+        present |= set(
+            Prompt.objects.filter(project=project, pk__in=chosen[start : start + 500]).values_list(
+                "pk", flat=True
+            )
+        )
+    missing = [pk for pk in chosen if pk not in present]
+    if missing:
+        raise Invalid(f"There is no prompt {missing[0]} in this project.", field="prompt_ids")
+    return chosen

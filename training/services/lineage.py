@@ -1,0 +1,70 @@
+"""From a checkpoint back to the judgments that made it, and forward to what was made with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from labeling.models import Completion, DatasetVersion
+from training.models import Checkpoint, RunInput, RunInputRole, TrainingRun
+
+DEEPEST = 20  # checkpoints one behind the other
+
+
+@dataclass
+class Ancestor:
+    """A run on the way back, and what it read."""
+
+    run: TrainingRun
+    checkpoint: Checkpoint | None  # the one that was used further on; None for the run asked about
+    inputs: list[RunInput] = field(default_factory=list)
+
+    @property
+    def versions(self) -> list[tuple[str, DatasetVersion]]:
+        return [(row.get_role_display(), row.dataset_version) for row in self.inputs if row.dataset_version]
+
+
+def ancestry(run: TrainingRun) -> list[Ancestor]:
+    """The run itself, the runs whose checkpoints it started from, and so on.
+
+    Each run once, the nearest first.
+    """
+    found: list[Ancestor] = []
+    seen = {run.pk}
+    waiting: list[tuple[TrainingRun, Checkpoint | None]] = [(run, None)]
+    while waiting and len(found) < DEEPEST:
+        current, used = waiting.pop(0)
+        rows = current.inputs.select_related("dataset_version__dataset__project", "checkpoint__run__project")
+        ancestor = Ancestor(current, used, list(rows))
+        found.append(ancestor)
+        for row in ancestor.inputs:
+            if row.checkpoint is not None and row.checkpoint.run_id not in seen:
+                seen.add(row.checkpoint.run_id)
+                waiting.append((row.checkpoint.run, row.checkpoint))
+    return found
+
+
+@dataclass
+class Descendants:
+    """What was made with a checkpoint."""
+
+    runs: list[tuple[str, TrainingRun]]  # (role in the run, the run)
+    completions: int
+
+
+def descendants(checkpoint: Checkpoint) -> Descendants:
+    rows = (
+        RunInput.objects.filter(checkpoint=checkpoint)
+        .select_related("run__project")
+        .order_by("-run__created_at")
+    )
+    return Descendants(
+        runs=[(RunInputRole(row.role).label, row.run) for row in rows[:200]],
+        completions=Completion.objects.filter(checkpoint_key=checkpoint.pk).count(),
+    )
+
+
+def runs_using(version: DatasetVersion) -> list[TrainingRun]:
+    """Runs that read a dataset version, the newest first."""
+    return list(
+        TrainingRun.objects.filter(inputs__dataset_version=version).distinct().select_related("project")[:200]
+    )

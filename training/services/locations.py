@@ -1,0 +1,91 @@
+"""Where the files of learning lie, all under DATA_DIR, and which base models may be named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from django.conf import settings
+
+from annotate.errors import Invalid
+from labeling.models import Project
+from training.models import Checkpoint, TrainingRun
+
+LONGEST_TEXT_FILE = 512 * 2**20  # bytes of one uploaded text to pretrain on
+SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+TEXT_SUFFIXES = (".txt", ".md", ".jsonl", ".ndjson")
+
+
+def data_dir() -> Path:
+    return Path(settings.DATA_DIR)
+
+
+def without_our_folders(text: str) -> str:
+    """What a trainer says names files by their place in DATA_DIR, not by their place on this server."""
+    return text.replace(f"{data_dir().resolve()}/", "").replace(f"{data_dir()}/", "")
+
+
+def run_directory(run: TrainingRun) -> Path:
+    return data_dir() / "runs" / str(run.pk)
+
+
+def checkpoint_directory(checkpoint: Checkpoint) -> Path:
+    return data_dir() / checkpoint.directory
+
+
+def texts_directory(project: Project) -> Path:
+    return data_dir() / "texts" / str(project.pk)
+
+
+def text_files(project: Project) -> list[Path]:
+    """The texts uploaded to this project for pretraining, by name."""
+    folder = texts_directory(project)
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def check_text_name(name: str) -> str:
+    """A file name without any path, with a known ending. Raises Invalid."""
+    if not SAFE_NAME.match(name) or not name.lower().endswith(TEXT_SUFFIXES):
+        raise Invalid(
+            f"“{name[:100]}” cannot be used as a file name here.",
+            field="text_files",
+            hint=f"Letters, digits, dots, dashes; ending in {', '.join(TEXT_SUFFIXES)}.",
+        )
+    return name
+
+
+def check_base_model(name: str) -> str:
+    """The absolute folder, or the hub id, that `name` stands for.
+
+    Raises Invalid unless it is an allow-listed hub id or lies in one of MODEL_DIRS. Whether the folder holds
+    a usable model is the trainer's to say: it fails with one clear sentence.
+    """
+    name = name.strip()
+    if name in settings.ALLOWED_HUB_MODELS:
+        return name
+    folders = [Path(folder).expanduser().resolve() for folder in settings.MODEL_DIRS]
+    candidates = [Path(name)] if Path(name).is_absolute() else [folder / name for folder in folders]
+    for candidate in candidates:
+        try:
+            resolved = candidate.resolve()
+        except (ValueError, OSError):  # a NUL, half a surrogate pair, a name longer than the system takes
+            continue
+        if any(resolved.is_relative_to(folder) and resolved != folder for folder in folders):
+            return str(resolved)
+    raise Invalid(
+        f"“{name[:200]}” is neither in a folder for base models nor an allowed hub id.",
+        field="base_model",
+        hint="Put the model into one of MODEL_DIRS, or add its hub id to ALLOWED_HUB_MODELS.",
+    )
+
+
+def known_base_models() -> list[str]:
+    """What the form offers: folders with a config.json in MODEL_DIRS (by name), and the allowed hub ids."""
+    found = []
+    for folder in settings.MODEL_DIRS:
+        root = Path(folder).expanduser()
+        if root.is_dir():
+            found += sorted(path.name for path in root.iterdir() if (path / "config.json").is_file())
+    return [*dict.fromkeys(found), *settings.ALLOWED_HUB_MODELS]

@@ -1,0 +1,249 @@
+"""From a run's row to a folder in which the trainer can start: the configuration file and the files it reads.
+
+Dataset versions are read through labeling.services.datasets, row by row, and written in the form the
+trainer takes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from annotate.errors import Invalid
+from labeling.formats import prompt_digest
+from labeling.models import DatasetVersion, Prompt
+from labeling.services.datasets import open_split
+from training.models import RunInputRole, TrainingRun
+
+from .locations import checkpoint_directory, run_directory, texts_directory
+
+LAUNCH, INPUTS = "launch.json", "inputs"
+Row = dict[str, Any]
+
+
+class Preparation:
+    """Writes the input files of one run and collects the fields of its configuration.
+
+    `report(message)` is called for what a person should know (rows left out); `beat()` between chunks of
+    rows, so that a lease can be renewed while a large version is copied.
+    """
+
+    def __init__(self, run: TrainingRun, *, report: Callable[[str], None], beat: Callable[[], None]) -> None:
+        self.run = run
+        self.report = report
+        self.beat = beat
+        self.folder = run_directory(run)
+        self.config: dict[str, Any] = {}
+        rows = list(run.inputs.select_related("dataset_version__dataset", "checkpoint"))
+        self.versions: dict[str, list[DatasetVersion]] = {}
+        self.models: dict[str, list[str]] = {}
+        for row in rows:
+            if row.dataset_version is not None:
+                self.versions.setdefault(row.role, []).append(row.dataset_version)
+            elif row.checkpoint is not None:
+                self.models.setdefault(row.role, []).append(str(checkpoint_directory(row.checkpoint)))
+
+    def prepare(self) -> Path:
+        """The path of the configuration file.
+
+        Raises Invalid where an input has no rows of the split that is needed.
+        """
+        (self.folder / INPUTS).mkdir(parents=True, exist_ok=True, mode=0o700)
+        getattr(self, f"_{self.run.stage}")()
+        if settings.ALLOWED_HUB_MODELS:
+            self.config["allowed_hub_ids"] = list(settings.ALLOWED_HUB_MODELS)
+        path = self.folder / LAUNCH
+        temporary = path.with_suffix(".writing")
+        temporary.write_text(
+            json.dumps({**self.run.hyperparameters, **self.config}, indent=2, sort_keys=True)
+        )
+        temporary.replace(path)
+        return path
+
+    # --- One method a stage ---------------------------------------------------------------------------------
+    def _pretrain(self) -> None:
+        texts = self._texts()
+        for number, version in enumerate(self.versions.get(RunInputRole.TRAIN_DATA, []), start=1):
+            rows = ({"text": conversation_text(row)} for row in self._rows(version, ["train"]))
+            texts.append(self._write(f"text-{number}.jsonl", rows))
+        self.config["text_files"] = texts
+
+    def _sft(self) -> None:
+        version = self._one(RunInputRole.TRAIN_DATA)
+        self._learning_files(version, lambda rows: rows)
+        self.config["model"] = self._start()
+
+    def _reward(self) -> None:
+        version = self._one(RunInputRole.TRAIN_DATA)
+        self._learning_files(version, self._rankings)
+        demonstrations = self.versions.get(RunInputRole.DEMONSTRATIONS)
+        if demonstrations:
+            self.config["demonstrations_file"] = self._write(
+                "demonstrations.jsonl", self._rows(demonstrations[0], ["train"])
+            )
+        self.config["model"] = self._start()
+
+    def _ppo(self) -> None:
+        version = self._one(RunInputRole.PROMPTS)
+        self.config["prompts_file"] = self._write(
+            "prompts.jsonl", self._prompts(self._rows(version, ["train"]))
+        )
+        if version.row_counts.get("validation"):
+            self.config["validation_prompts_file"] = self._write(
+                "validation_prompts.jsonl", self._prompts(self._rows(version, ["validation"]))
+            )
+        self.config["policy"] = self.models[RunInputRole.MODEL][0]
+        self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
+        if texts := self._texts():
+            self.config["pretrain_files"] = texts
+
+    def _texts(self) -> list[str]:
+        """Files uploaded to the project that this run was told to read."""
+        folder = texts_directory(self.run.project)
+        return [str(folder / name) for name in self.run.options.get("text_files", [])]
+
+    def _sample(self) -> None:
+        versions = self.versions.get(RunInputRole.PROMPTS)
+        if versions:
+            splits = self.run.options.get("splits") or ["train"]
+            rows = self._with_our_ids(self._prompts(self._rows(versions[0], splits)))
+        else:
+            rows = self._chosen_prompts(self.run.options["prompt_ids"])
+        self.config["prompts_file"] = self._write("prompts.jsonl", rows)
+        self.config["checkpoints"] = self.models[RunInputRole.SAMPLE_FROM]
+
+    def _evaluate(self) -> None:
+        if RunInputRole.MODEL in self.models:
+            version = self._one(RunInputRole.DEMONSTRATIONS)
+            self.config["model"] = self.models[RunInputRole.MODEL][0]
+            self.config["messages_file"] = self._write(
+                "messages.jsonl", self._rows(version, [held_out_split(version)])
+            )
+        if RunInputRole.REWARD_MODEL in self.models:
+            version = self._one(RunInputRole.TRAIN_DATA)
+            self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
+            rows = self._rankings(self._rows(version, [held_out_split(version)]))
+            self.config["comparisons_file"] = self._write("comparisons.jsonl", rows)
+
+    # --- Pieces ---------------------------------------------------------------------------------------------
+    def _learning_files(
+        self, version: DatasetVersion, convert: Callable[[Iterator[Row]], Iterator[Row]]
+    ) -> None:
+        self.config["train_file"] = self._write("train.jsonl", convert(self._rows(version, ["train"])))
+        if version.row_counts.get("validation"):
+            self.config["validation_file"] = self._write(
+                "validation.jsonl", convert(self._rows(version, ["validation"]))
+            )
+
+    def _one(self, role: str) -> DatasetVersion:
+        return self.versions[role][0]
+
+    def _start(self) -> str:
+        return (
+            self.models[RunInputRole.MODEL][0] if RunInputRole.MODEL in self.models else self.run.base_model
+        )
+
+    def _rows(self, version: DatasetVersion, splits: Iterable[str]) -> Iterator[Row]:
+        for split in splits:
+            if version.row_counts.get(split):
+                yield from open_split(version=version, split=split)
+
+    def _write(self, name: str, rows: Iterable[Row]) -> str:
+        """A JSONL file under inputs/.
+
+        The same bytes each time, so that a resumed run reads what it read before.
+        """
+        path = self.folder / INPUTS / name
+        temporary = path.with_suffix(".writing")
+        count = 0
+        with open(temporary, "w", encoding="utf-8") as file:
+            for count, row in enumerate(rows, start=1):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                if count % 1000 == 0:
+                    self.beat()
+        if count == 0:
+            raise Invalid(
+                f"There is not one usable row for {name}.", code="no_rows", hint="Freeze a version with more."
+            )
+        temporary.replace(path)
+        return str(path)
+
+    def _rankings(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Canonical comparison rows as the trainer reads them.
+
+        The trainer scores the last token of a text, so empty completions are left out, and rankings that have
+        fewer than two others; both are counted and said.
+        """
+        empty = short = 0
+        for row in rows:
+            kept = [
+                (completion["text"], rank)
+                for completion, rank in zip(row["completions"], row["ranks"], strict=True)
+                if completion["text"].strip()
+            ]
+            empty += len(row["completions"]) - len(kept)
+            if len(kept) < 2:
+                short += 1
+                continue
+            texts, ranks = zip(*kept, strict=True)
+            yield {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
+        if empty:
+            self.report(
+                f"{empty} empty completions were left out, "
+                f"and {short} rankings of which less than two remained."
+            )
+
+    def _prompts(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """The prompts of any kind of row, each once."""
+        seen: set[str] = set()
+        for row in rows:
+            messages = row["messages"]
+            if messages[-1]["role"] == "assistant":
+                messages = messages[:-1]
+            digest = prompt_digest(messages)
+            if digest not in seen:
+                seen.add(digest)
+                yield {"messages": messages, "digest": digest}
+
+    def _with_our_ids(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Rows of `_prompts` with the number of the prompt in this project, so that answers find their way
+        back.
+        """
+        gone = 0
+        while chunk := list(itertools.islice(rows, 500)):
+            by_digest = dict(
+                Prompt.objects.filter(
+                    project=self.run.project_id, digest__in=[row["digest"] for row in chunk]
+                ).values_list("digest", "pk")
+            )
+            for row in chunk:
+                if row["digest"] in by_digest:
+                    yield {"messages": row["messages"], "prompt_id": by_digest[row["digest"]]}
+                else:
+                    gone += 1
+        if gone:
+            self.report(f"{gone} prompts of the version are no longer in the project and are not answered.")
+
+    def _chosen_prompts(self, prompt_ids: list[int]) -> Iterator[Row]:
+        for start in range(0, len(prompt_ids), 500):
+            chunk = Prompt.objects.in_bulk(prompt_ids[start : start + 500])
+            for pk in prompt_ids[start : start + 500]:
+                if pk in chunk:
+                    yield {"messages": chunk[pk].messages, "prompt_id": pk}
+
+
+def conversation_text(row: Row) -> str:
+    """A row of any kind as plain text to pretrain on: the turns, and of a comparison every completion."""
+    turns = [message["content"] for message in row["messages"]]
+    turns += [completion["text"] for completion in row.get("completions", [])]
+    return "\n".join(turns)
+
+
+def held_out_split(version: DatasetVersion) -> str:
+    """The split to measure on: test where it has rows, else validation, else train."""
+    return next((split for split in ("test", "validation") if version.row_counts.get(split)), "train")

@@ -1,0 +1,179 @@
+"""Runs as people order them.
+
+Created, cancelled, resumed, retried. Workers are in leases, supervision and endings.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+
+from annotate.doorbell import ring
+from annotate.errors import Conflict, Invalid
+from labeling.models import DatasetVersion, Project
+from labeling.services.activity import record_event
+from training.models import FollowUpStatus, RunInput, RunStatus, Stage, TrainingRun
+
+from .endings import EXECUTE, FOLLOW_UP
+from .event_log import append_event
+from .follow_up_plans import check_follow_up
+from .hyperparameters import check_hyperparameters, preset_values
+from .inputs import check_inputs, check_options, check_texts
+from .leases import note_ring
+from .locations import check_base_model
+
+
+@transaction.atomic
+def create_run(
+    *,
+    project: Project,
+    stage: str,
+    hyperparameters: dict[str, Any],
+    inputs: dict[str, Any],
+    acting_user,
+    name: str = "",
+    preset: str = "",
+    base_model: str = "",
+    options: dict[str, Any] | None = None,
+    follow_up: dict[str, Any] | None = None,
+) -> TrainingRun:
+    """A queued run. `inputs`: {role: DatasetVersion | Checkpoint | list of them} (services/inputs.py).
+
+    `hyperparameters` override those of `preset`, which override the defaults. Raises Invalid naming the field
+    and what it may be.
+    """
+    if stage not in Stage.values:
+        raise Invalid(f"A stage is one of {', '.join(Stage.values)}.", field="stage")
+    values = preset_values(project, stage, preset) if preset else {}
+    checked = check_hyperparameters(stage, {**values, **hyperparameters})
+    base_model = check_base_model(base_model) if base_model else ""
+    checked_options = check_options(project, stage, options or {})
+    check_texts(stage, checked, checked_options)
+    sources = check_inputs(
+        project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
+    )
+    Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
+    last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
+    run = TrainingRun.objects.create(
+        project=project,
+        number=last + 1,
+        name=name.strip()[:120],
+        stage=stage,
+        preset=preset,
+        hyperparameters=checked,
+        base_model=base_model,
+        options=checked_options,
+        follow_up=check_follow_up(project, stage, follow_up or {}),
+        created_by=acting_user,
+    )
+    for role, source in sources:
+        field = "dataset_version" if isinstance(source, DatasetVersion) else "checkpoint"
+        RunInput.objects.create(run=run, role=role, **{field: source})
+    append_event(run.pk, type="state", data={"state": "queued"})
+    record_event(
+        action="run.created", actor=acting_user, obj=run, project=project, stage=stage, number=run.number
+    )
+    ring_for(run)
+    return run
+
+
+def ring_for(run: TrainingRun) -> None:
+    """Ring a worker once this is committed. A broker that is away costs nothing: the sweeper rings again."""
+    transaction.on_commit(partial(_ring, run.pk))
+
+
+def _ring(run_id) -> None:
+    if ring(EXECUTE, str(run_id)):
+        note_ring(run_id)
+
+
+@transaction.atomic
+def cancel_run(*, run: TrainingRun, acting_user) -> TrainingRun:
+    """queued → cancelled at once.
+
+    A running one is asked to stop and keeps its last checkpoint. Raises Conflict.
+    """
+    asked = {"cancel_requested_at": Now(), "cancel_requested_by": acting_user}
+    if (
+        TrainingRun.objects.queued()
+        .filter(pk=run.pk)
+        .update(status=RunStatus.CANCELLED, finished_at=Now(), **asked)
+    ):
+        append_event(run.pk, type="state", data={"state": "cancelled"})
+    elif TrainingRun.objects.running().filter(pk=run.pk, cancel_requested_at=None).update(**asked):
+        append_event(
+            run.pk, type="log", data={"message": "Somebody asked to cancel; the run stops at its next step."}
+        )
+    elif TrainingRun.objects.running().filter(pk=run.pk).exists():
+        run.refresh_from_db()
+        return run  # asked before: nothing to add
+    else:
+        run.refresh_from_db()
+        raise Conflict(f"This run has {_ended_word(run)} already.", code="run_ended")
+    run.refresh_from_db()
+    record_event(action="run.cancel_requested", actor=acting_user, obj=run, project=run.project)
+    return run
+
+
+@transaction.atomic
+def resume_run(*, run: TrainingRun, acting_user) -> TrainingRun:
+    """cancelled → queued: goes on from its last checkpoint. Raises Conflict."""
+    return _queue_again(
+        run, RunStatus.CANCELLED, "run.resumed", "Only a cancelled run can be resumed.", acting_user
+    )
+
+
+@transaction.atomic
+def retry_run(*, run: TrainingRun, acting_user) -> TrainingRun:
+    """failed → queued: goes on from its last checkpoint, or starts again where there is none.
+
+    Raises Conflict.
+    """
+    return _queue_again(
+        run, RunStatus.FAILED, "run.retried", "Only a failed run can be retried.", acting_user
+    )
+
+
+def _queue_again(run: TrainingRun, status: RunStatus, action: str, refusal: str, acting_user) -> TrainingRun:
+    moved = TrainingRun.objects.filter(pk=run.pk, status=status).update(
+        status=RunStatus.QUEUED,
+        cancel_requested_at=None,
+        cancel_requested_by=None,
+        failures_in_a_row=0,
+        finished_at=None,
+        error_code="",
+        error_message="",
+        rung_at=None,
+        ring_count=0,
+    )
+    run.refresh_from_db()
+    if moved != 1:
+        raise Conflict(refusal, code="run_status", hint=f"This one is {run.get_status_display().lower()}.")
+    append_event(run.pk, type="state", data={"state": "queued", "message": "Queued again."})
+    record_event(action=action, actor=acting_user, obj=run, project=run.project)
+    ring_for(run)
+    return run
+
+
+@transaction.atomic
+def retry_follow_up(*, run: TrainingRun, acting_user) -> TrainingRun:
+    """Try again what should have happened after the run. Raises Conflict."""
+    moved = TrainingRun.objects.filter(pk=run.pk, follow_up_status=FollowUpStatus.FAILED).update(
+        follow_up_status=FollowUpStatus.WAITING, follow_up_message="", follow_up_lease_expires_at=None
+    )
+    run.refresh_from_db()
+    if moved != 1:
+        raise Conflict("There is nothing to try again.", code="follow_up_status")
+    record_event(action="run.follow_up_retried", actor=acting_user, obj=run, project=run.project)
+    transaction.on_commit(partial(ring, FOLLOW_UP, str(run.pk)))
+    return run
+
+
+def _ended_word(run: TrainingRun) -> str:
+    return {RunStatus.CANCELLED: "been cancelled"}.get(
+        RunStatus(run.status), run.get_status_display().lower()
+    )

@@ -1,0 +1,86 @@
+"""Checkpoints: listed, traced back and forward, given away, pinned."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+
+from annotate.errors import NotFound
+from annotate.streaming import stream_file
+from annotate.words import _
+from labeling.access import project_route
+from labeling.listing import Filter, Listing
+from labeling.permissions import Action
+from training.models import Checkpoint, CheckpointKind, Stage
+from training.services.checkpoints import open_archive, set_pinned
+from training.services.lineage import ancestry, descendants
+
+
+def find_checkpoint(project, pk) -> Checkpoint:
+    checkpoint = project.checkpoints.filter(pk=pk).select_related("run__project").first()
+    if checkpoint is None:
+        raise NotFound("There is no such checkpoint in this project.")
+    return checkpoint
+
+
+@project_route(Action.VIEW_RUNS)
+def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
+    listing = Listing(
+        request,
+        project.checkpoints.present().select_related("run"),
+        sorts={
+            "newest": (_("Newest first"), ("-created_at", "-step")),
+            "run": (_("By run"), ("-run__number", "-step")),
+            "size": (_("Largest first"), "-size_bytes"),
+        },
+        search=lambda rows, text: rows.filter(run__name__icontains=text),
+        filters=[
+            Filter("kind", _("Kind"), [("", _("All")), *CheckpointKind.choices]),
+            Filter("run__stage", _("Stage"), [("", _("All")), *Stage.choices]),
+            Filter(
+                "show",
+                _("Show"),
+                [("", _("All")), ("best", "Best of each run"), ("pinned", "Pinned")],
+                apply=_show,
+            ),
+        ],
+    )
+    return render(request, "training/checkpoints.html", {"listing": listing})
+
+
+def _show(rows, value: str):
+    return rows.filter(is_best=True) if value == "best" else rows.filter(is_pinned=True)
+
+
+@project_route(Action.VIEW_RUNS)
+def checkpoint_detail(request: HttpRequest, *, project, membership, pk) -> HttpResponse:
+    checkpoint = find_checkpoint(project, pk)
+    context = {
+        "checkpoint": checkpoint,
+        "run": checkpoint.run,
+        "metrics": sorted(checkpoint.metrics.items()),
+        "ancestry": ancestry(checkpoint.run),
+        "descendants": descendants(checkpoint),
+        "siblings": checkpoint.run.checkpoints.present().exclude(pk=checkpoint.pk),
+    }
+    return render(request, "training/checkpoint_detail.html", context)
+
+
+@project_route(Action.DOWNLOAD_CHECKPOINTS)
+def checkpoint_download(request: HttpRequest, *, project, membership, pk) -> StreamingHttpResponse:
+    """A tar archive of the model's folder, streamed; `?with=optimizer` adds what training needs to go on."""
+    checkpoint = find_checkpoint(project, pk)
+    filename, pieces = open_archive(
+        checkpoint=checkpoint, acting_user=request.user, with_optimizer=request.GET.get("with") == "optimizer"
+    )
+    return stream_file(request, pieces, filename=filename, media_type="application/x-tar")
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("POST",))
+def checkpoint_pin(request: HttpRequest, *, project, membership, pk) -> HttpResponse:
+    checkpoint = find_checkpoint(project, pk)
+    is_pinned = request.POST.get("pinned") == "1"
+    set_pinned(checkpoint=checkpoint, is_pinned=is_pinned, acting_user=request.user)
+    messages.success(request, "Pinned: it is kept." if is_pinned else "No longer pinned.")
+    return redirect("training:checkpoint_detail", slug=project.slug, pk=checkpoint.pk)

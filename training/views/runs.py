@@ -1,0 +1,274 @@
+"""Runs: listed, ordered, watched live, compared, cancelled, resumed, retried."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+
+from annotate.errors import DomainError, Invalid, NotFound
+from annotate.forms import add_domain_error
+from annotate.words import _
+from labeling.access import project_route
+from labeling.list_pages import Column, answer_list
+from labeling.listing import Filter, Listing
+from labeling.permissions import Action
+from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
+from training.models import Preset, RunStatus, Stage, TrainingRun
+from training.services import runs as service
+from training.services.event_log import curves, live_message, log_lines
+from training.services.presets import delete_preset, save_preset
+from training.services.texts import save_text
+from training.views.charts import compare_charts, run_charts
+
+STAGE_WORDS = {
+    Stage.PRETRAIN: "A tokenizer and a small base model from plain text.",
+    Stage.SFT: "Supervised fine-tuning on accepted demonstrations.",
+    Stage.REWARD: "A reward model from people's rankings.",
+    Stage.PPO: "Improves the SFT model against the reward model.",
+    Stage.SAMPLE: "Completions from checkpoints, to be ranked.",
+    Stage.EVALUATE: "Measures a checkpoint on held-out data.",
+}
+MOST_COMPARED = 6
+COLUMNS: list[Column] = [
+    ("number", lambda run: run.number),
+    ("name", lambda run: run.name),
+    ("stage", lambda run: run.stage),
+    ("status", lambda run: run.status),
+    ("step", lambda run: run.step),
+    ("total_steps", lambda run: run.total_steps),
+    ("validation_loss", lambda run: run.metrics.get("validation_loss")),
+    ("validation_reward", lambda run: run.metrics.get("validation_reward")),
+    ("made", lambda run: run.created_at),
+    ("finished", lambda run: run.finished_at),
+    ("by", lambda run: run.created_by.name if run.created_by else ""),
+]
+
+
+def find_run(project, number: int) -> TrainingRun:
+    run = project.runs.filter(number=number).select_related("created_by", "project").first()
+    if run is None:
+        raise NotFound(f"There is no run {number} in this project.")
+    return run
+
+
+@project_route(Action.VIEW_RUNS)
+def runs(request: HttpRequest, *, project, membership) -> HttpResponseBase:
+    listing = Listing(
+        request,
+        project.runs.select_related("created_by"),
+        sorts={
+            "newest": (_("Newest first"), "-number"),
+            "oldest": (_("Oldest first"), "number"),
+            "finished": (_("Finished last"), ("-finished_at", "-number")),
+        },
+        search=_search,
+        filters=[
+            Filter("stage", _("Stage"), [("", _("All")), *Stage.choices]),
+            Filter("status", _("Status"), [("", _("All")), *RunStatus.choices]),
+        ],
+    )
+    return answer_list(request, "training/runs.html", listing, page="runs", columns=COLUMNS)
+
+
+def _search(rows, text: str):
+    number = Q(number=int(text)) if text.isdecimal() and len(text) < 9 else Q()
+    return rows.filter(Q(name__icontains=text) | Q(preset__icontains=text) | number)
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("GET", "HEAD", "POST"))
+def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
+    """First the stage, then its form. `preset` in the query string fills the form in."""
+    stage = request.GET.get("stage", "")
+    if stage not in Stage.values:
+        stages = [(value, label, STAGE_WORDS[Stage(value)]) for value, label in Stage.choices]
+        return render(request, "training/run_stage.html", {"stages": stages})
+    if stage == Stage.SAMPLE:
+        return redirect("training:sample_new", slug=project.slug)
+    preset = request.GET.get("preset", "")
+    initial = {
+        name: value for name, value in request.GET.items() if name in ("train_data", "model", "prompts")
+    }
+    form = RunForm(request.POST or None, project=project, stage=stage, preset=preset, initial=initial)
+    keep = PresetForm(request.POST if "keep" in request.POST else None)
+    if "keep" in request.POST:
+        form.ask_for_hyperparameters_only()
+    if request.method == "POST" and form.is_valid():
+        answer = _keep_preset(request, form, keep) if "keep" in request.POST else _launch(request, form)
+        if answer is not None:
+            return answer
+    context = {
+        "form": form,
+        "stage": stage,
+        "stage_label": Stage(stage).label,
+        "stage_words": STAGE_WORDS[Stage(stage)],
+        "preset_form": keep,
+        "upload_form": TextUploadForm() if stage == Stage.PRETRAIN else None,
+    }
+    status = 422 if request.method == "POST" else 200
+    return render(request, "training/run_new.html", context, status=status)
+
+
+def _launch(request: HttpRequest, form: RunForm) -> HttpResponse | None:
+    try:
+        run = service.create_run(
+            project=form.project,
+            stage=form.stage,
+            name=form.cleaned_data["name"],
+            preset=form.preset,
+            hyperparameters=form.hyperparameters(),
+            inputs=form.inputs(),
+            base_model=form.cleaned_data.get("base_model", ""),
+            options=form.options(),
+            follow_up=form.follow_up(),
+            acting_user=request.user,
+        )
+    except DomainError as error:
+        _show(form, error)
+        return None
+    return redirect("training:run_detail", slug=form.project.slug, number=run.number)
+
+
+def _show(form: RunForm, error: DomainError) -> None:
+    """Each detail beside its hyperparameter; what belongs to no field on top."""
+    details = error.details or [{"field": error.field, "message": error.message}]
+    for detail in details:
+        name = detail["field"] or ""
+        field: str = next((each for each in (name, PREFIX + name) if each in form.fields), NON_FIELD_ERRORS)
+        form.add_error(field, detail["message"])
+
+
+def _keep_preset(request: HttpRequest, form: RunForm, keep: PresetForm) -> HttpResponse | None:
+    if not keep.is_valid():
+        return None
+    try:
+        preset = save_preset(
+            project=form.project,
+            stage=form.stage,
+            name=keep.cleaned_data["preset_name"],
+            description=keep.cleaned_data["preset_description"],
+            values=form.hyperparameters(),
+            acting_user=request.user,
+        )
+    except DomainError as error:
+        if error.field == "name":
+            keep.add_error("preset_name", error.message)
+        else:
+            _show(form, error)
+        return None
+    messages.success(request, f"Kept as “{preset.name}”.")
+    return redirect(
+        f"{reverse('training:run_new', args=[form.project.slug])}?stage={form.stage}&preset={preset.name}"
+    )
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("POST",))
+def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
+    form = TextUploadForm(request.POST, request.FILES)
+    if form.is_valid():
+        try:
+            upload = form.cleaned_data["file"]
+            path = save_text(project=project, name=upload.name, file=upload.file, acting_user=request.user)
+        except DomainError as error:
+            add_domain_error(form, error)
+        else:
+            messages.success(request, f"“{path.name}” is there. Choose it below.")
+            return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage=pretrain")
+    context = {
+        "form": RunForm(project=project, stage=Stage.PRETRAIN),
+        "stage": Stage.PRETRAIN,
+        "stage_label": Stage.PRETRAIN.label,
+        "stage_words": STAGE_WORDS[Stage.PRETRAIN],
+        "preset_form": PresetForm(),
+        "upload_form": form,
+    }
+    return render(request, "training/run_new.html", context, status=422)
+
+
+@project_route(Action.VIEW_RUNS)
+def run_detail(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
+    run = find_run(project, number)
+    found = curves(run)
+    context = {
+        "run": run,
+        "charts": run_charts(run, found),
+        "lines": log_lines(run),
+        "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
+        "checkpoints": run.checkpoints.all(),
+        "fraction": min(1.0, run.step / run.total_steps) if run.total_steps else None,
+        "final_metrics": sorted(run.metrics.items()),
+        "hyperparameters": sorted(run.hyperparameters.items()),
+        "batches": project.batches.filter(source__run=str(run.pk)),
+    }
+    return render(request, "training/run_detail.html", context)
+
+
+@never_cache
+@project_route(Action.VIEW_RUNS)
+def run_events(request: HttpRequest, *, project, membership, number: int) -> JsonResponse:
+    """What is new since `since`: the same message as over the socket."""
+    since = request.GET.get("since", "0") or "0"
+    if not since.isdecimal() or len(since) > 12:
+        raise Invalid("since: the sequence number of the last event you have.", field="since")
+    return JsonResponse(live_message(find_run(project, number), int(since)))
+
+
+CHANGES = {
+    "cancel": (service.cancel_run, "The run is being cancelled."),
+    "resume": (service.resume_run, "The run goes on from its last checkpoint."),
+    "retry": (service.retry_run, "The run is queued again."),
+    "retry_follow_up": (service.retry_follow_up, "It is tried again."),
+}
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("POST",))
+def run_change(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
+    run = find_run(project, number)
+    change = CHANGES.get(request.POST.get("change", ""))
+    if change is None:
+        raise Invalid(f"A change is one of {', '.join(CHANGES)}.", field="change")
+    change[0](run=run, acting_user=request.user)
+    messages.success(request, change[1])
+    return redirect("training:run_detail", slug=project.slug, number=run.number)
+
+
+@project_route(Action.VIEW_RUNS)
+def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
+    """Curves of two or more runs over one another: ?run=3&run=5."""
+    numbers = [int(text) for text in request.GET.getlist("run") if text.isdecimal() and len(text) < 9]
+    chosen = list(project.runs.filter(number__in=numbers[:MOST_COMPARED]).order_by("number"))
+    differing = _differences(chosen)
+    context = {
+        "chosen": chosen,
+        "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
+        "differences": differing,
+        "choices": project.runs.order_by("-number")[:100],
+        "numbers": [run.number for run in chosen],
+    }
+    return render(request, "training/run_compare.html", context)
+
+
+def _differences(chosen: list[TrainingRun]) -> list[tuple[str, list]]:
+    """Hyperparameters in which the runs differ: (name, the value of each)."""
+    names = sorted({name for run in chosen for name in run.hyperparameters})
+    rows = [(name, [run.hyperparameters.get(name) for run in chosen]) for name in names]
+    return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
+
+
+@project_route(Action.VIEW_RUNS)
+def presets(request: HttpRequest, *, project, membership) -> HttpResponse:
+    return render(request, "training/presets.html", {"presets": Preset.objects.filter(project=project)})
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("POST",))
+def preset_delete(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    preset = Preset.objects.filter(project=project, pk=pk).first()
+    if preset is None:
+        raise NotFound("There is no such preset.")
+    delete_preset(preset=preset, acting_user=request.user)
+    messages.success(request, "The preset is gone; runs made from it keep their values.")
+    return redirect("training:presets", slug=project.slug)

@@ -1,0 +1,54 @@
+"""Completions from checkpoints into a ranking batch, in one form."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from annotate.errors import DomainError
+from annotate.forms import add_domain_error
+from labeling.access import project_route
+from labeling.permissions import Action
+from training.forms import SampleForm
+from training.models import TrainingRun
+from training.services.sampling import sample_completions
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("GET", "HEAD", "POST"))
+def sample_new(request: HttpRequest, *, project, membership) -> HttpResponse:
+    initial = {
+        "checkpoints": request.GET.getlist("checkpoint"),
+        "prompts_version": request.GET.get("prompts_version"),
+    }
+    form = SampleForm(request.POST or None, project=project, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            run = _sample(request, project, form)
+        except DomainError as error:
+            add_domain_error(form, error)
+        else:
+            return redirect("training:run_detail", slug=project.slug, number=run.number)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "training/sample_new.html", {"form": form}, status=status)
+
+
+def _sample(request: HttpRequest, project, form: SampleForm) -> TrainingRun:
+    data = form.cleaned_data
+    if data["batch"] is not None:
+        rows = data["batch"].tasks.order_by("id").values_list("prompt_id", flat=True)
+        prompts = list(dict.fromkeys(rows))[: data["prompt_limit"] or None]
+    else:
+        prompts = data["prompts_version"]
+    return sample_completions(
+        project=project,
+        checkpoints=list(data["checkpoints"]),
+        prompts=prompts,
+        splits=[data["split"] or "train"],
+        completions_per_prompt=data["completions_per_prompt"],
+        temperature=data["temperature"],
+        top_p=data["top_p"],
+        max_new_tokens=data["max_new_tokens"],
+        batch_plan=form.batch_plan(),
+        name=data["name"],
+        acting_user=request.user,
+    )
