@@ -79,6 +79,9 @@ def check(page, address: str) -> list[str]:
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     found += [f"dark: {line}" for line in violations(page, COLOURS)]
     page.set_viewport_size(NARROW)
+    # As tall as the page: what lies under a bar that stays in view could be scrolled out from under it.
+    whole_height = page.evaluate("() => document.documentElement.scrollHeight")
+    page.set_viewport_size({**NARROW, "height": max(whole_height, NARROW["height"])})
     found += [f"narrow: {line}" for line in violations(page, LAYOUT)]
     if page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
         found.append("narrow: the page scrolls sideways")
