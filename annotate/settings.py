@@ -119,6 +119,9 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     )
 else:
     DATABASE.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+# On PostgreSQL, statements of hot paths are prepared on the server; not possible behind a pooler that lends a
+# connection for one transaction.
+DATABASE_PREPARE = env.bool("DATABASE_PREPARE", default=True)
 # Connections stay open: annotate.threads keeps the number of threads that have one small.
 DATABASE.update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
 

@@ -15,6 +15,8 @@ import os
 import threading
 import time
 from collections import deque
+from functools import lru_cache
+from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
@@ -105,10 +107,29 @@ def turns_of(path: str) -> Turns:
         return found
 
 
+class Cursor(base.SQLiteCursorWrapper):
+    """Django's, which puts ? for %s anew on every execution; here a text that comes again is kept."""
+
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        return (
+            _converted(query)
+            if param_names is None
+            else super().convert_query(query, param_names=param_names)
+        )
+
+
+@lru_cache(maxsize=1_000)
+def _converted(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Holds the turn from BEGIN to COMMIT or ROLLBACK. Databases in memory have no queue."""
 
     turn: Turns | None = None
+
+    def create_cursor(self, name: str | None = None) -> Cursor:
+        return self.connection.cursor(factory=Cursor)
 
     def _start_transaction_under_autocommit(self) -> None:
         name = str(self.settings_dict["NAME"])

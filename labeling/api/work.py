@@ -149,7 +149,7 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
         common |= {name: data[name] for name in ("fence", "active_seconds", "prompt_flags") if name in data}
         if assignment.kind == TaskKind.DEMONSTRATION:
             _refuse_foreign(data, DEMONSTRATION_CONTENT)
-            submissions.submit_demonstration(
+            submission = submissions.submit_demonstration(
                 **common,
                 text=_required(data, "text"),
                 answers=request.data.get("answers"),
@@ -158,14 +158,15 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
             )
         else:
             _refuse_foreign(data, RANKING_CONTENT)
-            notes = notes_from_public(request.data.get("notes", []), public_ids(assignment.task))
-            submissions.submit_ranking(**common, **self._ranking(assignment, data), notes=notes)
-        receipt = submissions.RECEIPT.first(user=request.user.pk, key=key.strip())
-        return Response(ReceiptOutput(receipt).data, status=status.HTTP_201_CREATED)
+            names = public_ids(assignment.task)
+            notes = notes_from_public(request.data.get("notes", []), names)
+            ranking = self._ranking(assignment, data, names)
+            submission = submissions.submit_ranking(**common, **ranking, notes=notes)
+        return Response(ReceiptOutput(submission.newest_receipt).data, status=status.HTTP_201_CREATED)
 
-    def _ranking(self, assignment: Assignment, data: dict) -> dict:
+    def _ranking(self, assignment: Assignment, data: dict, names: dict[str, int]) -> dict:
         """From the request as sent: the serializer has checked the shape, the service checks the rest."""
-        fields = ranking_from_public(self.request.data, public_ids(assignment.task))
+        fields = ranking_from_public(self.request.data, names)
         if "strength" not in data:
             _required(data, "tiers")
             return fields

@@ -57,7 +57,14 @@ class Project(models.Model):
 
     @property
     def settings(self) -> ProjectSettings:
-        return ProjectSettings.from_json(self.settings_json)
+        """Checked once for each value of `settings_json`, which is replaced and never changed in place."""
+        known = self.__dict__.get("_settings")
+        if known is None or known[0] is not self.settings_json:
+            known = self.__dict__["_settings"] = (
+                self.settings_json,
+                ProjectSettings.from_json(self.settings_json),
+            )
+        return known[1]
 
 
 class MembershipStatus(models.TextChoices):

@@ -87,6 +87,7 @@ class Submission(models.Model):
     agreement = models.FloatField(null=True, blank=True)
     # How sure a reward model is of the opposite of one of its pairs, 0.5 to 1; None without scores.
     model_conflict = models.FloatField(null=True, blank=True)
+    newest_receipt: SubmissionReceipt  # of what was just submitted: set by services.submissions
     # Confident enough to be shown to a reviewer, and nobody has looked at it yet. Changes no status.
     conflict_open = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)

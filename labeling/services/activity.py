@@ -7,9 +7,12 @@ from typing import Any
 from django.db import models, transaction
 
 from annotate.accounts.preferences import preferences_of
+from annotate.prepared import PreparedInsert
 from labeling.models import AuditEvent, MailStatus, Membership, MembershipStatus, Notification, Project, Role
 
 from .webhook_queue import queue_deliveries
+
+EVENT = PreparedInsert(AuditEvent)
 
 
 def record_event(
@@ -23,7 +26,7 @@ def record_event(
         raise transaction.TransactionManagementError(
             f"record_event({action!r}) needs the caller's transaction"
         )
-    event = AuditEvent.objects.create(
+    event = EVENT.create(
         project=project,
         actor=actor,
         action=action,

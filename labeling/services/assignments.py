@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -10,7 +11,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from annotate.errors import Conflict, Invalid, NotFound
-from annotate.prepared import Prepared
+from annotate.prepared import Prepared, PreparedUpdate
 from labeling import queues
 from labeling.models import (
     Activity,
@@ -37,7 +38,7 @@ from .forms import version_in_force
 from .judgments import clean_line
 from .screening import split_kinds
 from .skips import route_skip
-from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, was_shown
+from .slots import deadline, lease_time, lock_member, lock_task, lost_lease, shown_order, was_shown
 from .turns import special, take_turn
 from .work_again import note_out_of_work
 
@@ -47,6 +48,37 @@ CLAIMED = Prepared(
         "task__prompt", "batch", "guideline_version", "form_version"
     ).filter(pk=pk),
     pk=int,
+)
+
+
+def lease_fields(user, expires_at, presentation, version, form_version) -> dict[str, Any]:
+    """What a slot becomes when it is handed out; `user`, `version` and `form_version` by key."""
+    return {
+        "status": AssignmentStatus.LEASED,
+        "annotator_id": user,
+        "fence": F("fence") + 1,
+        "leased_at": Now(),
+        "lease_expires_at": expires_at,
+        "presentation": presentation,
+        "guideline_version_id": version,
+        "form_version_id": form_version,
+        "handout_rank": 0,
+    }
+
+
+LEASE_OPEN = PreparedUpdate(
+    lambda pk, fence, user, lease, presentation, version, project, layout: (
+        Assignment.objects.filter(pk=pk, fence=fence, status=AssignmentStatus.OPEN, annotator=None),
+        lease_fields(user, Now() + lease, presentation, version, version_in_force(project, layout)),
+    ),
+    pk=int,
+    fence=int,
+    user=int,
+    lease=timedelta,
+    presentation=dict,
+    version=int | None,
+    project=int,
+    layout=str,
 )
 RELEASED_AT_ONCE = 500
 LONGEST_NOTE = 500
@@ -284,29 +316,16 @@ def _choose(
 def _lease(pick: queues.Pick, user, project: Project, version_id: int | None) -> Assignment | None:
     """One conditional UPDATE; None where somebody was faster."""
     assignment = pick.assignment
-    rows = Assignment.objects.filter(pk=assignment.pk, status=assignment.status, fence=assignment.fence)
     if assignment.status == AssignmentStatus.LEASED:
+        rows = Assignment.objects.filter(pk=assignment.pk, status=assignment.status, fence=assignment.fence)
         if rows.filter(annotator=user).update(lease_expires_at=deadline(project)) != 1:
             return None
         assignment.refresh_from_db(fields=["lease_expires_at"])
         return assignment
-    if assignment.status == AssignmentStatus.OPEN:
-        rows = rows.filter(annotator=None)
     presentation: dict[str, Any] = {"why": pick.why, "priority": assignment.priority}
     if assignment.kind == TaskKind.RANKING:
         presentation["order"], presentation["seed"] = shown_order(task=assignment.task, user=user)
-    leased = rows.update(
-        status=AssignmentStatus.LEASED,
-        annotator=user,
-        fence=F("fence") + 1,
-        leased_at=Now(),
-        lease_expires_at=deadline(project),
-        presentation=presentation,
-        guideline_version_id=version_id,
-        form_version_id=version_in_force(project, assignment.batch.layout),
-        handout_rank=0,
-    )
-    if leased != 1:
+    if _store_lease(assignment, user, project, presentation, version_id) != 1:
         return None
     if assignment.handout_rank and assignment.purpose == TaskPurpose.WORK and assignment.task.overlap > 1:
         _bring_siblings_forward(assignment)
@@ -321,6 +340,27 @@ def _lease(pick: queues.Pick, user, project: Project, version_id: int | None) ->
         why=pick.why,
     )
     return claimed
+
+
+def _store_lease(
+    assignment: Assignment, user, project: Project, presentation: dict[str, Any], version_id: int | None
+) -> int:
+    """Lease a slot that is still as it was read; how many there were (1 or 0)."""
+    layout = str(assignment.batch.layout)
+    if assignment.status == AssignmentStatus.OPEN:
+        return LEASE_OPEN.run(
+            pk=assignment.pk,
+            fence=assignment.fence,
+            user=user.pk,
+            lease=lease_time(project),
+            presentation=presentation,
+            version=version_id,
+            project=project.pk,
+            layout=layout,
+        )
+    as_read = Assignment.objects.filter(pk=assignment.pk, status=assignment.status, fence=assignment.fence)
+    form_version = version_in_force(project, layout)
+    return as_read.update(**lease_fields(user.pk, deadline(project), presentation, version_id, form_version))
 
 
 def _bring_siblings_forward(assignment: Assignment) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.crypto import salted_hmac
 
 from annotate.errors import Invalid
-from annotate.prepared import Prepared
+from annotate.prepared import Prepared, PreparedIn
 from labeling.models import Completion, FormDefinition, Task, TaskCompletion
 
 from .answers import answers_from_fields, answers_to_fields
@@ -28,6 +28,7 @@ PUBLIC_IDS = Prepared(
     ),
     task=int,
 )
+COMPLETIONS = PreparedIn(lambda keys: Completion.objects.filter(pk__in=keys))
 
 
 def public_ids(task: Task) -> dict[str, int]:
@@ -46,7 +47,7 @@ def opaque_number(kind: str, pk: int) -> int:
 
 def completions_in_order(ids: list[int]) -> list[Completion]:
     """Completions in the order of `ids` (one query)."""
-    found = Completion.objects.in_bulk(ids)
+    found = {each.pk: each for each in COMPLETIONS.all(ids)}
     return [found[pk] for pk in ids]
 
 

@@ -117,7 +117,7 @@ def publish_version(*, project: Project, layout: str, acting_user, change_summar
     return version
 
 
-def version_in_force(project: Project, layout: str) -> Subquery:
+def version_in_force(project: Project | int, layout: str) -> Subquery:
     """The id of a layout's newest version, for use inside another statement."""
     versions = FormVersion.objects.filter(form__project=project, form__layout=layout)
     return Subquery(versions.order_by("-number").values("pk")[:1])

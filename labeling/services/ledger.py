@@ -20,7 +20,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from annotate.accounts.models import User
-from annotate.prepared import Prepared
+from annotate.prepared import Prepared, PreparedInsert, PreparedUpdate
 from labeling.models import (
     REVIEW_WORK,
     Activity,
@@ -58,6 +58,33 @@ def day_of(user: User, moment: datetime) -> date:
 PERSON = Prepared(
     lambda pk: User.objects.select_for_update(no_key=True).filter(pk=pk).values_list("pk"), pk=int
 )
+
+
+SPANS = Prepared(
+    lambda user, since: (
+        LedgerEntry.objects.filter(user=user, ended_at__gt=since, started_at__isnull=False)
+        .order_by()
+        .values_list("started_at", "ended_at", "seconds")
+    ),
+    user=int,
+    since=datetime,
+)
+ENTRY = PreparedInsert(LedgerEntry, guards_changes=True)
+ADD_TO_DAY = PreparedUpdate(
+    lambda project, user, batch, day, work, seconds, pieces, skips: (
+        LedgerDay.objects.filter(project=project, user=user, batch=batch, day=day, work=work),
+        {"seconds": F("seconds") + seconds, "pieces": F("pieces") + pieces, "skips": F("skips") + skips},
+    ),
+    project=int,
+    user=int,
+    batch=int,
+    day=date,
+    work=str,
+    seconds=int,
+    pieces=int,
+    skips=int,
+)
+DRAFT_OPENED = PreparedInsert(Draft, update=["form_version", "counted_from"], unique=["task", "user"])
 
 
 def measure(*, user: User, claimed: int, started_at: datetime, ended_at: datetime | None = None) -> Measured:
@@ -100,8 +127,7 @@ def _spans_since(user: User, started_at: datetime) -> list[tuple[datetime, datet
     """The person's entries that reach into the time since `started_at`, and those these lean on in turn."""
     horizon = started_at
     while True:
-        rows = LedgerEntry.objects.filter(user=user, ended_at__gt=horizon, started_at__isnull=False)
-        found = rows.order_by().values_list("started_at", "ended_at", "seconds")
+        found = SPANS.all(user=user.pk, since=horizon)
         spans = [
             (start, end, seconds) for start, end, seconds in found if start is not None and end is not None
         ]
@@ -148,21 +174,39 @@ def book(
 def write(entry: LedgerEntry) -> LedgerEntry:
     """Store an entry and add it to its day. The caller has locked the person."""
     _require_transaction()
-    entry.save()
-    key: dict[str, Any] = {
+    ENTRY.insert(entry)
+    skips = int(entry.activity == Activity.SKIP)
+    if not _add_to_day(entry, skips):
+        LedgerDay.objects.create(**_day_key(entry), seconds=entry.seconds, pieces=entry.pieces, skips=skips)
+    return entry
+
+
+def _day_key(entry: LedgerEntry) -> dict[str, Any]:
+    return {
         "project_id": entry.project_id,
         "user_id": entry.user_id,
         "batch_id": entry.batch_id,
         "day": entry.day,
         "work": entry.work,
     }
-    skips = int(entry.activity == Activity.SKIP)
-    added = LedgerDay.objects.filter(**key).update(
-        seconds=F("seconds") + entry.seconds, pieces=F("pieces") + entry.pieces, skips=F("skips") + skips
+
+
+def _add_to_day(entry: LedgerEntry, skips: int) -> int:
+    """Add an entry to its day's row; how many rows there were (1 or 0)."""
+    if entry.batch_id is None:  # a correction, or imported work: "= NULL" would find nothing
+        return LedgerDay.objects.filter(**_day_key(entry)).update(
+            seconds=F("seconds") + entry.seconds, pieces=F("pieces") + entry.pieces, skips=F("skips") + skips
+        )
+    return ADD_TO_DAY.run(
+        project=entry.project_id,
+        user=entry.user_id,
+        batch=entry.batch_id,
+        day=entry.day,
+        work=str(entry.work),
+        seconds=entry.seconds,
+        pieces=entry.pieces,
+        skips=skips,
     )
-    if not added:
-        LedgerDay.objects.create(**key, seconds=entry.seconds, pieces=entry.pieces, skips=skips)
-    return entry
 
 
 # --- What the services book ---------------------------------------------------------------------------------
@@ -266,12 +310,7 @@ def book_unfinished(
 
 def open_draft(*, task_id: int, user: User, form_version: FormVersion | None) -> None:
     """A task is handed to somebody under a form: time on it may count from now on."""
-    Draft.objects.bulk_create(
-        [Draft(task_id=task_id, user=user, form_version=form_version, counted_from=timezone.now())],
-        update_conflicts=True,
-        unique_fields=["task", "user"],
-        update_fields=["form_version", "counted_from"],
-    )
+    DRAFT_OPENED.create(task_id=task_id, user=user, form_version=form_version, counted_from=timezone.now())
 
 
 def _require_transaction() -> None:

@@ -10,8 +10,9 @@ else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from annotate.prepared import Prepared
+from annotate.prepared import Prepared, PreparedIn
 from labeling.models import (
     Adjudication,
     CompletionScore,
@@ -27,13 +28,24 @@ from labeling.quality.conflict import agreement_with_others, strongest_conflict
 CURRENT = Prepared(
     lambda submission: Ranking.objects.filter(submission=submission, is_current=True), submission=int
 )
+SCORES = PreparedIn(
+    lambda keys: (
+        CompletionScore.objects.filter(completion__in=keys)
+        .order_by("-pk")
+        .values_list("scorer_key", "completion_id", "score")
+    )
+)
 STANDING = (SubmissionStatus.ACCEPTED, SubmissionStatus.AWAITING_REVIEW, SubmissionStatus.RETURNED)
 # Reasons of the review policy that give way: disagreement is more to the point than having been sampled.
 GIVES_WAY = ("", ReviewReason.SAMPLED)
 
 
-def refresh_signals(submission: Submission, task: Task | None, *, is_new: bool = False) -> None:
+def refresh_signals(
+    submission: Submission, task: Task | None, *, judgment: Any = None, is_new: bool = False
+) -> None:
     """Bring a changed ranking and the others of its task up to date. Needs the task's lock.
+
+    judgment: the submission's current one, where the caller has it; read otherwise.
 
     is_new: a first submission below the project's threshold waits for review as "low agreement". Only the one
     that comes in waits: the reviewer sees both beside each other, and the first may have been right.
@@ -42,7 +54,7 @@ def refresh_signals(submission: Submission, task: Task | None, *, is_new: bool =
         return
     if task is not None and task.overlap > 1:
         _refresh_agreement(submission, task, is_new)
-    _refresh_conflict(submission)
+    _refresh_conflict(submission, judgment or CURRENT.first(submission=submission.pk))
 
 
 def ranks_of(ranking: Ranking | Adjudication, ids: Sequence[int]) -> list[int | None]:
@@ -70,8 +82,7 @@ def completion_ids(ranking: Ranking) -> list[int]:
 
 def latest_scores(ids: Sequence[int]) -> dict[int, float]:
     """{completion id: score} by the scorer heard last on any of them; scores of two scorers never mix."""
-    rows = CompletionScore.objects.filter(completion__in=ids).order_by("-pk")
-    found = list(rows.values_list("scorer_key", "completion_id", "score"))
+    found = SCORES.all(ids)
     return {pk: score for scorer, pk, score in found if scorer == found[0][0]} if found else {}
 
 
@@ -98,8 +109,7 @@ def _ask_for_review(submission: Submission) -> None:
         submission.save(update_fields=["status", "review_reason", "decided_at"])
 
 
-def _refresh_conflict(submission: Submission) -> None:
-    ranking = CURRENT.first(submission=submission.pk)
+def _refresh_conflict(submission: Submission, ranking: Ranking) -> None:
     scores = latest_scores(completion_ids(ranking))
     if scores or submission.model_conflict is not None:
         store_conflict(submission, conflict_of(ranking, scores))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
+from annotate.prepared import Prepared
 from labeling.models import ReviewReason, Submission, Task
 
 
@@ -13,12 +15,27 @@ def review_reason(*, task: Task, annotator, is_flagged: bool) -> str:
     if is_flagged and settings.review_flagged:
         return ReviewReason.FLAGGED
     if settings.new_person_reviews:
-        earlier = Submission.objects.filter(project=task.project_id, annotator=annotator, kind=task.kind)
-        if earlier.order_by()[: settings.new_person_reviews].count() < settings.new_person_reviews:
+        enough = _submission_number(settings.new_person_reviews)
+        if not enough.all(project=task.project_id, annotator=annotator.pk, kind=str(task.kind)):
             return ReviewReason.NEW_PERSON
     if is_sampled(task.batch_id, task.pk, annotator.pk, task.batch.review_rate):
         return ReviewReason.SAMPLED
     return ""
+
+
+@cache
+def _submission_number(number: int) -> Prepared:
+    """One row if a person has that many submissions of a kind, else none."""
+    return Prepared(
+        lambda project, annotator, kind: (
+            Submission.objects.filter(project=project, annotator=annotator, kind=kind)
+            .order_by()
+            .values_list("pk")[number - 1 : number]
+        ),
+        project=int,
+        annotator=int,
+        kind=str,
+    )
 
 
 def is_sampled(batch_id: int, task_id: int, user_id: int, rate: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from annotate.prepared import PreparedInsert
 from labeling.models import (
     Assignment,
     Demonstration,
@@ -16,6 +17,8 @@ from labeling.models import (
 
 from .answer_index import reindex_answer
 from .judgments import Content, RankingContent
+
+STORED_RANKING = PreparedInsert(Ranking)
 
 
 def begin_revision(submission: Submission) -> None:
@@ -49,7 +52,7 @@ def add_judgment(
     }
     if isinstance(content, RankingContent):
         shown = slot.presentation if slot is not None else {}
-        return Ranking.objects.create(
+        return STORED_RANKING.create(
             **common,
             **asdict(content),
             presented_order=shown.get("order", []),

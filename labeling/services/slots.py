@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Max, QuerySet
@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.errors import Conflict, DomainError, Forbidden, Gone
-from annotate.prepared import Prepared
+from annotate.prepared import Prepared, PreparedUpdate
 from labeling.models import (
     NO_DEADLINE,
     Assignment,
@@ -62,6 +62,14 @@ READ = Prepared(
 )
 LIVE_STATUSES = Prepared(
     lambda task: Assignment.objects.filter(task=task).live().order_by().values_list("status"), task=int
+)
+DONE = PreparedUpdate(
+    lambda pk, now: (
+        Task.objects.filter(pk=pk, status=TaskStatus.OPEN),
+        {"status": TaskStatus.DONE, "done_at": now},
+    ),
+    pk=int,
+    now=datetime,
 )
 
 
@@ -126,9 +134,13 @@ def in_lock_order(rows: QuerySet[Assignment]) -> QuerySet[Assignment]:
     return Assignment.objects.filter(pk__in=ids)
 
 
+def lease_time(project: Project) -> timedelta:
+    return timedelta(minutes=project.settings.lease_minutes)
+
+
 def deadline(project: Project):
     """The end of a lease that starts now, by the database's clock."""
-    return Now() + timedelta(minutes=project.settings.lease_minutes)
+    return Now() + lease_time(project)
 
 
 def shown_order(*, task: Task, user) -> tuple[list[int], int]:
@@ -203,9 +215,7 @@ def finish_task(task: Task) -> bool:
     slots = [status for (status,) in LIVE_STATUSES.all(task=task.pk)]
     if not slots or any(status != AssignmentStatus.SUBMITTED for status in slots):
         return False
-    Task.objects.filter(pk=task.pk, status=TaskStatus.OPEN).update(
-        status=TaskStatus.DONE, done_at=timezone.now()
-    )
+    DONE.run(pk=task.pk, now=timezone.now())
     return True
 
 

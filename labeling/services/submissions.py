@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.errors import Conflict, DomainError, Forbidden, Invalid
-from annotate.prepared import Prepared
+from annotate.prepared import Prepared, PreparedDelete, PreparedInsert, PreparedUpdate
 from labeling.models import (
     Activity,
     Assignment,
@@ -77,6 +78,28 @@ SUBMISSION = Prepared(
 TEXTS = Prepared(
     lambda task: TaskCompletion.objects.filter(task=task).values_list("completion_id", "completion__text"),
     task=int,
+)
+STORED = PreparedInsert(Submission)
+STORED_RECEIPT = PreparedInsert(SubmissionReceipt)
+SUBMITTED = PreparedUpdate(
+    lambda slot, now, version, form: (
+        Assignment.objects.filter(pk=slot),
+        {
+            "status": AssignmentStatus.SUBMITTED,
+            "submitted_at": now,
+            "lease_expires_at": None,
+            "guideline_version_id": version,
+            "form_version_id": form,
+        },
+    ),
+    slot=int,
+    now=datetime,
+    version=int | None,
+    form=int,
+)
+DRAFT_DONE = PreparedDelete(lambda task, user: Draft.objects.filter(task=task, user=user), task=int, user=int)
+SEEN = PreparedUpdate(
+    lambda pk, now: (Membership.objects.filter(pk=pk), {"last_active_at": now}), pk=int, now=datetime
 )
 
 
@@ -195,14 +218,10 @@ def _submit(work: _Work) -> Submission:
     """1. answered before? 2. check the content 3. find the slot 4. store, or keep as a late draft and
     refuse.
     """
-    answered = _answered_before(work)
-    if answered is not None:
-        return answered
     try:
         with transaction.atomic():
-            membership = lock_member(project=work.assignment.project, user=work.user)
-            # Again, now that this person's other requests are done: a double click waits here for the first
-            # one.
+            membership = _lock_member(work)
+            # Only now that this person's other requests are done: a double click waits for the first one.
             answered = _answered_before(work)
             if answered is not None:
                 return answered
@@ -228,6 +247,16 @@ def _submit(work: _Work) -> Submission:
     raise refusal
 
 
+def _lock_member(work: _Work) -> Membership | None:
+    """As lock_member; what was answered while the person could still work here is answered again."""
+    try:
+        return lock_member(project=work.assignment.project, user=work.user)
+    except Forbidden:
+        if _answered_before(work) is None:
+            raise
+        return None
+
+
 def _answered_before(work: _Work) -> Submission | None:
     receipt = RECEIPT.first(user=work.user.pk, key=work.key)
     if receipt is None:
@@ -239,6 +268,7 @@ def _answered_before(work: _Work) -> Submission | None:
             field="idempotency_key",
             hint="Take a new key for new work.",
         )
+    receipt.submission.newest_receipt = receipt
     return receipt.submission
 
 
@@ -315,7 +345,7 @@ def _store(
     seconds = measured.seconds + (draft.booked_seconds if draft is not None else 0)
     if submission is None:
         reason = reason_to_review(task=task, annotator=work.user, content=content, prompt_flags=flags)
-        submission = Submission.objects.create(
+        submission = STORED.create(
             project=work.assignment.project,
             kind=task.kind,
             prompt_id=task.prompt_id,
@@ -341,25 +371,19 @@ def _store(
         origin = JudgmentOrigin.RESUBMISSION
         withdraw_moot_appeal(submission)
     version_id = version_read(work.user, slot)
-    add_judgment(submission, content, origin, work.user, slot, version_id, seconds, form)
+    judgment = add_judgment(submission, content, origin, work.user, slot, version_id, seconds, form)
     ledger.book_submission(submission=submission, measured=measured, batch_id=task.batch_id, user=work.user)
-    refresh_signals(submission, task, is_new=origin == JudgmentOrigin.ORIGINAL)
+    refresh_signals(submission, task, judgment=judgment, is_new=origin == JudgmentOrigin.ORIGINAL)
     record_result(submission=submission, task=task, content=content, origin=origin)
-    Assignment.objects.filter(pk=slot.pk).update(
-        status=AssignmentStatus.SUBMITTED,
-        submitted_at=now,
-        lease_expires_at=None,
-        guideline_version_id=version_id,
-        form_version=form,
-    )
-    Draft.objects.filter(task=task, user=work.user).delete()
+    SUBMITTED.run(slot=slot.pk, now=now, version=version_id, form=form.pk)
+    DRAFT_DONE.run(task=task.pk, user=work.user.pk)
     finish_task(task)
     _finish(work, submission, membership, now)
     return submission
 
 
 def _finish(work: _Work, submission: Submission, membership: Membership | None, now) -> None:
-    SubmissionReceipt.objects.create(
+    submission.newest_receipt = STORED_RECEIPT.create(
         user=work.user,
         idempotency_key=work.key,
         body_sha256=work.body_sha256,
@@ -367,7 +391,7 @@ def _finish(work: _Work, submission: Submission, membership: Membership | None, 
         revision=submission.revision_count,
     )
     if membership is not None:
-        Membership.objects.filter(pk=membership.pk).update(last_active_at=now)
+        SEEN.run(pk=membership.pk, now=now)
     record_event(
         action="submission.submitted",
         actor=work.user,

@@ -10,8 +10,11 @@ from typing import Any
 
 from django.utils import timezone
 
+from annotate.prepared import Prepared
 from labeling.models import AuditEvent, Project, Webhook, WebhookDelivery
 from labeling.models.webhook import EVENT_OF_ACTION
+
+HOOKS = Prepared(lambda project: Webhook.objects.filter(project=project).active(), project=int)
 
 
 def queue_deliveries(event: AuditEvent) -> None:
@@ -21,9 +24,7 @@ def queue_deliveries(event: AuditEvent) -> None:
     name = EVENT_OF_ACTION.get(event.action)
     if name is None or event.project_id is None:
         return
-    hooks = [
-        each for each in Webhook.objects.filter(project=event.project_id).active() if name in each.events
-    ]
+    hooks = [each for each in HOOKS.all(project=event.project_id) if name in each.events]
     if not hooks:
         return
     facts = {

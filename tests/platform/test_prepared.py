@@ -10,7 +10,7 @@ from django.db.models import Count, Exists, OuterRef, Value
 from django.test.utils import CaptureQueriesContext
 
 from annotate.accounts.models import User
-from annotate.prepared import Prepared
+from annotate.prepared import Prepared, PreparedIn
 from labeling.models import Membership, Project
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -97,7 +97,17 @@ def test_locks_are_kept(cast):
     prepared = Prepared(lambda pk: User.objects.select_for_update(no_key=True).filter(pk=pk), pk=int)
     with transaction.atomic(), CaptureQueriesContext(connection) as queries:
         prepared.first(pk=cast.lead.pk)
-    assert ("FOR NO KEY UPDATE" in queries[-1]["sql"]) == connection.features.has_select_for_update
+    text = queries[0]["sql"]  # on PostgreSQL it is prepared here, and executed by name
+    assert ("FOR NO KEY UPDATE" in text) == connection.features.has_select_for_update
+
+
+def test_lists_of_keys_of_any_length(cast):
+    prepared = PreparedIn(lambda keys: User.objects.filter(pk__in=keys).order_by("pk"))
+    everybody = list(User.objects.order_by("pk"))
+    keys = [each.pk for each in everybody]
+    for length in range(len(keys) + 1):
+        assert prepared.all(keys[:length]) == everybody[:length]
+    assert prepared.all([*keys, *range(10**6, 10**6 + 30)]) == everybody  # longer than any that is compiled
 
 
 @pytest.mark.parametrize("values", [{}, {"pk": "1"}, {"pk": True}, {"pk": 1, "more": 2}, {"key": 1}])

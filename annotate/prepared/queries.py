@@ -1,13 +1,8 @@
-"""Queries that are the same each time but for their values: built and compiled once, then only run.
+"""Querysets compiled once.
 
 Django builds a query anew for every call: on the hand-out's path that was two thirds of the time of a
-request.
-
-    SLOT = Prepared(lambda pk: Assignment.objects.select_related("task", "batch").filter(pk=pk), pk=int)
-    slot = SLOT.first(pk=17)
-
-The builder is an ordinary queryset: what it returns, Prepared returns, model instances or rows of
-values_list. Only for hot paths; anywhere else the queryset itself is clearer.
+request. The builder is an ordinary queryset: what it returns, Prepared returns, model instances or rows of
+values_list.
 """
 
 from __future__ import annotations
@@ -15,49 +10,42 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.db.models.query import ModelIterable, ValuesListIterable, get_related_populators
 
-FIRST_NUMBER = 1_900_000_000  # stands for a value while a query is compiled; fits in every integer column
+from .statements import Holes, Statement, default_connection
 
 
 @dataclass(frozen=True)
 class _Compiled:
-    """One query for one kind of database. `places` says where in `parameters` each value goes."""
+    """One query for one kind of database."""
 
-    sql: str
-    parameters: tuple[Any, ...]
-    places: tuple[tuple[int, str], ...]
+    statement: Statement
     compiler: Any  # Django's, of the first run: it knows the columns and how to convert them
     converters: dict[int, Any]
     make: Callable[[Iterable[Sequence[Any]]], list[Any]]
 
-    def filled(self, values: dict[str, Any]) -> list[Any]:
-        parameters = list(self.parameters)
-        for place, name in self.places:
-            parameters[place] = values[name]
-        return parameters
-
 
 class Prepared:
-    """A queryset of the default database with named holes for numbers (int) and texts (str)."""
+    """A queryset of the default database with named holes (their types: statements.Holes)."""
 
-    def __init__(self, build: Callable[..., QuerySet], **kinds: type) -> None:
+    def __init__(self, build: Callable[..., QuerySet], **kinds: type | UnionType) -> None:
         self.build = build
-        self.kinds = kinds
+        self.holes = Holes(kinds)
         self._compiled: dict[str, _Compiled] = {}
         self._guard = threading.Lock()
 
     def all(self, **values: Any) -> list[Any]:
         """Everything the query finds. Raises TypeError for a value that is missing or of another kind."""
-        self._check(values)
-        connection = connections[DEFAULT_DB_ALIAS]
+        self.holes.check(values)
+        connection = default_connection()
         query = self._compiled.get(connection.vendor) or self._compile(connection)
         with connection.cursor() as cursor:
-            cursor.execute(query.sql, query.filled(values))
+            query.statement.run(connection, cursor, self.holes.adapted(values, connection))
             rows: Iterable[Sequence[Any]] = cursor.fetchall()
         if query.converters:
             rows = _converted(rows, query.converters, connection)
@@ -68,35 +56,45 @@ class Prepared:
         found = self.all(**values)
         return found[0] if found else None
 
-    def _check(self, values: dict[str, Any]) -> None:
-        if values.keys() != self.kinds.keys():
-            raise TypeError(f"This query takes {', '.join(self.kinds)}; it was given {', '.join(values)}.")
-        for name, kind in self.kinds.items():
-            if type(values[name]) is not kind:
-                raise TypeError(f"{name} must be {kind.__name__}, not {type(values[name]).__name__}.")
-
     def _compile(self, connection: Any) -> _Compiled:
         with self._guard:
             if connection.vendor in self._compiled:
                 return self._compiled[connection.vendor]
-            stand_ins = {
-                name: FIRST_NUMBER + number if kind is int else f"stands for {name} ({number})"
-                for number, (name, kind) in enumerate(self.kinds.items())
-            }
-            queryset = self.build(**stand_ins)
+            queryset = self.build(**self.holes.stand_ins())
             compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
             sql, parameters = compiler.as_sql()
-            names = {value: name for name, value in stand_ins.items()}
-            places = tuple((at, names[each]) for at, each in enumerate(parameters) if each in names)
-            if missing := self.kinds.keys() - {name for _, name in places}:
-                raise TypeError(f"{', '.join(sorted(missing))} never reaches the database as it was given.")
             columns = [each[0] for each in compiler.select[: compiler.col_count]]
             compiled = _Compiled(
-                sql, tuple(parameters), places, compiler, compiler.get_converters(columns),
+                Statement.of(sql, parameters, self.holes.places(parameters, connection)),
+                compiler,
+                compiler.get_converters(columns),
                 _maker(queryset, compiler),
-            )  # fmt: skip
+            )
             self._compiled[connection.vendor] = compiled
             return compiled
+
+
+class PreparedIn:
+    """A queryset for a list of keys: compiled once for each length, up to MOST_KEYS."""
+
+    MOST_KEYS = 20
+
+    def __init__(self, build: Callable[[list[int]], QuerySet]) -> None:
+        self.build = build
+        self._by_length: dict[int, Prepared] = {}
+
+    def all(self, keys: Sequence[int]) -> list[Any]:
+        """Everything the query finds for these keys; nothing for none."""
+        if not keys:
+            return []
+        if len(keys) > self.MOST_KEYS:
+            return list(self.build(list(keys)))
+        names = [f"key_{number}" for number in range(len(keys))]
+        prepared = self._by_length.get(len(keys))
+        if prepared is None:
+            prepared = Prepared(lambda **found: self.build(list(found.values())), **dict.fromkeys(names, int))
+            self._by_length[len(keys)] = prepared
+        return prepared.all(**dict(zip(names, keys, strict=True)))
 
 
 def _converted(rows: Iterable[Sequence[Any]], converters: dict[int, Any], connection: Any) -> list[list[Any]]:
