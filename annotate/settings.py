@@ -69,8 +69,6 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First, because it is the only asynchronous one: behind it, a request crosses into its thread once.
-    "servestatic.middleware.ServeStaticMiddleware",
     "annotate.middleware.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

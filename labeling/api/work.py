@@ -20,7 +20,7 @@ from labeling.services.pairwise import ranking_of_strength
 from labeling.services.slots import shown_order
 from labeling.worksheet import as_json, open_worksheet
 
-from .base import LIST, ONE, PROJECT, ProjectRows, ProjectViewMixin, valid_input
+from .base import LIST, ONE, PROJECT, ProjectRows, ProjectViewMixin, shaped, valid_input
 from .work_shapes import (
     KEY_HEADER,
     PAIRWISE_EXAMPLE,
@@ -162,7 +162,7 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
             notes = notes_from_public(request.data.get("notes", []), names)
             ranking = self._ranking(assignment, data, names)
             submission = submissions.submit_ranking(**common, **ranking, notes=notes)
-        return Response(ReceiptOutput(submission.newest_receipt).data, status=status.HTTP_201_CREATED)
+        return Response(shaped(ReceiptOutput, submission.newest_receipt), status=status.HTTP_201_CREATED)
 
     def _ranking(self, assignment: Assignment, data: dict, names: dict[str, int]) -> dict:
         """From the request as sent: the serializer has checked the shape, the service checks the rest."""

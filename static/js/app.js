@@ -38,7 +38,12 @@ function nextTheme() {
 document.querySelectorAll("[data-theme-toggle]").forEach(showTheme);
 
 // Where the navigation is a strip, on narrow screens, the page one is on may lie outside it.
-document.querySelector(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Not by scrollIntoView, after which Tab would begin at this link instead of the skip link.
+const current = document.querySelector(".sidenav [aria-current]");
+if (current) {
+  const strip = current.closest(".sidenav"), here = current.getBoundingClientRect(), whole = strip.getBoundingClientRect();
+  strip.scrollLeft += here.left + here.width / 2 - (whole.left + whole.width / 2);
+}
 
 /* ── announcements and toasts ── */
 function announce(text) {

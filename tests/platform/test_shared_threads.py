@@ -4,70 +4,121 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+import pytest
 
-from annotate.threads import LASTING_THREADS, SharedThreads
-
-
-def handler(seen: list[int], started: threading.Semaphore, go_on: threading.Event):
-    def work() -> None:
-        seen.append(threading.get_ident())
-        started.release()
-        go_on.wait(20)
-
-    async def application(scope, receive, send) -> None:
-        async with ThreadSensitiveContext():  # as Django's ASGI handler does
-            await sync_to_async(work)()
-
-    return application
+from annotate import threads
+from annotate.threads import LASTING_THREADS, MOST_THREADS, SharedThreads
 
 
-async def serve(count: int, application, *, at_once: bool, go_on: threading.Event, started) -> None:
-    requests = [application({"type": "http"}, None, None) for _ in range(count)]
-    if not at_once:
-        for request in requests:
-            await request
-        return
-    running = asyncio.gather(*requests)
-    for _ in range(count):
-        await asyncio.to_thread(started.acquire, timeout=20)
-    go_on.set()
-    await running
-
-
-def run(count: int, *, at_once: bool) -> list[int]:
-    seen: list[int] = []
-    started, go_on = threading.Semaphore(0), threading.Event()
-    if not at_once:
-        go_on.set()
-    application = SharedThreads(handler(seen, started, go_on))
-    asyncio.run(serve(count, application, at_once=at_once, go_on=go_on, started=started))
-    assert len(application.idle) == LASTING_THREADS
-    return seen
+@pytest.fixture
+def hurried(monkeypatch):
+    """The same waits, shorter."""
+    monkeypatch.setattr(threads, "SLOW_AFTER", 0.05)
+    monkeypatch.setattr(threads, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(threads, "ALONE_AFTER", 0.3)
 
 
 def test_one_request_after_the_other_uses_one_thread():
-    assert len(set(run(5, at_once=False))) == 1
+    async def serve() -> list[int]:
+        shared = SharedThreads()
+        return [await shared.run(threading.get_ident) for _ in range(5)]
+
+    assert len(set(asyncio.run(serve()))) == 1
 
 
-def test_requests_at_once_have_a_thread_each_also_beyond_the_lasting_ones():
-    count = LASTING_THREADS + 3
-    assert len(set(run(count, at_once=True))) == count
+def test_many_quick_requests_at_once_take_turns_first_come_first_served():
+    order: list[int] = []
+
+    def work(number: int) -> int:
+        order.append(number)
+        time.sleep(0.005)
+        return threading.get_ident()
+
+    async def serve() -> list[int]:
+        shared = SharedThreads()
+        used = await asyncio.gather(*(shared.run(work, number) for number in range(60)))
+        assert len(shared.idle) == LASTING_THREADS
+        assert not shared.lent
+        assert not shared.waiting
+        return used
+
+    assert len(set(asyncio.run(serve()))) <= LASTING_THREADS
+    # Two threads may write their numbers down the wrong way round, and no more.
+    assert all(abs(place - number) < LASTING_THREADS for place, number in enumerate(order))
 
 
-def test_a_request_that_fails_gives_its_thread_back():
-    async def fails(scope, receive, send) -> None:
+def test_slow_requests_do_not_hold_up_the_quick_ones(hurried):
+    go_on = threading.Event()
+
+    async def serve() -> None:
+        shared = SharedThreads()
+        slow = [asyncio.create_task(shared.run(go_on.wait, 20)) for _ in range(LASTING_THREADS)]
+        await asyncio.sleep(0.1)
+        for _ in range(3):
+            await asyncio.wait_for(shared.run(int), 5)
+        assert not any(each.done() for each in slow)
+        go_on.set()
+        await asyncio.gather(*slow)
+        assert len(shared.idle) == LASTING_THREADS  # what was added is given up again
+        assert not shared.lent
+
+    asyncio.run(serve())
+
+
+def test_where_all_are_held_a_request_gets_a_thread_in_the_end(hurried):
+    go_on = threading.Event()
+
+    async def serve() -> None:
+        shared = SharedThreads()
+        slow = [asyncio.create_task(shared.run(go_on.wait, 20)) for _ in range(MOST_THREADS + 3)]
+        await asyncio.wait_for(shared.run(int), 10)
+        assert not any(each.done() for each in slow)
+        go_on.set()
+        await asyncio.gather(*slow)
+        assert len(shared.idle) == LASTING_THREADS
+        assert not shared.lent
+
+    asyncio.run(serve())
+
+
+def test_one_that_fails_or_is_given_up_gives_its_thread_back():
+    def fail() -> None:
         raise ValueError("broken")
 
-    application = SharedThreads(fails)
+    async def serve() -> None:
+        shared = SharedThreads()
+        with pytest.raises(ValueError, match="broken"):
+            await shared.run(fail)
+        go_on = threading.Event()
+        holding = [asyncio.create_task(shared.run(go_on.wait, 20)) for _ in range(LASTING_THREADS)]
+        waiting = asyncio.create_task(shared.run(int))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        go_on.set()
+        await asyncio.gather(*holding)
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+        assert await asyncio.wait_for(shared.run(int), 5) == 0
+        assert len(shared.idle) == LASTING_THREADS
+        assert not shared.lent
+        assert not shared.waiting
 
-    async def call() -> None:
-        try:
-            await application({"type": "http"}, None, None)
-        except ValueError:
-            return
-        raise AssertionError("the error was swallowed")
+    asyncio.run(serve())
 
-    asyncio.run(call())
-    assert len(application.idle) == LASTING_THREADS
+
+def test_one_that_is_given_up_as_its_turn_comes_passes_it_on():
+    async def serve() -> None:
+        shared = SharedThreads()
+        contexts = [shared.idle.pop() for _ in range(LASTING_THREADS)]
+        shared.lent = dict.fromkeys(contexts, time.monotonic())
+        waiting = asyncio.create_task(shared.run(int))
+        await asyncio.sleep(0)
+        await shared._give_back(contexts[0])  # hands it over; the waiter has not woken up yet
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert shared.idle == [contexts[0]]
+        assert contexts[0] not in shared.lent
+
+    asyncio.run(serve())
