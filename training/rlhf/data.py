@@ -11,6 +11,7 @@ from typing import Any
 from training.rlhf.errors import DataError
 
 ROLES = ("system", "user", "assistant")
+Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,19 @@ def read_documents(path: str) -> Iterator[str]:
         raise DataError("is a folder, not a file", file=path) from None
     except UnicodeDecodeError as error:
         raise DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})", file=path) from None
+
+
+def untied_pairs(ranks: list[int | None]) -> tuple[list[int], list[int]]:
+    """Indices (better, worse) of each pair whose ranks differ."""
+    better, worse = [], []
+    for i, first in enumerate(ranks):
+        for j in range(i + 1, len(ranks)):
+            second = ranks[j]
+            if first is None or second is None or first == second:
+                continue
+            better.append(i if first < second else j)
+            worse.append(j if first < second else i)
+    return better, worse
 
 
 def _prompt(row: dict[str, Any], path: str, number: int) -> list[dict[str, str]]:

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from training.rlhf.batches import TokenBatch
-from training.rlhf.chat import prepare_tokenizer
-from training.rlhf.errors import ModelFolderError
-from training.rlhf.model_folders import check_model, is_reward_model
+from training.rlhf.chat import load_tokenizer
+from training.rlhf.errors import ModelFolderError, first_line
+from training.rlhf.model_folders import check_model, context_of, is_reward_model
 from training.rlhf.packing import NAME as PACKED
 from training.rlhf.packing import allow_packing, inputs_of
 
@@ -36,17 +36,6 @@ DROPOUT_NAMES = (
     "classifier_dropout",
     "summary_first_dropout",
 )
-
-
-def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
-    """A tokenizer with stop token, pad token and chat template."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:  # the library raises whatever the broken file provokes
-        raise ModelFolderError(f"the tokenizer of {name} cannot be read: {_first_line(error)}") from error
-    prepare_tokenizer(tokenizer, chat_template)
-    tokenizer.padding_side = "right"
-    return tokenizer
 
 
 def load_causal_lm(
@@ -119,7 +108,7 @@ def _load(kind: Any, name: str, field: str, dropout: float, **more: Any) -> nn.M
         )
     except Exception as error:  # see load_tokenizer
         raise ModelFolderError(
-            f"{field}: the model in {name} cannot be loaded: {_first_line(error)}"
+            f"{field}: the model in {name} cannot be loaded: {first_line(error)}"
         ) from error
     missing = [key for key in report["missing_keys"] if not _is_head(key)]
     if kind is AutoModelForCausalLM or not more:
@@ -158,11 +147,7 @@ def _fit_embeddings(model: nn.Module, tokenizer: Any) -> None:
 
 def context_length(model: nn.Module) -> int:
     """Most tokens the model can read at once."""
-    for key in ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len"):
-        value = getattr(model.config, key, None)
-        if isinstance(value, int) and value > 0:
-            return value
-    return 1_000_000
+    return context_of(model.config)
 
 
 def silence_dropout(model: nn.Module) -> None:
@@ -255,8 +240,3 @@ class SequenceScores(nn.Module):
     def forward(self, batch: TokenBatch) -> Tensor:
         """(N,) scores where the batch predicts, row by row."""
         return score_head(self.model)(read_hidden(self.model, batch)).squeeze(-1).float() - self.bias
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -8,10 +8,8 @@ used.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,10 @@ from torch import Tensor, nn
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
-from training.rlhf.data import Ranking, read_demonstrations, read_rankings
-from training.rlhf.errors import DataError, NonFiniteError
-from training.rlhf.losses import pairwise_loss, untied_pairs
+from training.rlhf.data import read_demonstrations, read_rankings
+from training.rlhf.encoding import EncodedRanking, encode_rankings
+from training.rlhf.errors import NonFiniteError
+from training.rlhf.losses import pairwise_loss
 from training.rlhf.models import (
     SequenceScores,
     context_length,
@@ -35,33 +34,6 @@ from training.rlhf.models import (
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.supervised import MicroLoss, steps_in, train
-
-
-@dataclass(frozen=True)
-class EncodedRanking:
-    """Token ids of a prompt and of each completion of it, and the ranks."""
-
-    prompt: list[int]
-    responses: list[list[int]]
-    ranks: list[int | None]
-    row: int
-
-    @property
-    def sequences(self) -> list[list[int]]:
-        return [self.prompt + response for response in self.responses]
-
-    @property
-    def packed_tokens(self) -> int:
-        """The prompt once, and each response."""
-        return len(self.prompt) + sum(map(len, self.responses))
-
-    @property
-    def longest(self) -> int:
-        return len(self.prompt) + max(map(len, self.responses))
-
-    @property
-    def padded_tokens(self) -> int:
-        return self.longest * len(self.responses)
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
@@ -110,76 +82,6 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     session.resume_from(resume)
     metrics = train(session, task)
     session.finish(metrics | {"train_rankings": len(training), "validation_rankings": len(held_out)})
-
-
-def encode_rankings(
-    rows: list[Ranking],
-    encoder: ChatEncoder,
-    limit: int,
-    over_long: str,
-    file: str,
-    run: Run | None,
-    *,
-    may_be_empty: bool = False,
-) -> list[EncodedRanking]:
-    """Rankings that hold at least one untied pair of completions that fit; what is left out is counted.
-
-    A completion that is too long leaves its ranking; the others keep their ranks.
-    """
-    kept, too_long, tied = [], 0, 0
-    for row in rows:
-        prompt = encoder.encode_prompt(row.prompt)
-        responses = [encoder.encode_response(text) for text in row.completions]
-        fits = [len(prompt) + len(response) <= limit for response in responses]
-        if not all(fits):
-            if over_long == "refuse":
-                longest = len(prompt) + max(map(len, responses))
-                raise DataError(
-                    f"has {longest} tokens, more than the {limit} allowed", file=file, row=row.row
-                )
-            too_long += fits.count(False)
-        chosen = [index for index, fit in enumerate(fits) if fit and row.ranks[index] is not None]
-        ranks = [row.ranks[index] for index in chosen]
-        if not untied_pairs(ranks)[0]:
-            tied += 1
-            continue
-        kept.append(
-            EncodedRanking(
-                prompt,
-                [responses[index] for index in chosen],
-                ranks,
-                row.row,
-            )
-        )
-    if rows and not kept and not may_be_empty:
-        raise DataError(
-            "no ranking prefers one completion to another (all are tied, unrankable or too long), so "
-            "there is nothing to learn",
-            file=file,
-        )
-    if run is not None and (too_long or tied):
-        run.log(
-            f"{file}: {too_long} completions are longer than {limit} tokens and were left out; "
-            f"{tied} rankings prefer nothing and were left out",
-            dropped_completions=too_long,
-            dropped_rankings=tied,
-            file=file,
-        )
-    return kept
-
-
-def tied_pairs(rows: list[Ranking], encoder: ChatEncoder, limit: int) -> int:
-    """Pairs of completions that fit and share a place, also in rankings that prefer nothing."""
-    count = 0
-    for row in rows:
-        room = limit - len(encoder.encode_prompt(row.prompt))
-        ranks = [
-            rank
-            for text, rank in zip(row.completions, row.ranks, strict=True)
-            if rank is not None and len(encoder.encode_response(text)) <= room
-        ]
-        count += sum(first == second for first, second in itertools.combinations(ranks, 2))
-    return count
 
 
 class RankingTask:

@@ -13,8 +13,8 @@ from torch import nn
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, micro_batches, supervise_responses
 from training.rlhf.chat import ChatEncoder, Encoded
-from training.rlhf.data import Demonstration, read_demonstrations
-from training.rlhf.errors import DataError
+from training.rlhf.data import read_demonstrations
+from training.rlhf.encoding import encode_rows
 from training.rlhf.models import TokenLogits, context_length, load_causal_lm
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
@@ -57,35 +57,6 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     session.resume_from(resume)
     metrics = train(session, task)
     session.finish(metrics | {"train_rows": len(training), "validation_rows": len(held_out)})
-
-
-def encode_rows(
-    rows: list[Demonstration], encoder: ChatEncoder, limit: int, over_long: str, file: str, run: Run | None
-) -> list[Encoded]:
-    """Token ids of each row; rows over `limit` tokens are dropped and counted, or refused, never cut."""
-    kept, dropped = [], []
-    for row in rows:
-        encoded = encoder.encode(row.prompt, row.response)
-        if len(encoded) <= limit:
-            kept.append(encoded)
-        elif over_long == "refuse":
-            raise DataError(
-                f"has {len(encoded)} tokens, more than the {limit} allowed", file=file, row=row.row
-            )
-        else:
-            dropped.append(row.row)
-    if rows and not kept:
-        raise DataError(
-            f"every row is longer than {limit} tokens; raise maximum_length or shorten the rows", file=file
-        )
-    if dropped and run is not None:
-        run.log(
-            f"{len(dropped)} of {len(rows)} rows of {file} are longer than {limit} tokens and were dropped",
-            dropped_rows=len(dropped),
-            first_rows=dropped[:20],
-            file=file,
-        )
-    return kept
 
 
 class ResponseTask(LanguageTask):
