@@ -108,6 +108,8 @@ def test_rows_that_are_too_long_are_counted_and_named(base_model, rows):
     assert named[2]["code"] == "too_long"
     assert named[3]["code"] == "no_response_left"
     assert "no response token is left" in named[3]["message"]
+    learnt = {sample["row"]: learnt_ids(sample) for sample in found["samples"]}
+    assert learnt[1] and not learnt[2] and not learnt[3]
     strict = preview(model=str(base_model), data=path, stage="sft", over_long="refuse")
     assert [each["row"] for each in strict["refusals"]] == [2, 3]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from django.urls import reverse
 
-from tests.training.conftest import make_checkpoint, make_version
+from tests.training.conftest import make_checkpoint, make_letters_model, make_version
 from training.services import token_preview
 
 pytestmark = pytest.mark.django_db
@@ -15,25 +13,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def base_folder(data_dir):
-    """A base model as far as the preview reads it: letters for tokens, and a file where weights would be."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(letters)}, merges=[]))
-    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    core.add_special_tokens(["<end>"])
-    folder = data_dir / "models" / "letters"
-    folder.mkdir()
-    core.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_positions": 128}))
-    (folder / "model.safetensors").write_bytes(b"never read")
-    return folder
+    return make_letters_model(data_dir / "models" / "letters")
 
 
 @pytest.fixture
-def page(client, cast, data_dir):
+def shown(client, cast, data_dir):
     def get(status: int = 200, **query) -> str:
         client.force_login(cast.admin)
         response = client.get(reverse("training:token_preview", args=[cast.project.slug]), query)
@@ -43,8 +27,8 @@ def page(client, cast, data_dir):
     return get
 
 
-def test_the_page_marks_the_response_and_its_stop_token(page, sft_version, base_folder):
-    text = page(train_data=sft_version.pk, base_model="letters", rows=1)
+def test_the_page_marks_the_response_and_its_stop_token(shown, sft_version, base_folder):
+    text = shown(train_data=sft_version.pk, base_model="letters", rows=1)
     learnt = text.split('<h2 id="tokens-title">')[1].split("<article")[1].split('<mark class="learnt">')
     assert len(learnt) == 2  # one stretch of learnt tokens in the one row that is shown
     assert learnt[1].split("</mark>")[0].count('class="token') == len("It is 1.") + 1
@@ -53,15 +37,15 @@ def test_the_page_marks_the_response_and_its_stop_token(page, sft_version, base_
     assert f"?stage=sft&amp;train_data={sft_version.pk}" in text
 
 
-def test_of_comparisons_the_places_where_scores_are_read_are_marked(page, comparison_version, base_folder):
-    text = page(train_data=comparison_version.pk, base_model="letters", rows=1)
+def test_of_comparisons_the_places_where_scores_are_read_are_marked(shown, comparison_version, base_folder):
+    text = shown(train_data=comparison_version.pk, base_model="letters", rows=1)
     row = text.split('<h2 id="tokens-title">')[1].split("<article")[1]
     assert row.count('<mark class="learnt">') == 3
     assert "the score is read here" in text
 
 
-def test_a_limit_leaves_rows_out_and_names_them(page, sft_version, base_folder):
-    text = page(train_data=sft_version.pk, base_model="letters", maximum_length=20)
+def test_a_limit_leaves_rows_out_and_names_them(shown, sft_version, base_folder):
+    text = shown(train_data=sft_version.pk, base_model="letters", maximum_length=20)
     assert "A run would be refused: 4 rows cannot train." in text
     assert "Row 1" in text and "no response token is left within the 20 allowed" in text
 
@@ -78,9 +62,9 @@ def test_rows_keep_their_numbers_where_only_some_are_measured(cast, data_dir, ba
     assert [sample["row"] for sample in found["samples"]] == [1, 4, 7]
 
 
-def test_what_cannot_be_read_is_said_in_one_sentence_without_our_paths(page, cast, sft_version, data_dir):
+def test_what_cannot_be_read_is_said_in_one_sentence_without_our_paths(shown, cast, sft_version, data_dir):
     checkpoint = make_checkpoint(cast.project, user=cast.admin)
-    text = page(422, train_data=sft_version.pk, model=str(checkpoint.pk))
+    text = shown(422, train_data=sft_version.pk, model=str(checkpoint.pk))
     assert "has no tokenizer" in text
     assert str(data_dir) not in text and "Traceback" not in text
 
@@ -98,12 +82,12 @@ def test_a_preview_that_takes_too_long_is_ended(cast, sft_version, base_folder, 
         )
 
 
-def test_a_model_is_needed_and_only_one(page, cast, sft_version, base_folder):
+def test_a_model_is_needed_and_only_one(shown, cast, sft_version, base_folder):
     checkpoint = make_checkpoint(cast.project, user=cast.admin)
-    assert "<h1>" in page(train_data=sft_version.pk)
+    assert "<h1>" in shown(train_data=sft_version.pk)
     both = {"model": str(checkpoint.pk), "base_model": "letters"}
-    assert "Choose a checkpoint or a base model." in page(422, train_data=sft_version.pk, **both)
-    assert "Choose a checkpoint or a base model." in page(422, train_data=sft_version.pk, model="")
+    assert "Choose a checkpoint or a base model." in shown(422, train_data=sft_version.pk, **both)
+    assert "Choose a checkpoint or a base model." in shown(422, train_data=sft_version.pk, model="")
 
 
 def test_leads_see_no_link_and_admins_do(client, cast, sft_version):

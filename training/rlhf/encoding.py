@@ -161,9 +161,9 @@ def encode_rankings(
         if problem:
             raise DataError(problem.message, file=file, row=row.row)
         problems = [length_problem(prompt, response, limit) for response in responses]
-        if over_long == "refuse" and any(problems):
-            worst = max(range(len(responses)), key=lambda index: len(responses[index]))
-            raise DataError((problems[worst] or problems[0]).message, file=file, row=row.row)
+        longest = max(range(len(responses)), key=lambda index: len(responses[index]))
+        if over_long == "refuse" and (worst := problems[longest]):
+            raise DataError(worst.message, file=file, row=row.row)
         too_long += sum(problem is not None for problem in problems)
         chosen = [index for index, bad in enumerate(problems) if not bad and row.ranks[index] is not None]
         ranks = [row.ranks[index] for index in chosen]

@@ -240,7 +240,7 @@ def _shown(encoder: ChatEncoder, stage: str, look: _Look) -> dict[str, Any]:
         last = len(ids) - 1
 
         def learnt(index: int, is_prompt: bool = number == 0, last: int = last) -> bool:
-            return not is_prompt and (stage == "sft" or index == last)
+            return not is_prompt and not look.is_left_out and (stage == "sft" or index == last)
 
         parts.append(asdict(Part(title, len(ids), marks_of(encoder, ids, learnt))))
     return {
