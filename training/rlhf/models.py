@@ -38,6 +38,16 @@ DROPOUT_NAMES = (
 )
 
 
+def load_reader(name: str, *, allowed_hub_ids: list[str], chat_template: str = "") -> tuple[Any, int]:
+    """(tokenizer, longest sequence) of a model: what is looked at before its weights are loaded."""
+    name = check_model(name, allowed_hub_ids=allowed_hub_ids, digests=False)
+    tokenizer = load_tokenizer(name, chat_template=chat_template)
+    try:
+        return tokenizer, context_of(AutoConfig.from_pretrained(name, trust_remote_code=False))
+    except Exception as error:  # see load_tokenizer
+        raise ModelFolderError(f"the config.json of {name} cannot be read: {first_line(error)}") from error
+
+
 def load_causal_lm(
     name: str,
     *,

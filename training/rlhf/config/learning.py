@@ -102,10 +102,10 @@ class OptimizerConfig(RunConfig):
     )
     micro_batch_tokens: int = integer(
         8192,
-        16,
+        0,
         10_000_000,
-        "Most tokens, padding included, in one forward pass; "
-        "lower it when memory runs out. Results stay the same.",
+        "Most tokens, padding included, in one forward pass; 0 takes the most that fits the free memory. A "
+        "batch is gathered from as many passes as it needs, so results stay the same.",
         group=DEVICE,
     )
     packing: bool = boolean(
@@ -120,6 +120,8 @@ class OptimizerConfig(RunConfig):
 
     def check(self) -> None:
         super().check()
+        if 0 < self.micro_batch_tokens < 16:
+            raise ConfigError("micro_batch_tokens", "must be 0, for the most that fits, or at least 16")
         if self.save_every and self.evaluate_every and self.save_every % self.evaluate_every:
             raise ConfigError(
                 "save_every",

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
@@ -25,8 +26,8 @@ from training.rlhf.errors import NonFiniteError
 from training.rlhf.losses import pairwise_loss
 from training.rlhf.models import (
     SequenceScores,
-    context_length,
     inner_model,
+    load_reader,
     load_reward_model,
     new_reward_model,
     silence_dropout,
@@ -41,22 +42,31 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     training_rows = read_rankings(config.train_file)
     held_out_rows = read_rankings(config.validation_file) if config.validation_file else []
     demonstrations = read_demonstrations(config.demonstrations_file) if config.demonstrations_file else []
-    if resume is not None and config.method == "full":
-        model, tokenizer = load_reward_model(str(resume), allowed_hub_ids=[])
-    else:
-        model, tokenizer = new_reward_model(
-            config.model, allowed_hub_ids=config.allowed_hub_ids, seed=config.seed
-        )
-    # Training sees raw scores: subtracting a bias would change their last bits, even where it cancels.
-    model.config.reward_bias = 0.0
-    silence_dropout(model)
-    encoder = ChatEncoder(tokenizer)
-    limit = min(config.maximum_length, context_length(model))
+    start = str(resume) if resume is not None and config.method == "full" else config.model
+    reader, context = load_reader(start, allowed_hub_ids=config.allowed_hub_ids)
+    encoder = ChatEncoder(reader)
+    limit = min(config.maximum_length, context)
     training = encode_rankings(training_rows, encoder, limit, config.over_long, config.train_file, run)
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(
         held_out_rows, encoder, limit, config.over_long, config.validation_file, run, may_be_empty=True
     )
+    sizes = [row.packed_tokens if config.packing else row.padded_tokens for row in training]
+    config = memory.fit(
+        run,
+        config,
+        accelerator,
+        memory.load_of(sizes, [], config.batch_size),
+        lambda: [memory.reward_model(start, config)],
+        resumed=resume is not None,
+    )
+    if resume is not None and config.method == "full":
+        model, tokenizer = load_reward_model(start, allowed_hub_ids=[])
+    else:
+        model, tokenizer = new_reward_model(start, allowed_hub_ids=config.allowed_hub_ids, seed=config.seed)
+    # Training sees raw scores: subtracting a bias would change their last bits, even where it cancels.
+    model.config.reward_bias = 0.0
+    silence_dropout(model)
     if config.method == "lora":
         model = add_adapter(model, config, classifier=True, resume=resume)
     if config.gradient_checkpointing:
