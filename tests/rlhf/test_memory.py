@@ -69,9 +69,9 @@ def test_weights_gradients_and_moments_by_hand(world, base_model):
     size = memory.language_model(str(base_model), config)
     assert (size.weights, size.learning) == (4 * weights, 4 * weights)
     assert size.label == 2 * 4 * vocabulary
-    found = memory._estimate(config, memory.Load(40, 5000, 0.25), [size], 0, overhead=2.0)
+    found = memory._estimate(config, memory.Load(40, 5000, 0.25), [size], 0, "cpu")
     assert (found.gradients, found.moments, found.tokens) == (4 * weights, 8 * weights, 1000)
-    assert found.per_token == 2.0 * size.token + 0.25 * size.label
+    assert found.per_token == pytest.approx(memory.OVERHEAD["cpu"] * size.token + 0.25 * size.label)
     assert found.needed == round(5 * 4 * weights + memory.LIBRARIES + 1000 * found.per_token)
 
 

@@ -82,7 +82,12 @@ def read_demonstrations(path: str) -> list[Demonstration]:
                 "the last message must be the assistant's", file=path, row=number, field="messages"
             )
         if not messages[-1]["content"].strip():
-            raise DataError("the response is empty", file=path, row=number, field="messages")
+            raise DataError(
+                "the response is empty; write one, or take the row out",
+                file=path,
+                row=number,
+                field="messages",
+            )
         if len(messages) == 1:
             raise DataError("there is no prompt before the response", file=path, row=number, field="messages")
         rows.append(Demonstration(messages[:-1], messages[-1]["content"], number))
@@ -101,7 +106,10 @@ def read_rankings(path: str) -> list[Ranking]:
         for index, item in enumerate(completions):
             if not item.strip():
                 raise DataError(
-                    f"completion {index + 1} is empty", file=path, row=number, field="completions"
+                    f"completion {index + 1} is empty; take it out",
+                    file=path,
+                    row=number,
+                    field="completions",
                 )
         if not isinstance(ranks, list) or len(ranks) != len(completions):
             raise DataError(
@@ -192,5 +200,5 @@ def _messages(row: dict[str, Any], path: str, number: int) -> list[dict[str, str
 
 def _some(rows: list, path: str) -> list:
     if not rows:
-        raise DataError("has no rows", file=path)
+        raise DataError("has no rows; give a file with some", file=path)
     return rows

@@ -174,8 +174,15 @@ def encode_rankings(
     if rows and not kept and not may_be_empty:
         raise DataError(
             "no ranking prefers one completion to another (all are tied, unrankable or too long), so "
-            "there is nothing to learn",
+            "there is nothing to learn; rank again and prefer something, or raise maximum_length",
             file=file,
+        )
+    if learns and not may_be_empty and sum(len(untied_pairs(row.ranks)[0]) for row in kept) == 1:
+        raise DataError(
+            "holds one comparison only, from which a model learns nothing but that very pair; collect more "
+            "rankings",
+            file=file,
+            row=kept[0].row,
         )
     if run is not None and (too_long or tied):
         run.log(

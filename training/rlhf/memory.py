@@ -41,6 +41,8 @@ FLOAT = 4  # bytes; weights, gradients and moments are always float32
 # Measured, see docs/rlhf.md: the backward pass takes more than what autograd keeps; and on the CPU, memory
 # that micro-batches of uneven size have left in pieces is never given back (allocator.py), for speed.
 OVERHEAD = {"cpu": 2.4, "cuda": 1.3}
+# For the same reason checkpointing saves the CPU less than it keeps: at least this share of what it would be.
+FRUGAL_SHARE = {"cpu": 0.65, "cuda": 0.0}
 LIBRARIES = 60 * 2**20  # loaded after the estimate: the model's own code, the optimizer
 BF16_ACTIVATIONS = 0.6  # of their size in float32; norms and losses stay as they are
 # A run may use so much of what is free: others need some, and an estimate is one.
@@ -56,6 +58,7 @@ class ModelSize:
     learning: int
     token: int
     label: int = 0
+    plain: int = 0  # what a token would cost without checkpointing
 
 
 @dataclass(frozen=True)
@@ -130,21 +133,20 @@ def size_of(model: Any, config: Any, *, learns: bool = True) -> ModelSize:
         model = add_adapter(model, config, classifier=is_classifier, resume=None)
         weights = sum(parameter.numel() for parameter in model.parameters()) * FLOAT
     learning = sum(p.numel() for p in model.parameters() if p.requires_grad) * FLOAT
-    token = kept_bytes(model) / PROBE_TOKENS
+    token = plain = kept_bytes(model) / PROBE_TOKENS
     if config.gradient_checkpointing:
         # Inputs of the blocks are kept, and one block at a time is computed anew.
         inside: Any = inner_model(model)
         layers = max(1, int(getattr(inside.config, "num_hidden_layers", 1)))
-        plain = token
         inside.gradient_checkpointing_enable()
         token = kept_bytes(model) / PROBE_TOKENS + plain / layers
     if config.precision == "bf16":
-        token, weights = token * BF16_ACTIVATIONS, round(weights * 1.5)
+        token, plain, weights = token * BF16_ACTIVATIONS, plain * BF16_ACTIVATIONS, round(weights * 1.5)
     label = 0
     if not is_classifier:
         head: Any = inner_model(model)
         label = 2 * FLOAT * head.get_output_embeddings().weight.shape[0]
-    return ModelSize(weights, learning, round(token), label)
+    return ModelSize(weights, learning, round(token), label, round(plain))
 
 
 def kept_bytes(model: Any) -> int:
@@ -258,7 +260,7 @@ def fit(
         run.log(f"memory: this architecture cannot be estimated ({first_line(error)})")
         return _with_tokens(config, config.micro_batch_tokens or load.longest)
     free = free_bytes(accelerator.device)
-    found = _estimate(config, load, sizes, room_for_cache, OVERHEAD[accelerator.device.type])
+    found = _estimate(config, load, sizes, room_for_cache, accelerator.device.type)
     if not config.micro_batch_tokens:
         tokens = int((AUTO_USES * free - found.fixed) / found.per_token) // STEP * STEP
         tokens = max(load.longest, min(tokens, load.batch, AUTO_MOST_TOKENS))
@@ -274,7 +276,7 @@ def fit(
     return config
 
 
-def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, overhead: float) -> Estimate:
+def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device: str) -> Estimate:
     learning = sum(size.learning for size in sizes)
     largest = max(size.weights for size in sizes)
     return Estimate(
@@ -285,7 +287,10 @@ def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, overh
         saving=largest,
         cache=cache,
         tokens=max(load.longest, min(config.micro_batch_tokens, load.batch)),
-        per_token=sum(overhead * size.token + size.label * load.labelled for size in sizes),
+        per_token=sum(
+            OVERHEAD[device] * max(size.token, FRUGAL_SHARE[device] * size.plain) + size.label * load.labelled
+            for size in sizes
+        ),
     )
 
 

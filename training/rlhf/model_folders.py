@@ -44,7 +44,7 @@ def check_folder(folder: Path, *, field: str = "model", digests: bool = True) ->
     if "auto_map" in config:
         raise ModelFolderError(
             f"{field}: {folder} asks to run its own Python code (auto_map in config.json); "
-            "such models are never loaded"
+            "such models are never loaded; choose one of a family that transformers knows"
         )
     _check_weights(folder, field)
     if not any(
@@ -56,7 +56,8 @@ def check_folder(folder: Path, *, field: str = "model", digests: bool = True) ->
     if tokenizer_config.is_file() and "auto_map" in _read_object(tokenizer_config, ""):
         raise ModelFolderError(
             f"{field}: {folder} asks to run its own Python code (auto_map in "
-            "tokenizer_config.json); such models are never loaded"
+            "tokenizer_config.json); such models are never loaded; choose one of a family that "
+            "transformers knows"
         )
     if digests and (folder / checkpoints.MANIFEST).is_file():
         try:
@@ -99,7 +100,9 @@ def _check_weights(folder: Path, field: str) -> None:
         raise ModelFolderError(
             f"{field}: {folder} holds an adapter without its base model; give the merged folder"
         )
-    raise ModelFolderError(f"{field}: {folder} has no weights ({SINGLE})")
+    raise ModelFolderError(
+        f"{field}: {folder} has no weights ({SINGLE}); copy them there, or give another folder"
+    )
 
 
 def _read_object(path: Path, missing: str) -> dict[str, Any]:
