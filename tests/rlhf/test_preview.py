@@ -199,3 +199,11 @@ def test_the_command_prints_marks_and_ends_with_2_where_a_run_would_be_refused(
     assert "row 1, field messages: the response is empty" in capsys.readouterr().err
     assert main([*said, "--data", world.sft, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 48
+
+
+def test_scored_completions_are_read_one_by_one_where_they_are_regressed(base_model, rows):
+    path = rows({"messages": [USER], "completion": "Black.", "score": 9})
+    regressed = preview(model=str(base_model), data=path, stage="reward", labels="scores")
+    assert (regressed["left_out"], regressed["samples"][0]["learnt"]) == (0, 1)
+    compared = preview(model=str(base_model), data=path, stage="reward", labels="preferences")
+    assert [each["code"] for each in compared["refusals"]] == ["no_preference"]

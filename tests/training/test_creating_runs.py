@@ -227,3 +227,9 @@ def test_a_chosen_batch_that_the_rows_cannot_fill_is_refused(cast, sft_version):
 @pytest.mark.parametrize("preset", ["", "tiny-demo"])
 def test_a_default_or_a_presets_batch_gives_way_to_the_rows(cast, sft_version, preset):
     assert make_sft_run(cast, sft_version, preset=preset).hyperparameters["batch_size"] == 2
+
+
+def test_scores_are_not_what_dataset_versions_hold(cast, comparison_version):
+    given = {"stage": "reward", "inputs": {"train_data": comparison_version}, "base_model": "base"}
+    error = refusal(cast, **given, hyperparameters={"labels": "scores"})
+    assert error.field == "labels" and "hold ranks" in error.message

@@ -56,6 +56,7 @@ def _preview(options: argparse.Namespace) -> int:
             over_long=options.over_long,
             chat_template=template,
             at_most=options.at_most,
+            labels=options.labels,
             allowed_hub_ids=options.allow_hub_id,
         )
     except (RlhfError, OSError, UnicodeDecodeError) as error:
@@ -185,6 +186,12 @@ def _add_preview(stages: Any) -> None:
         help="rows to measure, evenly spread; 0 takes all",
     )
     command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
+    command.add_argument(
+        "--labels",
+        choices=("ranks", "preferences", "scores"),
+        default="ranks",
+        help="as in a reward run (ranks)",
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -12,6 +12,7 @@ from training.rlhf.errors import DataError
 
 ROLES = ("system", "user", "assistant")
 Messages = list[dict[str, str]]
+LARGEST_SCORE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Ranking:
     completions: list[str]
     ranks: list[int | None]
     row: int
+    scores: list[float | None] | None = None  # where the order comes from scores
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,61 @@ def read_rankings(path: str) -> list[Ranking]:
                 )
         rows.append(Ranking(prompt, completions, ranks, number))
     return _some(rows, path)
+
+
+def read_scores(path: str) -> list[Ranking]:
+    """Completions with a score each, higher is better, gathered by prompt and put in order.
+
+    A row holds one ("completion", "score") or several ("completions", "scores"); null is not scored. What is
+    of one prompt may stand in several rows, and is called by the first of them.
+    """
+    found: dict[str, tuple[int, Messages, list[str], list[float | None]]] = {}
+    for number, row in read_jsonl(path):
+        prompt = _prompt(row, path, number)
+        single = "completion" in row
+        names = ("completion", "score") if single else ("completions", "scores")
+        completions, scores = ([row.get(name)] if single else row.get(name) for name in names)
+        if not isinstance(completions, list) or not all(isinstance(text, str) for text in completions):
+            what = "must be a text" if single else "must be a list of texts"
+            raise DataError(what, file=path, row=number, field=names[0])
+        if not completions or not all(text.strip() for text in completions):
+            raise DataError("a completion is empty; take it out", file=path, row=number, field=names[0])
+        if not isinstance(scores, list) or len(scores) != len(completions):
+            raise DataError(
+                f"must hold one score for each of the {len(completions)} completions",
+                file=path,
+                row=number,
+                field=names[1],
+            )
+        for score in scores:
+            is_number = isinstance(score, int | float) and not isinstance(score, bool)
+            if score is not None and not (is_number and abs(score) <= LARGEST_SCORE):
+                raise DataError(
+                    f"a score is a number of at most {LARGEST_SCORE:,} either way, or null, not {score!r}",
+                    file=path,
+                    row=number,
+                    field=names[1],
+                )
+        _, _, texts, values = found.setdefault(json.dumps(prompt), (number, prompt, [], []))
+        texts += completions
+        values += scores
+    return _some(
+        [
+            Ranking(prompt, texts, ranks_of(values), number, values)
+            for number, prompt, texts, values in found.values()
+        ],
+        path,
+    )
+
+
+def ranks_of(scores: list[float | None]) -> list[int | None]:
+    """Places by score, the highest first; equal scores share one.
+
+    >>> ranks_of([7, 9, None, 7.0, 1])
+    [2, 1, None, 2, 3]
+    """
+    order = sorted({score for score in scores if score is not None}, reverse=True)
+    return [None if score is None else order.index(score) + 1 for score in scores]
 
 
 def read_prompts(path: str) -> list[PromptRow]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from training.rlhf.chat import ChatEncoder, Encoded
@@ -33,6 +33,7 @@ class EncodedRanking:
     responses: list[list[int]]
     ranks: list[int | None]
     row: int
+    scores: list[float] = field(default_factory=list)  # where they are regressed
 
     @property
     def sequences(self) -> list[list[int]]:
@@ -146,10 +147,12 @@ def encode_rankings(
     *,
     may_be_empty: bool = False,
     learns: bool = True,
+    regress: bool = False,
 ) -> list[EncodedRanking]:
     """Rankings that hold at least one untied pair of completions that fit; what is left out is counted.
 
-    A completion that is too long leaves its ranking; the others keep their ranks.
+    A completion that is too long leaves its ranking; the others keep their ranks. With `regress` a single
+    scored completion is enough.
     """
     kept, too_long, tied = [], 0, 0
     for row in rows:
@@ -167,17 +170,19 @@ def encode_rankings(
         too_long += sum(problem is not None for problem in problems)
         chosen = [index for index, bad in enumerate(problems) if not bad and row.ranks[index] is not None]
         ranks = [row.ranks[index] for index in chosen]
-        if not untied_pairs(ranks)[0]:
+        if not (chosen if regress else untied_pairs(ranks)[0]):
             tied += 1
             continue
-        kept.append(EncodedRanking(prompt, [responses[index] for index in chosen], ranks, row.row))
+        scores = [float(row.scores[index] or 0.0) for index in chosen] if regress and row.scores else []
+        kept.append(EncodedRanking(prompt, [responses[index] for index in chosen], ranks, row.row, scores))
     if rows and not kept and not may_be_empty:
         raise DataError(
             "no ranking prefers one completion to another (all are tied, unrankable or too long), so "
             "there is nothing to learn; rank again and prefer something, or raise maximum_length",
             file=file,
         )
-    if learns and not may_be_empty and sum(len(untied_pairs(row.ranks)[0]) for row in kept) == 1:
+    compares = learns and not may_be_empty and not regress
+    if compares and sum(len(untied_pairs(row.ranks)[0]) for row in kept) == 1:
         raise DataError(
             "holds one comparison only, from which a model learns nothing but that very pair; collect more "
             "rankings",

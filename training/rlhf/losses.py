@@ -71,6 +71,11 @@ class PairwiseLoss(NamedTuple):
     longer_wins: int
 
 
+def score_loss(scores: Tensor, targets: list[float]) -> Tensor:
+    """Mean squared distance of a prompt's scores from what people gave. scores: (K,) -> ()."""
+    return F.mse_loss(scores.float(), torch.tensor(targets, device=scores.device))
+
+
 def pairwise_loss(scores: Tensor, ranks: list[int | None], lengths: list[int] | None = None) -> PairwiseLoss:
     """-1 / C(K, 2) * sum over pairs of log sigmoid(score of better - score of worse).
 

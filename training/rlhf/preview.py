@@ -11,10 +11,18 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from training.rlhf.chat import ChatEncoder, load_tokenizer
-from training.rlhf.data import Demonstration, Ranking, read_demonstrations, read_rankings, untied_pairs
+from training.rlhf.data import (
+    Demonstration,
+    Ranking,
+    read_demonstrations,
+    read_rankings,
+    read_scores,
+    untied_pairs,
+)
 from training.rlhf.encoding import Problem, learning_problem, length_problem
 from training.rlhf.errors import ModelFolderError, first_line
 from training.rlhf.model_folders import check_model, context_of
@@ -75,6 +83,7 @@ def preview(
     over_long: str = "drop",
     chat_template: str = "",
     at_most: int = 0,
+    labels: str = "ranks",
     allowed_hub_ids: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What people are shown, as plain values.
@@ -86,9 +95,11 @@ def preview(
     encoder = ChatEncoder(load_tokenizer(folder, chat_template=chat_template))
     context = _context(folder)
     limit = min(maximum_length, context)
-    found: list[Any] = list(read_demonstrations(data) if stage == "sft" else read_rankings(data))
+    found: list[Any] = list(_reader(stage, labels)(data))
     chosen = _spread(found, at_most or len(found))
-    look = _look_at_demonstration if stage == "sft" else _look_at_ranking
+    look: Callable[..., _Look] = _look_at_demonstration
+    if stage == "reward":
+        look = partial(_look_at_ranking, regress=labels == "scores")
     looks, refusals = [], []
     for row in chosen:
         try:
@@ -122,6 +133,12 @@ def preview(
         "refused": len(refusals),
         "samples": [_shown(encoder, stage, each) for each in shown],
     }
+
+
+def _reader(stage: str, labels: str) -> Callable[[str], list[Any]]:
+    if stage == "sft":
+        return read_demonstrations
+    return read_rankings if labels == "ranks" else read_scores
 
 
 def histogram(lengths: Sequence[int], limit: int) -> list[dict[str, Any]]:
@@ -213,12 +230,13 @@ def _look_at_demonstration(encoder: ChatEncoder, row: Demonstration, limit: int)
     )
 
 
-def _look_at_ranking(encoder: ChatEncoder, row: Ranking, limit: int) -> _Look:
+def _look_at_ranking(encoder: ChatEncoder, row: Ranking, limit: int, *, regress: bool) -> _Look:
     prompt = encoder.encode_prompt(row.prompt)
     responses = [encoder.encode_response(text) for text in row.completions]
     too_long = [length_problem(prompt, response, limit) for response in responses]
     left = [rank for rank, bad in zip(row.ranks, too_long, strict=True) if not bad]
-    is_left_out = not untied_pairs(left)[0]
+    enough = any(rank is not None for rank in left) if regress else bool(untied_pairs(left)[0])
+    is_left_out = not enough
     problems = [learning_problem(encoder, row.prompt, row.completions[0], responses[0]), *too_long]
     if is_left_out:
         why = "all of its completions that fit are tied or unrankable, so it prefers nothing"

@@ -238,6 +238,16 @@ def fitted_batch_size(
     return {}
 
 
+def check_labels(values: dict[str, Any]) -> None:
+    """Dataset versions hold ranks; scores are learnt from files, by command. Raises Invalid."""
+    if values.get("labels", "ranks") != "ranks":
+        raise Invalid(
+            "labels: dataset versions hold ranks, no scores of single completions.",
+            field="labels",
+            hint="Choose ranks here; files of scores are learnt with python -m training.rlhf reward.",
+        )
+
+
 def check_splits(splits: Iterable[str]) -> list[str]:
     chosen = [splits] if isinstance(splits, str) else list(splits)
     for split in chosen:

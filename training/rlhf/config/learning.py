@@ -250,6 +250,13 @@ class RewardConfig(FineTuneConfig):
         source=INSTRUCT + ", C.2",
         group=TIMING,
     )
+    labels: str = choice(
+        "ranks",
+        ("ranks", "preferences", "scores"),
+        "What the rows hold and how it is learnt: ranks; scores of single completions (say 1 to 10), turned "
+        "into preferences within a prompt; or such scores, regressed. Dataset versions hold ranks.",
+        group=DATA,
+    )
     demonstrations_file: str = path(
         "JSONL file of demonstrations whose mean reward is shifted to zero; without "
         "it the mean over training completions is.",

@@ -9,9 +9,10 @@ used.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,10 @@ from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
-from training.rlhf.data import read_demonstrations, read_rankings
+from training.rlhf.data import read_demonstrations, read_rankings, read_scores
 from training.rlhf.encoding import EncodedRanking, encode_rankings
-from training.rlhf.errors import NonFiniteError
-from training.rlhf.losses import pairwise_loss
+from training.rlhf.errors import DataError, NonFiniteError
+from training.rlhf.losses import pairwise_loss, score_loss
 from training.rlhf.models import (
     SequenceScores,
     inner_model,
@@ -39,17 +40,29 @@ from training.rlhf.supervised import MicroLoss, steps_in, train
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
     accelerator = open_accelerator(config)
-    training_rows = read_rankings(config.train_file)
-    held_out_rows = read_rankings(config.validation_file) if config.validation_file else []
+    read = read_rankings if config.labels == "ranks" else read_scores
+    regress = config.labels == "scores"
+    training_rows = read(config.train_file)
+    held_out_rows = read(config.validation_file) if config.validation_file else []
     demonstrations = read_demonstrations(config.demonstrations_file) if config.demonstrations_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
     reader, context = load_reader(start, allowed_hub_ids=config.allowed_hub_ids)
     encoder = ChatEncoder(reader)
     limit = min(config.maximum_length, context)
-    training = encode_rankings(training_rows, encoder, limit, config.over_long, config.train_file, run)
+    training = encode_rankings(
+        training_rows, encoder, limit, config.over_long, config.train_file, run, regress=regress
+    )
+    scale = scale_of(training, config.train_file) if regress else None
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(
-        held_out_rows, encoder, limit, config.over_long, config.validation_file, run, may_be_empty=True
+        held_out_rows,
+        encoder,
+        limit,
+        config.over_long,
+        config.validation_file,
+        run,
+        may_be_empty=True,
+        regress=regress,
     )
     sizes = [row.packed_tokens if config.packing else row.padded_tokens for row in training]
     config = memory.fit(
@@ -60,18 +73,8 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         lambda: [memory.reward_model(start, config)],
         resumed=resume is not None,
     )
-    if resume is not None and config.method == "full":
-        model, tokenizer = load_reward_model(start, allowed_hub_ids=[])
-    else:
-        model, tokenizer = new_reward_model(start, allowed_hub_ids=config.allowed_hub_ids, seed=config.seed)
-    # Training sees raw scores: subtracting a bias would change their last bits, even where it cancels.
-    model.config.reward_bias = 0.0
-    silence_dropout(model)
-    if config.method == "lora":
-        model = add_adapter(model, config, classifier=True, resume=resume)
-    if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-    task = RankingTask(model, tokenizer, training, held_out, config, accelerator)
+    model, tokenizer = _load(start, config, resume)
+    task = RankingTask(model, tokenizer, training, held_out, config, accelerator, scale)
     task.anchors = [encoder.encode(row.prompt, row.response).ids for row in demonstrations] or [
         sequence for row in training for sequence in row.sequences
     ]
@@ -94,8 +97,44 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     session.finish(metrics | {"train_rankings": len(training), "validation_rankings": len(held_out)})
 
 
+def _load(start: str, config: Any, resume: Path | None) -> tuple[Any, Any]:
+    """(model that learns, tokenizer)."""
+    model: Any
+    if resume is not None and config.method == "full":
+        model, tokenizer = load_reward_model(start, allowed_hub_ids=[])
+    else:
+        model, tokenizer = new_reward_model(start, allowed_hub_ids=config.allowed_hub_ids, seed=config.seed)
+    # Training sees raw scores: subtracting a bias would change their last bits, even where it cancels.
+    model.config.reward_bias = 0.0
+    silence_dropout(model)
+    if config.method == "lora":
+        model = add_adapter(model, config, classifier=True, resume=resume)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    return model, tokenizer
+
+
+class Scale(NamedTuple):
+    """Mean and deviation of the training scores; a regressed model predicts (score - mean) / deviation."""
+
+    mean: float
+    deviation: float
+
+    def standardized(self, scores: list[float]) -> list[float]:
+        return [(score - self.mean) / self.deviation for score in scores]
+
+
+def scale_of(rows: list[EncodedRanking], file: str) -> Scale:
+    scores = [score for row in rows for score in row.scores]
+    if len(set(scores)) < 2:
+        raise DataError(
+            "all scores are the same, so there is nothing to learn; collect some that differ", file=file
+        )
+    return Scale(statistics.fmean(scores), statistics.pstdev(scores))
+
+
 class RankingTask:
-    """Pairwise loss over rankings; the mean over the prompts of a batch."""
+    """Pairwise loss over rankings, or with a `scale` squared error of scores; mean over a batch's prompts."""
 
     def __init__(
         self,
@@ -105,7 +144,9 @@ class RankingTask:
         held_out: list[EncodedRanking],
         config: Any,
         accelerator: Any,
+        scale: Scale | None = None,
     ) -> None:
+        self.scale = scale
         self.model, self.tokenizer, self.config, self.accelerator = model, tokenizer, config, accelerator
         self.scorer = SequenceScores(model, packing=config.packing)
         self.group_by_length = not self.scorer.packs
@@ -168,12 +209,12 @@ class RankingTask:
             correct += found["correct"]
             pairs += found["pairs"]
             longer += found["longer"]
-        return {
-            "validation_loss": loss / len(self.held_out),
-            "validation_accuracy": correct / pairs,
-            "validation_pairs": pairs,
-            "validation_longer_wins": longer / pairs,
-        }
+        metrics = {"validation_loss": loss / len(self.held_out), "validation_pairs": pairs}
+        if self.scale:  # in the units of the people who scored
+            metrics["validation_score_error"] = math.sqrt(loss / len(self.held_out)) * self.scale.deviation
+        if pairs:
+            metrics |= {"validation_accuracy": correct / pairs, "validation_longer_wins": longer / pairs}
+        return metrics
 
     def _measure(self, rankings: list[EncodedRanking]) -> dict[str, Any]:
         batch = self.batch(rankings)
@@ -182,8 +223,12 @@ class RankingTask:
         for ranking in rankings:
             count = len(ranking.responses)
             lengths = [len(response) for response in ranking.responses]
-            found = pairwise_loss(scores[start : start + count], ranking.ranks, lengths)
-            loss = loss + found.loss
+            mine = scores[start : start + count]
+            found = pairwise_loss(mine, ranking.ranks, lengths)
+            if self.scale:
+                loss = loss + score_loss(mine, self.scale.standardized(ranking.scores))
+            else:
+                loss = loss + found.loss
             correct, pairs, longer = correct + found.correct, pairs + found.pairs, longer + found.longer_wins
             start += count
         return {
@@ -210,6 +255,8 @@ class RankingTask:
     def save(self, folder: Path) -> None:
         config = inner_model(self.model).config
         config.reward_bias = self.mean_anchor_score()
+        if self.scale:  # so that scores can be told in people's units again
+            config.reward_scale = self.scale._asdict()
         save_model(self.model, self.tokenizer, folder)
         config.reward_bias = 0.0
 
