@@ -57,7 +57,8 @@ def test_what_is_counted_without_memory_is_what_a_real_pass_keeps(
         empty.gradient_checkpointing_enable()
     # Of grouped keys and values the packed attention keeps the repeated ones.
     real = really_kept(model, memory.PROBE_TOKENS)
-    assert memory.kept_bytes(empty) == pytest.approx(real, rel=0.02 if family == "gpt2" else 0.1)
+    tolerance = 0.1 if family in ("llama", "qwen2") else 0.001
+    assert memory.kept_bytes(empty) == pytest.approx(real, rel=tolerance)
 
 
 def test_weights_gradients_and_moments_by_hand(world, base_model):
