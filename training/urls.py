@@ -2,13 +2,14 @@
 
 from django.urls import include, path
 
-from training.views import checkpoints, rounds, runs, sampling
+from training.views import checkpoints, previews, rounds, runs, sampling
 
 app_name = "training"
 
 project_urlpatterns = [
     path("runs/", runs.runs, name="runs"),
     path("runs/new/", runs.run_new, name="run_new"),
+    path("runs/tokens/", previews.token_preview, name="token_preview"),
     path("runs/compare/", runs.run_compare, name="run_compare"),
     path("runs/texts/", runs.text_upload, name="text_upload"),
     path("runs/<int:number>/", runs.run_detail, name="run_detail"),

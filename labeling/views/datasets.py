@@ -171,6 +171,7 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
         "dataset": version.dataset,
         "recipe": _described(project, version.recipe),
         "may_download": can(membership, Action.DOWNLOAD_DATASETS),
+        "may_preview": can(membership, Action.LAUNCH_RUNS) and version.dataset.kind != DatasetKind.PROMPTS,
         "progress": Progress("dataset", version.pk).read(),
     }
     if version.status == DatasetVersionStatus.READY:

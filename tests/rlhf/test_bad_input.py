@@ -186,7 +186,7 @@ def test_rows_longer_than_the_context_are_counted_or_refused_never_cut(world, ba
     short_row = {"messages": [USER, ANSWER]}
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(short_row) + "\n" + json.dumps(long_row) + "\n")
-    config = world.config("sft", model=str(base_model), train_file=str(path))
+    config = world.config("sft", model=str(base_model), train_file=str(path), batch_size=1)
     assert run_here("sft", config, tmp_path / "kept") == 0
     assert any(event["data"].get("dropped_rows") == 1 for event in events(tmp_path / "kept", "log"))
     check_refused(
@@ -199,15 +199,6 @@ def test_only_rows_that_are_too_long(world, base_model, tmp_path):
     path.write_text(json.dumps({"messages": [USER, {"role": "assistant", "content": "cat " * 200}]}) + "\n")
     config = world.config("sft", model=str(base_model), train_file=str(path))
     check_refused("sft", config, tmp_path / "r", "every row is longer")
-
-
-def test_one_comparison_and_a_batch_larger_than_the_data_train(world, sft_model, tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps({"messages": [USER], "completions": ["a", "b"], "ranks": [2, 1]}) + "\n")
-    config = world.config(
-        "reward", model=str(sft_model), train_file=str(path), batch_size=64, demonstrations_file=""
-    )
-    assert run_here("reward", config, tmp_path / "r") == 0
 
 
 def test_a_prompt_that_does_not_fit_is_named(world, sft_model, tmp_path):

@@ -161,3 +161,20 @@ def checkpoint(cast, data_dir) -> Checkpoint:
 @pytest.fixture
 def reward_checkpoint(cast, data_dir) -> Checkpoint:
     return make_checkpoint(cast.project, kind="reward_model", stage="reward", user=cast.admin)
+
+
+def make_letters_model(folder: Path) -> Path:
+    """A base model as far as the preview reads it: letters for tokens, and a file where weights would be."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(letters)}, merges=[]))
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    core.add_special_tokens(["<end>"])
+    folder.mkdir(parents=True)
+    core.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_positions": 128}))
+    (folder / "model.safetensors").write_bytes(b"never read")
+    return folder

@@ -44,7 +44,7 @@ def test_a_run_is_started_by_names_and_by_ids(api, base, sft_version, checkpoint
         run = answer.json()
         assert run["status"] == "queued"
         assert run["inputs"][0]["dataset_version"]["name"] == "sft data@v1"
-        assert api.get(f"{base}/runs/{run['id']}/").json()["hyperparameters"]["batch_size"] == 32
+        assert api.get(f"{base}/runs/{run['id']}/").json()["hyperparameters"]["epochs"] == 3
 
 
 def test_a_wrong_hyperparameter_is_refused_in_the_one_shape(api, base, sft_version, checkpoint):

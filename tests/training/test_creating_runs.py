@@ -213,3 +213,23 @@ def test_asking_twice_to_cancel_is_one_request(cast, sft_version):
     for _ in range(2):
         cancel_run(run=run, acting_user=cast.admin)
     assert cast.project.audit_events.filter(action="run.cancel_requested").count() == 1
+
+
+def test_a_chosen_batch_that_the_rows_cannot_fill_is_refused(cast, sft_version):
+    given = {"stage": "sft", "inputs": {"train_data": sft_version}, "base_model": "base"}
+    error = refusal(cast, **given, hyperparameters={"batch_size": 5})
+    assert error.field == "batch_size" and "only 4 training rows" in error.message
+    assert "4 or less" in error.hint
+    run = make_sft_run(cast, sft_version, hyperparameters={"batch_size": 4})
+    assert run.hyperparameters["batch_size"] == 4
+
+
+@pytest.mark.parametrize("preset", ["", "tiny-demo"])
+def test_a_default_or_a_presets_batch_gives_way_to_the_rows(cast, sft_version, preset):
+    assert make_sft_run(cast, sft_version, preset=preset).hyperparameters["batch_size"] == 2
+
+
+def test_scores_are_not_what_dataset_versions_hold(cast, comparison_version):
+    given = {"stage": "reward", "inputs": {"train_data": comparison_version}, "base_model": "base"}
+    error = refusal(cast, **given, hyperparameters={"labels": "scores"})
+    assert error.field == "labels" and "hold ranks" in error.message

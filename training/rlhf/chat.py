@@ -7,13 +7,21 @@ token can match.
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from training.rlhf.errors import ModelFolderError
+from training.rlhf.errors import ModelFolderError, first_line
 
 ROLE_TOKENS = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
 END_TOKEN, PAD_TOKEN = "<|endoftext|>", "<|pad|>"
+
+# A template is foreign code: how long one rendering may take, and how much it may add to what was said.
+RENDER_SECONDS = 5.0
+MOST_ADDED = 200_000  # characters
 
 # For tokenizers we train: roles are tokens of their own, which nobody can type.
 MARKED_TEMPLATE = (
@@ -46,6 +54,19 @@ class Encoded:
         return len(self.prompt) + len(self.response)
 
 
+def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
+    """A tokenizer with stop token, pad token and chat template."""
+    from transformers import AutoTokenizer  # takes half a second
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # the library raises whatever the broken file provokes
+        raise ModelFolderError(f"the tokenizer of {name} cannot be read: {first_line(error)}") from error
+    prepare_tokenizer(tokenizer, chat_template)
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
 def prepare_tokenizer(tokenizer: Any, chat_template: str = "") -> bool:
     """Give a tokenizer what training needs: a stop token, a pad token that is not the stop token, a template.
 
@@ -75,7 +96,13 @@ class ChatEncoder:
         self.tokenizer = tokenizer
         self.pad_id: int = tokenizer.pad_token_id
         self._added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
-        self.stop_id, self._closing = self._find_stop_token()
+        self.stop_id = self._find_stop_token()
+        self.stop_text = str(tokenizer.convert_ids_to_tokens(self.stop_id))
+
+    @property
+    def added_ids(self) -> list[int]:
+        """Tokens that are no pieces of text: roles, ends, padding."""
+        return list(self._added.values())
 
     def encode_prompt(self, messages: list[dict[str, str]]) -> list[int]:
         """Ids of the turns so far, up to where the assistant begins to speak."""
@@ -93,6 +120,12 @@ class ChatEncoder:
         if self.stop_id in ids:
             ids = ids[: ids.index(self.stop_id)]
         return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def closes_turn(self, prompt: list[dict[str, str]], response: str) -> bool:
+        """Whether the template itself ends this answer with the stop token."""
+        rendered = self._render([*prompt, {"role": "assistant", "content": response}], False)
+        said = response.strip()
+        return self.stop_text in rendered[rendered.rfind(said) + len(said) :]
 
     def _encode_turns(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> list[int]:
         """Render with the template, and encode so that only the template's own special tokens count as
@@ -142,15 +175,23 @@ class ChatEncoder:
 
     def _render(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
         try:
-            return self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
-            )
+            with _time_limit(RENDER_SECONDS):
+                rendered = self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                )
         except Exception as error:  # the template is foreign code: whatever it raises is the template's fault
             raise ModelFolderError(
-                f"the model's chat template cannot render a conversation: {error}"
+                f"the model's chat template cannot render a conversation ({first_line(error)}); "
+                "mend it, or give another (chat_template)"
             ) from error
+        if len(rendered) > MOST_ADDED + 20 * sum(len(turn["content"]) for turn in messages):
+            raise ModelFolderError(
+                f"the model's chat template makes {len(rendered):,} characters of a short conversation; "
+                "mend it, or give another (chat_template)"
+            )
+        return rendered
 
-    def _find_stop_token(self) -> tuple[int, str]:
+    def _find_stop_token(self) -> int:
         """The token with which the template closes the assistant's turn, else the tokenizer's end of text."""
         probe = "0123456789 probe"
         messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": probe}]
@@ -161,8 +202,8 @@ class ChatEncoder:
         special = set(self.tokenizer.all_special_ids) | set(self._added.values())
         for token_id in self._plain(closing):
             if token_id in special and token_id != self.pad_id:
-                return token_id, closing
-        return self.tokenizer.eos_token_id, closing
+                return token_id
+        return self.tokenizer.eos_token_id
 
     @staticmethod
     def _unused_mark(messages: list[dict[str, str]]) -> str:
@@ -173,3 +214,22 @@ class ChatEncoder:
         raise ModelFolderError(
             "a conversation uses every private-use character, so none is left to mark with"
         )
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """TimeoutError in the block once it takes too long. Only the main thread can be stopped that way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"it takes longer than {seconds:g} seconds: does it loop?")
+
+    previous = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -16,6 +16,7 @@ from training.rlhf import checkpoints
 from training.rlhf.config import PRESETS, STAGES, TRAINING_STAGES, describe
 from training.rlhf.errors import (
     EXIT_FAILED,
+    EXIT_REFUSED,
     ConfigError,
     DiskFullError,
     InterruptedRun,
@@ -24,16 +25,46 @@ from training.rlhf.errors import (
 )
 from training.rlhf.run import Run
 
+PREVIEW = "preview"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a stage; the exit status says how it ended (see `errors`)."""
     options = _parser().parse_args(arguments)
+    if options.stage == PREVIEW:
+        return _preview(options)
     try:
         with Run(Path(options.out), options.stage) as run:
             return _attend(run, options)
     except RlhfError as error:
         print(f"{options.stage}: {error.message}", file=sys.stderr)
         return error.exit_status
+
+
+def _preview(options: argparse.Namespace) -> int:
+    """Show what is learnt; the exit status is that of a run which would be refused."""
+    from training.rlhf.preview import as_text, preview
+
+    try:
+        template = Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+        found = preview(
+            model=options.model,
+            data=options.data,
+            stage=options.of_stage,
+            rows=options.rows,
+            maximum_length=options.maximum_length,
+            over_long=options.over_long,
+            chat_template=template,
+            at_most=options.at_most,
+            labels=options.labels,
+            allowed_hub_ids=options.allow_hub_id,
+        )
+    except (RlhfError, OSError, UnicodeDecodeError) as error:
+        message = error.message if isinstance(error, RlhfError) else f"chat_template_file: {error}"
+        print(f"{PREVIEW}: {message}", file=sys.stderr)
+        return EXIT_REFUSED
+    print(json.dumps(found, ensure_ascii=False) if options.json else as_text(found))
+    return EXIT_REFUSED if found["refused"] else 0
 
 
 def _attend(run: Run, options: argparse.Namespace) -> int:
@@ -131,7 +162,48 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--config", help="JSON file with the fields below; may be left out with --resume")
         stage.add_argument("--out", required=True, help="run folder, made if missing")
         stage.add_argument("--resume", action="store_true", help="continue the run in that folder")
+    _add_preview(stages)
     return parser
+
+
+def _add_preview(stages: Any) -> None:
+    """The one command that makes no run."""
+    text = "Show on real rows which tokens are learnt, and what a run would leave out or refuse."
+    command = stages.add_parser(PREVIEW, help=text, description=text)
+    command.add_argument("--model", required=True, help="model folder (its tokenizer is read), or hub id")
+    command.add_argument("--data", required=True, help="JSONL of demonstrations (sft) or rankings (reward)")
+    command.add_argument("--stage", dest="of_stage", required=True, choices=("sft", "reward"))
+    command.add_argument("--rows", type=_whole(1, 1000), default=6, help="rows to print, evenly spread (6)")
+    command.add_argument(
+        "--maximum-length", type=_whole(8, 1_000_000), default=512, help="most tokens of a row (512)"
+    )
+    command.add_argument("--over-long", choices=("drop", "refuse"), default="drop", help="as in a run (drop)")
+    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    command.add_argument(
+        "--at-most",
+        type=_whole(0, 10**9),
+        default=0,
+        help="rows to measure, evenly spread; 0 takes all",
+    )
+    command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
+    command.add_argument(
+        "--labels",
+        choices=("ranks", "preferences", "scores"),
+        default="ranks",
+        help="as in a reward run (ranks)",
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _whole(low: int, high: int) -> Any:
+    """A whole number within bounds, for argparse."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {low:,} to {high:,}")
+        return int(text)
+
+    return parse
 
 
 def _fields_help(stage: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from training.rlhf.errors import DataError
 
 ROLES = ("system", "user", "assistant")
+Messages = list[dict[str, str]]
+LARGEST_SCORE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Ranking:
     completions: list[str]
     ranks: list[int | None]
     row: int
+    scores: list[float | None] | None = None  # where the order comes from scores
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,12 @@ def read_demonstrations(path: str) -> list[Demonstration]:
                 "the last message must be the assistant's", file=path, row=number, field="messages"
             )
         if not messages[-1]["content"].strip():
-            raise DataError("the response is empty", file=path, row=number, field="messages")
+            raise DataError(
+                "the response is empty; write one, or take the row out",
+                file=path,
+                row=number,
+                field="messages",
+            )
         if len(messages) == 1:
             raise DataError("there is no prompt before the response", file=path, row=number, field="messages")
         rows.append(Demonstration(messages[:-1], messages[-1]["content"], number))
@@ -100,7 +108,10 @@ def read_rankings(path: str) -> list[Ranking]:
         for index, item in enumerate(completions):
             if not item.strip():
                 raise DataError(
-                    f"completion {index + 1} is empty", file=path, row=number, field="completions"
+                    f"completion {index + 1} is empty; take it out",
+                    file=path,
+                    row=number,
+                    field="completions",
                 )
         if not isinstance(ranks, list) or len(ranks) != len(completions):
             raise DataError(
@@ -119,6 +130,61 @@ def read_rankings(path: str) -> list[Ranking]:
                 )
         rows.append(Ranking(prompt, completions, ranks, number))
     return _some(rows, path)
+
+
+def read_scores(path: str) -> list[Ranking]:
+    """Completions with a score each, higher is better, gathered by prompt and put in order.
+
+    A row holds one ("completion", "score") or several ("completions", "scores"); null is not scored. What is
+    of one prompt may stand in several rows, and is called by the first of them.
+    """
+    found: dict[str, tuple[int, Messages, list[str], list[float | None]]] = {}
+    for number, row in read_jsonl(path):
+        prompt = _prompt(row, path, number)
+        single = "completion" in row
+        names = ("completion", "score") if single else ("completions", "scores")
+        completions, scores = ([row.get(name)] if single else row.get(name) for name in names)
+        if not isinstance(completions, list) or not all(isinstance(text, str) for text in completions):
+            what = "must be a text" if single else "must be a list of texts"
+            raise DataError(what, file=path, row=number, field=names[0])
+        if not completions or not all(text.strip() for text in completions):
+            raise DataError("a completion is empty; take it out", file=path, row=number, field=names[0])
+        if not isinstance(scores, list) or len(scores) != len(completions):
+            raise DataError(
+                f"must hold one score for each of the {len(completions)} completions",
+                file=path,
+                row=number,
+                field=names[1],
+            )
+        for score in scores:
+            is_number = isinstance(score, int | float) and not isinstance(score, bool)
+            if score is not None and not (is_number and abs(score) <= LARGEST_SCORE):
+                raise DataError(
+                    f"a score is a number of at most {LARGEST_SCORE:,} either way, or null, not {score!r}",
+                    file=path,
+                    row=number,
+                    field=names[1],
+                )
+        _, _, texts, values = found.setdefault(json.dumps(prompt), (number, prompt, [], []))
+        texts += completions
+        values += scores
+    return _some(
+        [
+            Ranking(prompt, texts, ranks_of(values), number, values)
+            for number, prompt, texts, values in found.values()
+        ],
+        path,
+    )
+
+
+def ranks_of(scores: list[float | None]) -> list[int | None]:
+    """Places by score, the highest first; equal scores share one.
+
+    >>> ranks_of([7, 9, None, 7.0, 1])
+    [2, 1, None, 2, 3]
+    """
+    order = sorted({score for score in scores if score is not None}, reverse=True)
+    return [None if score is None else order.index(score) + 1 for score in scores]
 
 
 def read_prompts(path: str) -> list[PromptRow]:
@@ -145,6 +211,19 @@ def read_documents(path: str) -> Iterator[str]:
         raise DataError("is a folder, not a file", file=path) from None
     except UnicodeDecodeError as error:
         raise DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})", file=path) from None
+
+
+def untied_pairs(ranks: list[int | None]) -> tuple[list[int], list[int]]:
+    """Indices (better, worse) of each pair whose ranks differ."""
+    better, worse = [], []
+    for i, first in enumerate(ranks):
+        for j in range(i + 1, len(ranks)):
+            second = ranks[j]
+            if first is None or second is None or first == second:
+                continue
+            better.append(i if first < second else j)
+            worse.append(j if first < second else i)
+    return better, worse
 
 
 def _prompt(row: dict[str, Any], path: str, number: int) -> list[dict[str, str]]:
@@ -178,5 +257,5 @@ def _messages(row: dict[str, Any], path: str, number: int) -> list[dict[str, str
 
 def _some(rows: list, path: str) -> list:
     if not rows:
-        raise DataError("has no rows", file=path)
+        raise DataError("has no rows; give a file with some", file=path)
     return rows

@@ -102,3 +102,9 @@ class InterruptedRun(RlhfError):
 
     code = "interrupted"
     exit_status = EXIT_INTERRUPTED
+
+
+def first_line(error: Exception) -> str:
+    """What a foreign library complained of, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from torch import Tensor
 
+from training.rlhf.data import untied_pairs
+
 
 class TokenLoss(NamedTuple):
     """Sums over labelled tokens; divide by the tokens of the whole batch, not of the micro-batch."""
@@ -69,6 +71,11 @@ class PairwiseLoss(NamedTuple):
     longer_wins: int
 
 
+def score_loss(scores: Tensor, targets: list[float]) -> Tensor:
+    """Mean squared distance of a prompt's scores from what people gave. scores: (K,) -> ()."""
+    return F.mse_loss(scores.float(), torch.tensor(targets, device=scores.device))
+
+
 def pairwise_loss(scores: Tensor, ranks: list[int | None], lengths: list[int] | None = None) -> PairwiseLoss:
     """-1 / C(K, 2) * sum over pairs of log sigmoid(score of better - score of worse).
 
@@ -92,16 +99,3 @@ def pairwise_loss(scores: Tensor, ranks: list[int | None], lengths: list[int] | 
             if gap * (lengths[b] - lengths[w]) > 0
         )
     return PairwiseLoss(loss, correct, len(better), longer)
-
-
-def untied_pairs(ranks: list[int | None]) -> tuple[list[int], list[int]]:
-    """Indices (better, worse) of each pair whose ranks differ."""
-    better, worse = [], []
-    for i, first in enumerate(ranks):
-        for j in range(i + 1, len(ranks)):
-            second = ranks[j]
-            if first is None or second is None or first == second:
-                continue
-            better.append(i if first < second else j)
-            worse.append(j if first < second else i)
-    return better, worse

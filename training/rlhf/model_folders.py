@@ -14,14 +14,18 @@ from training.rlhf import checkpoints
 from training.rlhf.errors import CheckpointError, ModelFolderError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+UNBOUNDED = 1_000_000  # tokens; of a model that names no longest sequence
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
-def check_model(name: str, *, allowed_hub_ids: list[str], field: str = "model") -> str:
-    """The name to load, after all checks that need no torch; ModelFolderError says what is wrong."""
+def check_model(name: str, *, allowed_hub_ids: list[str], field: str = "model", digests: bool = True) -> str:
+    """The name to load, after all checks that need no torch; ModelFolderError says what is wrong.
+
+    Without `digests` the weights of a checkpoint are not read.
+    """
     folder = Path(name)
     if folder.is_dir():
-        check_folder(folder, field=field)
+        check_folder(folder, field=field, digests=digests)
         return str(folder)
     if name in allowed_hub_ids:
         return name
@@ -32,7 +36,7 @@ def check_model(name: str, *, allowed_hub_ids: list[str], field: str = "model") 
     raise ModelFolderError(f"{field}: there is no model folder {name}{hint}")
 
 
-def check_folder(folder: Path, *, field: str = "model") -> dict[str, Any]:
+def check_folder(folder: Path, *, field: str = "model", digests: bool = True) -> dict[str, Any]:
     """The folder's parsed `config.json`."""
     config = _read_object(
         folder / "config.json", f"{field}: {folder} has no config.json: it is not a model folder"
@@ -40,7 +44,7 @@ def check_folder(folder: Path, *, field: str = "model") -> dict[str, Any]:
     if "auto_map" in config:
         raise ModelFolderError(
             f"{field}: {folder} asks to run its own Python code (auto_map in config.json); "
-            "such models are never loaded"
+            "such models are never loaded; choose one of a family that transformers knows"
         )
     _check_weights(folder, field)
     if not any(
@@ -52,9 +56,10 @@ def check_folder(folder: Path, *, field: str = "model") -> dict[str, Any]:
     if tokenizer_config.is_file() and "auto_map" in _read_object(tokenizer_config, ""):
         raise ModelFolderError(
             f"{field}: {folder} asks to run its own Python code (auto_map in "
-            "tokenizer_config.json); such models are never loaded"
+            "tokenizer_config.json); such models are never loaded; choose one of a family that "
+            "transformers knows"
         )
-    if (folder / checkpoints.MANIFEST).is_file():
+    if digests and (folder / checkpoints.MANIFEST).is_file():
         try:
             checkpoints.verify(folder)
         except CheckpointError as error:
@@ -66,6 +71,15 @@ def is_reward_model(folder: str) -> bool:
     """Whether a checked local folder holds a sequence classifier."""
     config = _read_object(Path(folder) / "config.json", "")
     return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or [])
+
+
+def context_of(config: Any) -> int:
+    """Most tokens a model of this transformers configuration can read at once."""
+    for key in ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len"):
+        value = getattr(config, key, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return UNBOUNDED
 
 
 def _check_weights(folder: Path, field: str) -> None:
@@ -86,7 +100,9 @@ def _check_weights(folder: Path, field: str) -> None:
         raise ModelFolderError(
             f"{field}: {folder} holds an adapter without its base model; give the merged folder"
         )
-    raise ModelFolderError(f"{field}: {folder} has no weights ({SINGLE})")
+    raise ModelFolderError(
+        f"{field}: {folder} has no weights ({SINGLE}); copy them there, or give another folder"
+    )
 
 
 def _read_object(path: Path, missing: str) -> dict[str, Any]:

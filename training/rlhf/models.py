@@ -10,12 +10,12 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from training.rlhf.batches import TokenBatch
-from training.rlhf.chat import prepare_tokenizer
-from training.rlhf.errors import ModelFolderError
-from training.rlhf.model_folders import check_model, is_reward_model
+from training.rlhf.chat import load_tokenizer
+from training.rlhf.errors import ModelFolderError, first_line
+from training.rlhf.model_folders import check_model, context_of, is_reward_model
 from training.rlhf.packing import NAME as PACKED
 from training.rlhf.packing import allow_packing, inputs_of
 
@@ -38,15 +38,14 @@ DROPOUT_NAMES = (
 )
 
 
-def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
-    """A tokenizer with stop token, pad token and chat template."""
+def load_reader(name: str, *, allowed_hub_ids: list[str], chat_template: str = "") -> tuple[Any, int]:
+    """(tokenizer, longest sequence) of a model: what is looked at before its weights are loaded."""
+    name = check_model(name, allowed_hub_ids=allowed_hub_ids, digests=False)
+    tokenizer = load_tokenizer(name, chat_template=chat_template)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:  # the library raises whatever the broken file provokes
-        raise ModelFolderError(f"the tokenizer of {name} cannot be read: {_first_line(error)}") from error
-    prepare_tokenizer(tokenizer, chat_template)
-    tokenizer.padding_side = "right"
-    return tokenizer
+        return tokenizer, context_of(AutoConfig.from_pretrained(name, trust_remote_code=False))
+    except Exception as error:  # see load_tokenizer
+        raise ModelFolderError(f"the config.json of {name} cannot be read: {first_line(error)}") from error
 
 
 def load_causal_lm(
@@ -119,7 +118,7 @@ def _load(kind: Any, name: str, field: str, dropout: float, **more: Any) -> nn.M
         )
     except Exception as error:  # see load_tokenizer
         raise ModelFolderError(
-            f"{field}: the model in {name} cannot be loaded: {_first_line(error)}"
+            f"{field}: the model in {name} cannot be loaded: {first_line(error)}"
         ) from error
     missing = [key for key in report["missing_keys"] if not _is_head(key)]
     if kind is AutoModelForCausalLM or not more:
@@ -158,11 +157,7 @@ def _fit_embeddings(model: nn.Module, tokenizer: Any) -> None:
 
 def context_length(model: nn.Module) -> int:
     """Most tokens the model can read at once."""
-    for key in ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len"):
-        value = getattr(model.config, key, None)
-        if isinstance(value, int) and value > 0:
-            return value
-    return 1_000_000
+    return context_of(model.config)
 
 
 def silence_dropout(model: nn.Module) -> None:
@@ -255,8 +250,3 @@ class SequenceScores(nn.Module):
     def forward(self, batch: TokenBatch) -> Tensor:
         """(N,) scores where the batch predicts, row by row."""
         return score_head(self.model)(read_hidden(self.model, batch)).squeeze(-1).float() - self.bias
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -20,6 +20,7 @@ from training.rlhf.losses import selected_logprobs
 from training.rlhf.models import SequenceScores, TokenLogits
 
 Network = TypeVar("Network", bound=nn.Module)
+ROWS_AT_A_TIME = 256  # sampled together
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Roller:
         )
         self.seconds = {"generation": 0.0, "scoring": 0.0, "update": 0.0}
 
-    def sample(self, prompts: list[list[int]], seeds: list[int], max_rows: int = 256) -> Episodes:
+    def sample(self, prompts: list[list[int]], seeds: list[int], max_rows: int = ROWS_AT_A_TIME) -> Episodes:
         """A response to each prompt; like lengths are generated together."""
         started = time.monotonic()
         order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from training.rlhf.batches import epoch_batches
-from training.rlhf.errors import NonFiniteError
+from training.rlhf.errors import ConfigError, NonFiniteError
 from training.rlhf.session import Session
 
 
@@ -40,7 +40,13 @@ class Task(Protocol):
 
 
 def steps_in(task: Task, config) -> int:
-    """Optimizer steps of the whole run."""
+    """Optimizer steps of the whole run. ConfigError where the rows do not fill a single batch."""
+    if config.batch_size > len(task.lengths):
+        raise ConfigError(
+            "batch_size",
+            f"is {config.batch_size}, but there are only {len(task.lengths)} rows to learn from; lower it to "
+            f"{len(task.lengths)} or less, or collect more",
+        )
     by_epochs = config.epochs * math.ceil(len(task.lengths) / config.batch_size)
     return min(by_epochs, config.maximum_steps) if config.maximum_steps else by_epochs
 

@@ -35,18 +35,21 @@ def trainer_command() -> list[str]:
     return list(getattr(settings, "TRAINER_COMMAND", None) or [sys.executable, "-m", "training.rlhf"])
 
 
+def child_environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+    return environment | {
+        "MALLOC_ARENA_MAX": environment.get("MALLOC_ARENA_MAX", "2"),
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
 class TrainingProcess:
     """One child and its group."""
 
     def __init__(self, folder: Path, *, stage: str, config: Path, resume: bool) -> None:
         self.folder = folder
-        environment = {name: value for name, value in os.environ.items() if name not in WITHHELD}
-        environment |= {
-            "RLHF_PARENT_PID": str(os.getpid()),
-            "MALLOC_ARENA_MAX": environment.get("MALLOC_ARENA_MAX", "2"),
-            "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONUNBUFFERED": "1",
-        }
+        environment = child_environment() | {"RLHF_PARENT_PID": str(os.getpid())}
         command = [*trainer_command(), stage, "--config", str(config), "--out", str(folder)]
         if resume:
             command.append("--resume")

@@ -216,6 +216,38 @@ def check_texts(stage: str, hyperparameters: dict[str, Any], options: dict[str, 
         )
 
 
+def fitted_batch_size(
+    values: dict[str, Any], *, chosen: dict[str, Any], sources: list[tuple[str, Source]]
+) -> dict[str, int]:
+    """A batch that the rows can fill, as the trainer demands: {"batch_size"} where another is needed.
+
+    What somebody chose is not changed: Invalid says what fits. A default or a preset's gives way, to half of
+    the rows, since some of them may be too long or prefer nothing.
+    """
+    for role, source in sources:
+        if role == RunInputRole.TRAIN_DATA and isinstance(source, DatasetVersion) and "batch_size" in values:
+            rows = source.row_counts.get("train", 0)
+            if 0 < rows < values["batch_size"] and "batch_size" not in chosen:
+                return {"batch_size": max(1, rows // 2)}
+            if 0 < rows < values["batch_size"]:
+                raise Invalid(
+                    f"batch_size: is {values['batch_size']}, but {source} has only {rows} training rows.",
+                    field="batch_size",
+                    hint=f"Lower it to {rows} or less, or freeze a version with more.",
+                )
+    return {}
+
+
+def check_labels(values: dict[str, Any]) -> None:
+    """Dataset versions hold ranks; scores are learnt from files, by command. Raises Invalid."""
+    if values.get("labels", "ranks") != "ranks":
+        raise Invalid(
+            "labels: dataset versions hold ranks, no scores of single completions.",
+            field="labels",
+            hint="Choose ranks here; files of scores are learnt with python -m training.rlhf reward.",
+        )
+
+
 def check_splits(splits: Iterable[str]) -> list[str]:
     chosen = [splits] if isinstance(splits, str) else list(splits)
     for split in chosen:

@@ -181,17 +181,12 @@ class Preparation:
         """
         empty = short = 0
         for row in rows:
-            kept = [
-                (completion["text"], rank)
-                for completion, rank in zip(row["completions"], row["ranks"], strict=True)
-                if completion["text"].strip()
-            ]
-            empty += len(row["completions"]) - len(kept)
-            if len(kept) < 2:
+            empty += sum(not completion["text"].strip() for completion in row["completions"])
+            ranking = ranking_of(row)
+            if ranking is None:
                 short += 1
-                continue
-            texts, ranks = zip(*kept, strict=True)
-            yield {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
+            else:
+                yield ranking
         if empty:
             self.report(
                 f"{empty} empty completions were left out, "
@@ -235,6 +230,19 @@ class Preparation:
             for pk in prompt_ids[start : start + 500]:
                 if pk in chunk:
                     yield {"messages": chunk[pk].messages, "prompt_id": pk}
+
+
+def ranking_of(row: Row) -> Row | None:
+    """A canonical comparison as the trainer reads it, empty completions left out; None of less than two."""
+    kept = [
+        (completion["text"], rank)
+        for completion, rank in zip(row["completions"], row["ranks"], strict=True)
+        if completion["text"].strip()
+    ]
+    if len(kept) < 2:
+        return None
+    texts, ranks = zip(*kept, strict=True)
+    return {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
 
 
 def conversation_text(row: Row) -> str:

@@ -22,7 +22,7 @@ from .endings import EXECUTE, FOLLOW_UP
 from .event_log import append_event
 from .follow_up_plans import check_follow_up
 from .hyperparameters import check_hyperparameters, preset_values
-from .inputs import check_inputs, check_options, check_texts
+from .inputs import check_inputs, check_labels, check_options, check_texts, fitted_batch_size
 from .leases import note_ring
 from .locations import check_base_model
 
@@ -53,9 +53,11 @@ def create_run(
     base_model = check_base_model(base_model) if base_model else ""
     checked_options = check_options(project, stage, options or {})
     check_texts(stage, checked, checked_options)
+    check_labels(checked)
     sources = check_inputs(
         project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
     )
+    checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
     Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(

@@ -13,8 +13,8 @@ HYPERPARAMETERS = {
         **TINY, "vocabulary_size": 300, "layers": 1, "hidden": 32, "heads": 2, "context": 128,
         "maximum_steps": 12, "batch_size": 8, "save_every": 0,
     },
-    "sft": {**TINY, "maximum_steps": 6, "batch_size": 8, "maximum_length": 128},
-    "reward": {**TINY, "epochs": 3, "maximum_steps": 3, "batch_size": 8, "maximum_length": 128},
+    "sft": {**TINY, "maximum_steps": 6, "batch_size": 4, "maximum_length": 128},
+    "reward": {**TINY, "epochs": 3, "maximum_steps": 3, "batch_size": 2, "maximum_length": 128},
     "ppo": {
         **TINY, "steps": 2, "batch_size": 4, "minibatch_size": 4, "ppo_epochs": 1, "maximum_new_tokens": 8,
         "maximum_prompt_length": 64, "validation_prompts": 2,

@@ -17,11 +17,12 @@ from training.rlhf.bench.corpus import Corpus, new_model
 from training.rlhf.chat import ChatEncoder, Encoded
 from training.rlhf.config import validate
 from training.rlhf.data import Ranking
+from training.rlhf.encoding import EncodedRanking, encode_rankings
 from training.rlhf.generation import generate
 from training.rlhf.models import TokenLogits, new_reward_model
 from training.rlhf.optim import Optimizer
 from training.rlhf.session import open_accelerator
-from training.rlhf.stages.reward import EncodedRanking, RankingTask, encode_rankings
+from training.rlhf.stages.reward import RankingTask
 from training.rlhf.stages.sft import ResponseTask
 
 Numbers = dict[str, float]

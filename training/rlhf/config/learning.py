@@ -102,10 +102,10 @@ class OptimizerConfig(RunConfig):
     )
     micro_batch_tokens: int = integer(
         8192,
-        16,
+        0,
         10_000_000,
-        "Most tokens, padding included, in one forward pass; "
-        "lower it when memory runs out. Results stay the same.",
+        "Most tokens, padding included, in one forward pass; 0 takes the most that fits the free memory. A "
+        "batch is gathered from as many passes as it needs, so results stay the same.",
         group=DEVICE,
     )
     packing: bool = boolean(
@@ -120,6 +120,8 @@ class OptimizerConfig(RunConfig):
 
     def check(self) -> None:
         super().check()
+        if 0 < self.micro_batch_tokens < 16:
+            raise ConfigError("micro_batch_tokens", "must be 0, for the most that fits, or at least 16")
         if self.save_every and self.evaluate_every and self.save_every % self.evaluate_every:
             raise ConfigError(
                 "save_every",
@@ -247,6 +249,13 @@ class RewardConfig(FineTuneConfig):
         "Rankings (prompts with all their completions) per step.",
         source=INSTRUCT + ", C.2",
         group=TIMING,
+    )
+    labels: str = choice(
+        "ranks",
+        ("ranks", "preferences", "scores"),
+        "What the rows hold and how it is learnt: ranks; scores of single completions (say 1 to 10), turned "
+        "into preferences within a prompt; or such scores, regressed. Dataset versions hold ranks.",
+        group=DATA,
     )
     demonstrations_file: str = path(
         "JSONL file of demonstrations whose mean reward is shifted to zero; without "

@@ -10,11 +10,12 @@ from torch import nn
 
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import read_demonstrations, read_rankings
+from training.rlhf.encoding import encode_rankings, encode_rows, tied_pairs
 from training.rlhf.models import context_length, load_causal_lm, load_reward_model, silence_dropout
 from training.rlhf.run import Run
 from training.rlhf.session import open_accelerator
-from training.rlhf.stages.reward import RankingTask, encode_rankings, tied_pairs
-from training.rlhf.stages.sft import ResponseTask, encode_rows
+from training.rlhf.stages.reward import RankingTask
+from training.rlhf.stages.sft import ResponseTask
 
 
 def execute(run: Run, config: Any) -> None:
@@ -36,7 +37,9 @@ def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str,
     rows = read_demonstrations(config.messages_file)
     model, tokenizer = load_causal_lm(config.model, allowed_hub_ids=config.allowed_hub_ids)
     limit = min(config.maximum_length, context_length(model))
-    encoded = encode_rows(rows, ChatEncoder(tokenizer), limit, "drop", config.messages_file, run)
+    encoded = encode_rows(
+        rows, ChatEncoder(tokenizer), limit, "drop", config.messages_file, run, learns=False
+    )
     task = ResponseTask(_placed(model, accelerator), tokenizer, [], encoded, config, accelerator)
     found = task.evaluate()
     return {
@@ -56,7 +59,7 @@ def measure_reward_model(run: Run, config: Any, accelerator: Any) -> dict[str, f
     silence_dropout(model)
     limit = min(config.maximum_length, context_length(model))
     encoder = ChatEncoder(tokenizer)
-    encoded = encode_rankings(rows, encoder, limit, "drop", config.comparisons_file, run)
+    encoded = encode_rankings(rows, encoder, limit, "drop", config.comparisons_file, run, learns=False)
     task = RankingTask(_placed(model, accelerator), tokenizer, [], encoded, config, accelerator)
     found = task.evaluate()
     pairs, tied = found["validation_pairs"], tied_pairs(rows, encoder, limit)

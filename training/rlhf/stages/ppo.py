@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from training.rlhf import ppo_math
+from training.rlhf import memory, ppo_math
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.averaging import WeightAverage
 from training.rlhf.batches import epoch_batches
@@ -23,13 +23,21 @@ from training.rlhf.errors import DataError, ModelFolderError, NonFiniteError
 from training.rlhf.models import (
     SequenceScores,
     TokenLogits,
-    context_length,
     load_causal_lm,
+    load_reader,
     load_reward_model,
     silence_dropout,
 )
 from training.rlhf.pretraining_mix import PretrainingMix
-from training.rlhf.rollout import Episodes, Experience, Networks, Roller, frozen, length_metrics
+from training.rlhf.rollout import (
+    ROWS_AT_A_TIME,
+    Episodes,
+    Experience,
+    Networks,
+    Roller,
+    frozen,
+    length_metrics,
+)
 from training.rlhf.run import Run
 from training.rlhf.session import Session, derived_seed, open_accelerator
 
@@ -48,13 +56,15 @@ class PpoTrainer:
 
     def __init__(self, run: Run, config: Any, accelerator: Any, resume: Path | None) -> None:
         self.run, self.config, self.accelerator = run, config, accelerator
-        self._load_networks(resume)
-        self.roller = Roller(self.networks, self.tokenizer, config, accelerator)
+        self.tokenizer, self.context = load_reader(config.policy, allowed_hub_ids=config.allowed_hub_ids)
         self.prompts = self._encode(read_prompts(config.prompts_file), config.prompts_file)
         self.held_out_prompts: list[list[int]] = []
         if config.validation_prompts_file:
             rows = read_prompts(config.validation_prompts_file)[: config.validation_prompts]
             self.held_out_prompts = self._encode(rows, config.validation_prompts_file)
+        self.config = config = self._fit(resumed=resume is not None)
+        self._load_networks(resume)
+        self.roller = Roller(self.networks, self.tokenizer, config, accelerator)
         self.texts = PretrainingMix(self.networks.policy, self.tokenizer, config, accelerator)
         self.controller = ppo_math.KlController(
             config.kl_coefficient, config.kl_controller == "adaptive", config.kl_target, config.kl_horizon
@@ -314,13 +324,46 @@ class PpoTrainer:
             value_scorer,
         )
 
+    def _fit(self, *, resumed: bool) -> Any:
+        """The configuration, once four networks, the update and sampling are known to fit."""
+        config = self.config
+        longest = max(map(len, self.prompts)) + config.maximum_new_tokens
+        load = memory.load_of(
+            [longest] * config.minibatch_size,
+            [config.maximum_new_tokens] * config.minibatch_size,
+            config.minibatch_size,
+        )
+
+        def networks() -> list[memory.ModelSize]:
+            policy = memory.language_model(config.policy, config)
+            value = memory.reward_model(config.reward_model, config)
+            still = [
+                memory.language_model(config.policy, config, learns=False),
+                memory.reward_model(config.reward_model, config, learns=False),
+            ]
+            average = [still[0]] if config.ema_decay else []
+            return [policy, value, *still, *average]
+
+        return memory.fit(
+            self.run,
+            config,
+            self.accelerator,
+            load,
+            networks,
+            cache=lambda: memory.cache_bytes(
+                config.policy, rows=min(config.batch_size, ROWS_AT_A_TIME), tokens=longest
+            ),
+            resumed=resumed,
+            shorten="maximum_prompt_length",
+        )
+
     def _encode(self, rows: list[PromptRow], file: str) -> list[list[int]]:
         encoder = ChatEncoder(self.tokenizer)
-        room = context_length(self.networks.policy.model) - self.config.maximum_new_tokens
+        room = self.context - self.config.maximum_new_tokens
         if room < 1:
             raise DataError(
                 f"maximum_new_tokens ({self.config.maximum_new_tokens}) leaves no room for a prompt in the "
-                f"policy's {context_length(self.networks.policy.model)} tokens",
+                f"policy's {self.context} tokens",
                 file=file,
             )
         limit = min(self.config.maximum_prompt_length, room)

@@ -12,12 +12,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from training.rlhf import memory
 from training.rlhf.adapters import save_model
 from training.rlhf.batches import TokenBatch, micro_batches, pad_right
 from training.rlhf.chat import END_TOKEN, PAD_TOKEN, ROLE_TOKENS, prepare_tokenizer
 from training.rlhf.data import read_documents
 from training.rlhf.errors import DataError
-from training.rlhf.models import TokenLogits, load_causal_lm
+from training.rlhf.models import TokenLogits, load_causal_lm, load_reader
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.stages.language import LanguageTask
@@ -30,16 +31,22 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     if not documents:
         raise DataError("has no text", file=config.text_files[0])
     if resume is not None:
-        model, tokenizer = load_causal_lm(str(resume), allowed_hub_ids=[], dropout=config.dropout)
+        tokenizer, _ = load_reader(str(resume), allowed_hub_ids=[])
     else:
         tokenizer = train_tokenizer(documents, config.vocabulary_size, config.context)
+    blocks = cut_blocks(documents, tokenizer, config.block_length or config.context)
+    training, held_out = split_blocks(blocks, config.validation_fraction, config.seed)
+    config = _fit(run, config, accelerator, tokenizer, training, resumed=resume is not None)
+    if resume is not None:
+        model, tokenizer = load_causal_lm(str(resume), allowed_hub_ids=[], dropout=config.dropout)
+    else:
         model = new_model(tokenizer, config)
         run.log(
             f"learnt a vocabulary of {len(tokenizer)} tokens; the model has "
             f"{sum(p.numel() for p in model.parameters()):,} weights"
         )
-    blocks = cut_blocks(documents, tokenizer, config.block_length or config.context)
-    training, held_out = split_blocks(blocks, config.validation_fraction, config.seed)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
     task = BlockTask(model, tokenizer, training, held_out, config, accelerator)
     session = Session(
         run,
@@ -101,6 +108,26 @@ def new_model(tokenizer: PreTrainedTokenizerFast, config: Any) -> nn.Module:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+
+
+def _fit(
+    run: Run,
+    config: Any,
+    accelerator: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    training: list[list[int]],
+    *,
+    resumed: bool,
+) -> Any:
+    lengths = [len(block) for block in training]
+
+    def network() -> list[memory.ModelSize]:
+        with torch.device("meta"):
+            model = new_model(tokenizer, config)
+        return [memory.size_of(model, config)]
+
+    load = memory.load_of(lengths, lengths, config.batch_size)
+    return memory.fit(run, config, accelerator, load, network, resumed=resumed, shorten="block_length")
 
 
 def cut_blocks(documents: list[str], tokenizer: PreTrainedTokenizerFast, length: int) -> list[list[int]]:

@@ -8,26 +8,27 @@ used.
 
 from __future__ import annotations
 
-import itertools
 import math
+import statistics
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
-from training.rlhf.data import Ranking, read_demonstrations, read_rankings
+from training.rlhf.data import read_demonstrations, read_rankings, read_scores
+from training.rlhf.encoding import EncodedRanking, encode_rankings
 from training.rlhf.errors import DataError, NonFiniteError
-from training.rlhf.losses import pairwise_loss, untied_pairs
+from training.rlhf.losses import pairwise_loss, score_loss
 from training.rlhf.models import (
     SequenceScores,
-    context_length,
     inner_model,
+    load_reader,
     load_reward_model,
     new_reward_model,
     silence_dropout,
@@ -37,59 +38,43 @@ from training.rlhf.session import Session, open_accelerator
 from training.rlhf.supervised import MicroLoss, steps_in, train
 
 
-@dataclass(frozen=True)
-class EncodedRanking:
-    """Token ids of a prompt and of each completion of it, and the ranks."""
-
-    prompt: list[int]
-    responses: list[list[int]]
-    ranks: list[int | None]
-    row: int
-
-    @property
-    def sequences(self) -> list[list[int]]:
-        return [self.prompt + response for response in self.responses]
-
-    @property
-    def packed_tokens(self) -> int:
-        """The prompt once, and each response."""
-        return len(self.prompt) + sum(map(len, self.responses))
-
-    @property
-    def longest(self) -> int:
-        return len(self.prompt) + max(map(len, self.responses))
-
-    @property
-    def padded_tokens(self) -> int:
-        return self.longest * len(self.responses)
-
-
 def execute(run: Run, config: Any, resume: Path | None) -> None:
     accelerator = open_accelerator(config)
-    training_rows = read_rankings(config.train_file)
-    held_out_rows = read_rankings(config.validation_file) if config.validation_file else []
+    read = read_rankings if config.labels == "ranks" else read_scores
+    regress = config.labels == "scores"
+    training_rows = read(config.train_file)
+    held_out_rows = read(config.validation_file) if config.validation_file else []
     demonstrations = read_demonstrations(config.demonstrations_file) if config.demonstrations_file else []
-    if resume is not None and config.method == "full":
-        model, tokenizer = load_reward_model(str(resume), allowed_hub_ids=[])
-    else:
-        model, tokenizer = new_reward_model(
-            config.model, allowed_hub_ids=config.allowed_hub_ids, seed=config.seed
-        )
-    # Training sees raw scores: subtracting a bias would change their last bits, even where it cancels.
-    model.config.reward_bias = 0.0
-    silence_dropout(model)
-    encoder = ChatEncoder(tokenizer)
-    limit = min(config.maximum_length, context_length(model))
-    training = encode_rankings(training_rows, encoder, limit, config.over_long, config.train_file, run)
+    start = str(resume) if resume is not None and config.method == "full" else config.model
+    reader, context = load_reader(start, allowed_hub_ids=config.allowed_hub_ids)
+    encoder = ChatEncoder(reader)
+    limit = min(config.maximum_length, context)
+    training = encode_rankings(
+        training_rows, encoder, limit, config.over_long, config.train_file, run, regress=regress
+    )
+    scale = scale_of(training, config.train_file) if regress else None
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(
-        held_out_rows, encoder, limit, config.over_long, config.validation_file, run, may_be_empty=True
+        held_out_rows,
+        encoder,
+        limit,
+        config.over_long,
+        config.validation_file,
+        run,
+        may_be_empty=True,
+        regress=regress,
     )
-    if config.method == "lora":
-        model = add_adapter(model, config, classifier=True, resume=resume)
-    if config.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-    task = RankingTask(model, tokenizer, training, held_out, config, accelerator)
+    sizes = [row.packed_tokens if config.packing else row.padded_tokens for row in training]
+    config = memory.fit(
+        run,
+        config,
+        accelerator,
+        memory.load_of(sizes, [], config.batch_size),
+        lambda: [memory.reward_model(start, config)],
+        resumed=resume is not None,
+    )
+    model, tokenizer = _load(start, config, resume)
+    task = RankingTask(model, tokenizer, training, held_out, config, accelerator, scale)
     task.anchors = [encoder.encode(row.prompt, row.response).ids for row in demonstrations] or [
         sequence for row in training for sequence in row.sequences
     ]
@@ -112,78 +97,44 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     session.finish(metrics | {"train_rankings": len(training), "validation_rankings": len(held_out)})
 
 
-def encode_rankings(
-    rows: list[Ranking],
-    encoder: ChatEncoder,
-    limit: int,
-    over_long: str,
-    file: str,
-    run: Run | None,
-    *,
-    may_be_empty: bool = False,
-) -> list[EncodedRanking]:
-    """Rankings that hold at least one untied pair of completions that fit; what is left out is counted.
+def _load(start: str, config: Any, resume: Path | None) -> tuple[Any, Any]:
+    """(model that learns, tokenizer)."""
+    model: Any
+    if resume is not None and config.method == "full":
+        model, tokenizer = load_reward_model(start, allowed_hub_ids=[])
+    else:
+        model, tokenizer = new_reward_model(start, allowed_hub_ids=config.allowed_hub_ids, seed=config.seed)
+    # Training sees raw scores: subtracting a bias would change their last bits, even where it cancels.
+    model.config.reward_bias = 0.0
+    silence_dropout(model)
+    if config.method == "lora":
+        model = add_adapter(model, config, classifier=True, resume=resume)
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+    return model, tokenizer
 
-    A completion that is too long leaves its ranking; the others keep their ranks.
-    """
-    kept, too_long, tied = [], 0, 0
-    for row in rows:
-        prompt = encoder.encode_prompt(row.prompt)
-        responses = [encoder.encode_response(text) for text in row.completions]
-        fits = [len(prompt) + len(response) <= limit for response in responses]
-        if not all(fits):
-            if over_long == "refuse":
-                longest = len(prompt) + max(map(len, responses))
-                raise DataError(
-                    f"has {longest} tokens, more than the {limit} allowed", file=file, row=row.row
-                )
-            too_long += fits.count(False)
-        chosen = [index for index, fit in enumerate(fits) if fit and row.ranks[index] is not None]
-        ranks = [row.ranks[index] for index in chosen]
-        if not untied_pairs(ranks)[0]:
-            tied += 1
-            continue
-        kept.append(
-            EncodedRanking(
-                prompt,
-                [responses[index] for index in chosen],
-                ranks,
-                row.row,
-            )
-        )
-    if rows and not kept and not may_be_empty:
+
+class Scale(NamedTuple):
+    """Mean and deviation of the training scores; a regressed model predicts (score - mean) / deviation."""
+
+    mean: float
+    deviation: float
+
+    def standardized(self, scores: list[float]) -> list[float]:
+        return [(score - self.mean) / self.deviation for score in scores]
+
+
+def scale_of(rows: list[EncodedRanking], file: str) -> Scale:
+    scores = [score for row in rows for score in row.scores]
+    if len(set(scores)) < 2:
         raise DataError(
-            "no ranking prefers one completion to another (all are tied, unrankable or too long), so "
-            "there is nothing to learn",
-            file=file,
+            "all scores are the same, so there is nothing to learn; collect some that differ", file=file
         )
-    if run is not None and (too_long or tied):
-        run.log(
-            f"{file}: {too_long} completions are longer than {limit} tokens and were left out; "
-            f"{tied} rankings prefer nothing and were left out",
-            dropped_completions=too_long,
-            dropped_rankings=tied,
-            file=file,
-        )
-    return kept
-
-
-def tied_pairs(rows: list[Ranking], encoder: ChatEncoder, limit: int) -> int:
-    """Pairs of completions that fit and share a place, also in rankings that prefer nothing."""
-    count = 0
-    for row in rows:
-        room = limit - len(encoder.encode_prompt(row.prompt))
-        ranks = [
-            rank
-            for text, rank in zip(row.completions, row.ranks, strict=True)
-            if rank is not None and len(encoder.encode_response(text)) <= room
-        ]
-        count += sum(first == second for first, second in itertools.combinations(ranks, 2))
-    return count
+    return Scale(statistics.fmean(scores), statistics.pstdev(scores))
 
 
 class RankingTask:
-    """Pairwise loss over rankings; the mean over the prompts of a batch."""
+    """Pairwise loss over rankings, or with a `scale` squared error of scores; mean over a batch's prompts."""
 
     def __init__(
         self,
@@ -193,7 +144,9 @@ class RankingTask:
         held_out: list[EncodedRanking],
         config: Any,
         accelerator: Any,
+        scale: Scale | None = None,
     ) -> None:
+        self.scale = scale
         self.model, self.tokenizer, self.config, self.accelerator = model, tokenizer, config, accelerator
         self.scorer = SequenceScores(model, packing=config.packing)
         self.group_by_length = not self.scorer.packs
@@ -256,12 +209,12 @@ class RankingTask:
             correct += found["correct"]
             pairs += found["pairs"]
             longer += found["longer"]
-        return {
-            "validation_loss": loss / len(self.held_out),
-            "validation_accuracy": correct / pairs,
-            "validation_pairs": pairs,
-            "validation_longer_wins": longer / pairs,
-        }
+        metrics = {"validation_loss": loss / len(self.held_out), "validation_pairs": pairs}
+        if self.scale:  # in the units of the people who scored
+            metrics["validation_score_error"] = math.sqrt(loss / len(self.held_out)) * self.scale.deviation
+        if pairs:
+            metrics |= {"validation_accuracy": correct / pairs, "validation_longer_wins": longer / pairs}
+        return metrics
 
     def _measure(self, rankings: list[EncodedRanking]) -> dict[str, Any]:
         batch = self.batch(rankings)
@@ -270,8 +223,12 @@ class RankingTask:
         for ranking in rankings:
             count = len(ranking.responses)
             lengths = [len(response) for response in ranking.responses]
-            found = pairwise_loss(scores[start : start + count], ranking.ranks, lengths)
-            loss = loss + found.loss
+            mine = scores[start : start + count]
+            found = pairwise_loss(mine, ranking.ranks, lengths)
+            if self.scale:
+                loss = loss + score_loss(mine, self.scale.standardized(ranking.scores))
+            else:
+                loss = loss + found.loss
             correct, pairs, longer = correct + found.correct, pairs + found.pairs, longer + found.longer_wins
             start += count
         return {
@@ -298,6 +255,8 @@ class RankingTask:
     def save(self, folder: Path) -> None:
         config = inner_model(self.model).config
         config.reward_bias = self.mean_anchor_score()
+        if self.scale:  # so that scores can be told in people's units again
+            config.reward_scale = self.scale._asdict()
         save_model(self.model, self.tokenizer, folder)
         config.reward_bias = 0.0
 

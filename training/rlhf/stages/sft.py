@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import nn
 
+from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, micro_batches, supervise_responses
 from training.rlhf.chat import ChatEncoder, Encoded
-from training.rlhf.data import Demonstration, read_demonstrations
-from training.rlhf.errors import DataError
-from training.rlhf.models import TokenLogits, context_length, load_causal_lm
+from training.rlhf.data import read_demonstrations
+from training.rlhf.encoding import encode_rows
+from training.rlhf.models import TokenLogits, load_causal_lm, load_reader
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.stages.language import LanguageTask
@@ -27,16 +28,28 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     training_rows = read_demonstrations(config.train_file)
     held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
+    reader, context = load_reader(
+        start, allowed_hub_ids=config.allowed_hub_ids, chat_template=config.chat_template
+    )
+    encoder = ChatEncoder(reader)
+    limit = min(config.maximum_length, context)
+    training = encode_rows(training_rows, encoder, limit, config.over_long, config.train_file, run)
+    held_out = encode_rows(held_out_rows, encoder, limit, config.over_long, config.validation_file, run)
+    lengths, labelled = [len(row) for row in training], [len(row.response) for row in training]
+    config = memory.fit(
+        run,
+        config,
+        accelerator,
+        memory.load_of(lengths, labelled, config.batch_size),
+        lambda: [memory.language_model(start, config)],
+        resumed=resume is not None,
+    )
     model, tokenizer = load_causal_lm(
         start,
         allowed_hub_ids=config.allowed_hub_ids,
         dropout=config.dropout,
         chat_template=config.chat_template,
     )
-    encoder = ChatEncoder(tokenizer)
-    limit = min(config.maximum_length, context_length(model))
-    training = encode_rows(training_rows, encoder, limit, config.over_long, config.train_file, run)
-    held_out = encode_rows(held_out_rows, encoder, limit, config.over_long, config.validation_file, run)
     if config.method == "lora":
         model = add_adapter(model, config, classifier=False, resume=resume)
     if config.gradient_checkpointing:
@@ -57,35 +70,6 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     session.resume_from(resume)
     metrics = train(session, task)
     session.finish(metrics | {"train_rows": len(training), "validation_rows": len(held_out)})
-
-
-def encode_rows(
-    rows: list[Demonstration], encoder: ChatEncoder, limit: int, over_long: str, file: str, run: Run | None
-) -> list[Encoded]:
-    """Token ids of each row; rows over `limit` tokens are dropped and counted, or refused, never cut."""
-    kept, dropped = [], []
-    for row in rows:
-        encoded = encoder.encode(row.prompt, row.response)
-        if len(encoded) <= limit:
-            kept.append(encoded)
-        elif over_long == "refuse":
-            raise DataError(
-                f"has {len(encoded)} tokens, more than the {limit} allowed", file=file, row=row.row
-            )
-        else:
-            dropped.append(row.row)
-    if rows and not kept:
-        raise DataError(
-            f"every row is longer than {limit} tokens; raise maximum_length or shorten the rows", file=file
-        )
-    if dropped and run is not None:
-        run.log(
-            f"{len(dropped)} of {len(rows)} rows of {file} are longer than {limit} tokens and were dropped",
-            dropped_rows=len(dropped),
-            first_rows=dropped[:20],
-            file=file,
-        )
-    return kept
 
 
 class ResponseTask(LanguageTask):

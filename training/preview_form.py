@@ -1,0 +1,43 @@
+"""The shape of the question which tokens are learnt: a dataset version, a model, a limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from labeling.models import DatasetVersion, Project
+from training.forms import CheckpointField, VersionField, checkpoints_of, split_field, versions_of
+from training.models import Checkpoint, CheckpointKind
+from training.services.locations import known_base_models
+from training.services.token_preview import STAGE_OF
+
+
+class TokenPreviewForm(forms.Form):
+    """Sent by GET: what it shows has an address. Its names are those of the form of a run."""
+
+    use_required_attribute = False  # the page opens with some fields filled in by a link
+
+    train_data = VersionField(queryset=DatasetVersion.objects.none(), label="Dataset version")
+    split = split_field()
+    model = CheckpointField(
+        queryset=Checkpoint.objects.none(), required=False, label="Checkpoint", empty_label="—"
+    )
+    base_model = forms.ChoiceField(required=False, label="Or a base model")
+    maximum_length = forms.IntegerField(
+        min_value=8, max_value=1_000_000, initial=512, label="Most tokens of a row (maximum_length)"
+    )
+    rows = forms.IntegerField(min_value=1, max_value=30, initial=6, label="Rows to show")
+
+    def __init__(self, data: Any, *, project: Project) -> None:
+        super().__init__(data)
+        choices: dict[str, Any] = dict(self.fields)
+        choices["train_data"].queryset = versions_of(project, tuple(STAGE_OF))
+        choices["model"].queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
+        choices["base_model"].choices = [("", "—"), *((name, name) for name in known_base_models())]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not self.errors and bool(data.get("model")) == bool(data.get("base_model")):
+            self.add_error("model", "Choose a checkpoint or a base model.")
+        return data

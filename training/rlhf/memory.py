@@ -1,0 +1,335 @@
+"""How much memory a run will take, said and checked before it starts.
+
+What a model keeps for its backward pass is counted, not guessed: the very architecture is built on the
+`meta` device, where tensors have shapes and no contents, and one forward pass there tells every tensor that
+autograd keeps. It grows in proportion to the tokens of a micro-batch; weights, gradients and Adam's two
+moments do not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+)
+from transformers.integrations.sdpa_attention import repeat_kv
+from transformers.masking_utils import sdpa_mask
+
+from training.rlhf import checkpoints
+from training.rlhf.adapters import add_adapter
+from training.rlhf.errors import ConfigError, first_line
+from training.rlhf.machine_memory import free_bytes, resident_bytes
+from training.rlhf.models import DROPOUT_NAMES, backbone, inner_model, score_head
+from training.rlhf.run import Run
+
+FILE = "memory.json"  # in the run folder: what was estimated, and the micro-batch that was chosen
+PROBE_TOKENS = 64
+FLOAT = 4  # bytes; weights, gradients and moments are always float32
+# Measured, see docs/rlhf.md: the backward pass takes more than what autograd keeps; and on the CPU, memory
+# that micro-batches of uneven size have left in pieces is never given back (allocator.py), for speed.
+OVERHEAD = {"cpu": 2.4, "cuda": 1.3}
+# For the same reason checkpointing saves the CPU less than it keeps: at least this share of what it would be.
+FRUGAL_SHARE = {"cpu": 0.65, "cuda": 0.0}
+LIBRARIES = 60 * 2**20  # loaded after the estimate: the model's own code, the optimizer
+BF16_ACTIVATIONS = 0.6  # of their size in float32; norms and losses stay as they are
+# A run may use so much of what is free: others need some, and an estimate is one.
+USABLE, AUTO_USES = 0.95, 0.8
+AUTO_MOST_TOKENS, STEP = 65_536, 64
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Bytes of one network: what it weighs, what of it learns, what a token and a logit cost in training."""
+
+    weights: int
+    learning: int
+    token: int
+    label: int = 0
+    plain: int = 0  # what a token would cost without checkpointing
+
+
+@dataclass(frozen=True)
+class Load:
+    """Tokens of the longest row, tokens of the largest batch, and the share of them that is labelled."""
+
+    longest: int
+    batch: int
+    labelled: float = 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes at the peak of a step, by cause."""
+
+    before: int  # resident already when the estimate was made
+    weights: int
+    gradients: int
+    moments: int
+    saving: int  # a second copy of the weights while they are written
+    cache: int  # keys and values while sampling
+    tokens: int  # in a micro-batch
+    per_token: float
+
+    @property
+    def fixed(self) -> int:
+        return self.weights + self.gradients + self.moments + self.saving + self.cache + LIBRARIES
+
+    @property
+    def needed(self) -> int:
+        """Beyond what is resident already."""
+        return round(self.fixed + self.per_token * self.tokens)
+
+    @property
+    def peak(self) -> int:
+        return self.before + self.needed
+
+    def sentence(self, free: int) -> str:
+        parts = {
+            "weights": self.weights,
+            "gradients": self.gradients,
+            "Adam": self.moments,
+            "activations and logits": self.per_token * self.tokens,
+            "keys and values": self.cache,
+        }
+        listed = ", ".join(f"{name} {_size(value)}" for name, value in parts.items() if value)
+        return (
+            f"memory: about {_size(self.needed)} of {_size(free)} that are free ({listed}), "
+            f"with {self.tokens:,} tokens in a micro-batch"
+        )
+
+
+# --- The networks ------------------------------------------------------------------------------------------
+def language_model(name: str, config: Any, *, learns: bool = True) -> ModelSize:
+    """Size of the causal model in a folder (or of a hub id)."""
+    return size_of(_empty(AutoModelForCausalLM, name, config), config, learns=learns)
+
+
+def reward_model(name: str, config: Any, *, learns: bool = True) -> ModelSize:
+    return size_of(
+        _empty(AutoModelForSequenceClassification, name, config, num_labels=1), config, learns=learns
+    )
+
+
+def size_of(model: Any, config: Any, *, learns: bool = True) -> ModelSize:
+    """`model` has its weights on the `meta` device; it is spoilt for anything else."""
+    weights = sum(parameter.numel() for parameter in model.parameters()) * FLOAT
+    is_classifier = type(model).__name__.endswith("ForSequenceClassification")
+    if not learns:
+        return ModelSize(weights, 0, 0)
+    if getattr(config, "method", "full") == "lora":
+        model = add_adapter(model, config, classifier=is_classifier, resume=None)
+        weights = sum(parameter.numel() for parameter in model.parameters()) * FLOAT
+    learning = sum(p.numel() for p in model.parameters() if p.requires_grad) * FLOAT
+    token = plain = kept_bytes(model) / PROBE_TOKENS
+    if config.gradient_checkpointing:
+        # Inputs of the blocks are kept, and one block at a time is computed anew.
+        inside: Any = inner_model(model)
+        layers = max(1, int(getattr(inside.config, "num_hidden_layers", 1)))
+        inside.gradient_checkpointing_enable()
+        token = kept_bytes(model) / PROBE_TOKENS + plain / layers
+    if config.precision == "bf16":
+        token, plain, weights = token * BF16_ACTIVATIONS, plain * BF16_ACTIVATIONS, round(weights * 1.5)
+    label = 0
+    if not is_classifier:
+        head: Any = inner_model(model)
+        label = 2 * FLOAT * head.get_output_embeddings().weight.shape[0]
+    return ModelSize(weights, learning, round(token), label, round(plain))
+
+
+def kept_bytes(model: Any) -> int:
+    """Bytes that autograd keeps of one forward pass over PROBE_TOKENS tokens, weights not counted."""
+    inside: Any = inner_model(model)
+    device = next(model.parameters()).device
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        number = tensor.untyped_storage()._cdata
+        if number not in weights:
+            kept[number] = tensor
+        return tensor
+
+    ids = torch.zeros(1, PROBE_TOKENS, dtype=torch.long, device=device)
+    places = torch.arange(PROBE_TOKENS, device=device)[None]
+    # As in packing.inputs_of: a mask of four dimensions is passed on as it is.
+    unread = torch.zeros(1, 1, 1, 1, device=device)
+    model.train()
+    with _attention(inside), saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = backbone(model)(
+            input_ids=ids, position_ids=places, attention_mask=unread, use_cache=False
+        ).last_hidden_state
+        if hasattr(inside, "score") or hasattr(inside, "classifier"):
+            score_head(model)(hidden)
+    kept[hidden.untyped_storage()._cdata] = hidden
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+class _Shapes(torch.autograd.Function):
+    """Attention as far as memory goes: it keeps what the fused kernels keep."""
+
+    @staticmethod
+    def forward(context: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        answer = torch.empty_like(query)
+        context.save_for_backward(query, key, value, answer, query.new_empty(query.shape[:-1]))
+        return answer
+
+
+def _shaped_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any
+) -> tuple[Tensor, None]:
+    groups = getattr(module, "num_key_value_groups", 1)
+    if groups > 1:
+        key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    return _Shapes.apply(query, key, value).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("rlhf_shapes", _shaped_attention)
+AttentionMaskInterface.register("rlhf_shapes", sdpa_mask)
+
+
+@contextmanager
+def _attention(inside: Any) -> Iterator[None]:
+    before = inside.config._attn_implementation
+    inside.set_attn_implementation("rlhf_shapes")
+    try:
+        yield
+    finally:
+        inside.set_attn_implementation(before)
+
+
+def _empty(kind: Any, name: str, config: Any, **more: Any) -> nn.Module:
+    shape = AutoConfig.from_pretrained(name, trust_remote_code=False, **more)
+    for key in DROPOUT_NAMES:
+        if isinstance(getattr(shape, key, None), (int, float)):
+            setattr(shape, key, getattr(config, "dropout", 0.0))
+    with torch.device("meta"):
+        return kind.from_config(shape, trust_remote_code=False).float()
+
+
+def cache_bytes(name: str, *, rows: int, tokens: int) -> int:
+    """Keys and values of `rows` sequences of `tokens` tokens, with the room that is kept ahead of need."""
+    shape = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    heads = shape.num_attention_heads
+    width = (getattr(shape, "head_dim", None) or shape.hidden_size // heads) * (
+        getattr(shape, "num_key_value_heads", None) or heads
+    )
+    return round(2 * FLOAT * shape.num_hidden_layers * width * rows * tokens * 1.5)
+
+
+# --- The run -----------------------------------------------------------------------------------------------
+def load_of(lengths: Sequence[int], labelled: Sequence[int], batch_size: int) -> Load:
+    longest = sorted(lengths, reverse=True)
+    return Load(longest[0], sum(longest[:batch_size]), sum(labelled) / max(1, sum(lengths)))
+
+
+def fit(
+    run: Run,
+    config: Any,
+    accelerator: Any,
+    load: Load,
+    networks: Callable[[], list[ModelSize]],
+    *,
+    cache: Callable[[], int] = lambda: 0,
+    resumed: bool = False,
+    shorten: str = "maximum_length",
+) -> Any:
+    """The configuration with the micro-batch of the run, after saying what it will take.
+
+    ConfigError names the field to lower, and to what, where it cannot fit. A resumed run keeps the
+    micro-batch it has: another one would change the last bits of its numbers.
+    """
+    path = run.folder / FILE
+    if resumed and path.is_file():
+        return _with_tokens(config, json.loads(path.read_bytes())["micro_batch_tokens"])
+    try:
+        sizes, room_for_cache = networks(), cache()
+    except Exception as error:  # noqa: BLE001 - whatever a foreign architecture raises: it is loaded all the same
+        run.log(f"memory: this architecture cannot be estimated ({first_line(error)})")
+        return _with_tokens(config, config.micro_batch_tokens or load.longest)
+    free = free_bytes(accelerator.device)
+    found = _estimate(config, load, sizes, room_for_cache, accelerator.device.type)
+    if not config.micro_batch_tokens:
+        tokens = int((AUTO_USES * free - found.fixed) / found.per_token) // STEP * STEP
+        tokens = max(load.longest, min(tokens, load.batch, AUTO_MOST_TOKENS))
+        config = _with_tokens(config, tokens)
+        found = dataclasses.replace(found, tokens=tokens)
+    run.log(
+        found.sentence(free),
+        memory={**dataclasses.asdict(found), "needed": found.needed, "peak": found.peak, "free": free},
+    )
+    if found.needed > USABLE * free:
+        raise _refusal(config, load, found, free, shorten)
+    checkpoints.write_json(path, {"micro_batch_tokens": config.micro_batch_tokens, "needed": found.needed})
+    return config
+
+
+def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device: str) -> Estimate:
+    learning = sum(size.learning for size in sizes)
+    largest = max(size.weights for size in sizes)
+    return Estimate(
+        before=resident_bytes(),
+        weights=sum(size.weights for size in sizes),
+        gradients=learning,
+        moments=2 * learning,
+        saving=largest,
+        cache=cache,
+        tokens=max(load.longest, min(config.micro_batch_tokens, load.batch)),
+        per_token=sum(
+            OVERHEAD[device] * max(size.token, FRUGAL_SHARE[device] * size.plain) + size.label * load.labelled
+            for size in sizes
+        ),
+    )
+
+
+def _refusal(config: Any, load: Load, found: Estimate, free: int, shorten: str) -> ConfigError:
+    short = (
+        f"the run needs about {_size(found.needed)} and may take {_size(USABLE * free)} of the "
+        f"{_size(free)} that are free; "
+    )
+    tokens = int((USABLE * free - found.fixed) / found.per_token)
+    others = [] if config.gradient_checkpointing else ["switch on gradient_checkpointing"]
+    if getattr(config, "method", "") == "full":
+        others.append("train adapters (method = lora)")
+    instead = f" ({' or '.join(others)} instead)" if others else ""
+    if tokens >= load.longest:
+        lower = tokens // STEP * STEP if tokens >= STEP else tokens
+        return ConfigError(
+            "micro_batch_tokens",
+            f"{short}lower it to {max(lower, load.longest):,} (results stay the same), or to 0 for the most "
+            f"that fits{instead}",
+        )
+    if tokens >= 16:
+        return ConfigError(
+            shorten,
+            f"{short}the longest row has {load.longest:,} tokens; lower this and "
+            f"micro_batch_tokens to {tokens:,}{instead}",
+        )
+    what = "a smaller model, or more memory" if not others else " or ".join(others)
+    return ConfigError(
+        "method" if "method = lora" in what else "gradient_checkpointing" if others else "model",
+        f"{short}weights, gradients and Adam alone take {_size(found.fixed)}: {what}",
+    )
+
+
+def _with_tokens(config: Any, tokens: int) -> Any:
+    return dataclasses.replace(config, micro_batch_tokens=tokens)
+
+
+def _size(count: float) -> str:
+    for unit, size in (("GB", 2**30), ("MB", 2**20)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}" if count < 100 * size else f"{count / size:,.0f} {unit}"
+    return f"{count / 1024:,.0f} kB"

@@ -1,0 +1,106 @@
+"""Which tokens a run would learn, for a page: the library's own preview, in a process of its own.
+
+The web process loads no tokenizer of a model and no torch; the child reads a tokenizer, no weights, and has
+half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from annotate.errors import Conflict, Invalid
+from labeling.models import DatasetKind, DatasetVersion
+from labeling.services.datasets import open_split
+from training.models import Checkpoint, Stage
+
+from .child import child_environment, trainer_command
+from .locations import check_base_model, checkpoint_directory, without_our_folders
+from .preparation import ranking_of
+
+STAGE_OF: dict[str, Stage] = {DatasetKind.SFT: Stage.SFT, DatasetKind.COMPARISON: Stage.REWARD}
+MEASURED_ROWS = 2_000  # evenly spread over the split: seconds, whatever its size
+PATIENCE_SECONDS = 30.0
+_places = threading.BoundedSemaphore(2)  # each takes some 300 MB
+
+
+def preview_tokens(
+    *,
+    version: DatasetVersion,
+    split: str,
+    checkpoint: Checkpoint | None = None,
+    base_model: str = "",
+    maximum_length: int,
+    rows: int,
+) -> dict[str, Any]:
+    """What `python -m training.rlhf preview` says of a split (training/rlhf/preview.py).
+
+    Raises Invalid with the sentence of the library where it cannot read the model or a row, Conflict while
+    two others are at it.
+    """
+    stage = STAGE_OF.get(version.dataset.kind)
+    if stage is None:
+        raise Invalid("Prompts alone teach no tokens: choose demonstrations or comparisons.", field="version")
+    model = str(checkpoint_directory(checkpoint)) if checkpoint else check_base_model(base_model)
+    if not _places.acquire(blocking=False):
+        raise Conflict("Two previews are being made already.", hint="Try again in a moment.")
+    try:
+        with tempfile.TemporaryDirectory(prefix="preview-") as folder:
+            data = Path(folder) / f"{split}.jsonl"
+            total = version.row_counts.get(split, 0)
+            _write(data, open_split(version=version, split=split), total, str(stage))
+            found = _ask(stage=str(stage), model=model, data=data, length=maximum_length, rows=rows)
+    finally:
+        _places.release()
+    return found | {"rows": total}
+
+
+def _write(path: Path, rows: Iterator[dict[str, Any]], total: int, stage: str) -> None:
+    """At most MEASURED_ROWS rows, each on the line that bears its number; the others are empty lines."""
+    count = min(total, MEASURED_ROWS)
+    wanted = {index * total // count for index in range(count)}
+    written = 0
+    with open(path, "w", encoding="utf-8") as file:
+        for index, row in enumerate(rows):
+            kept: dict[str, Any] | None = row if index in wanted else None
+            if kept is not None and stage == Stage.REWARD:
+                kept = ranking_of(kept)
+            file.write((json.dumps(kept, ensure_ascii=False) if kept else "") + "\n")
+            written += kept is not None
+    if not written:
+        raise Invalid(f"There is not one usable row in {path.stem}.", field="split")
+
+
+def _ask(*, stage: str, model: str, data: Path, length: int, rows: int) -> dict[str, Any]:
+    command = [*trainer_command(), "preview", "--json", "--stage", stage, "--model", model]
+    command += ["--data", str(data), "--maximum-length", str(length), "--rows", str(rows)]
+    for name in settings.ALLOWED_HUB_MODELS:
+        command += ["--allow-hub-id", name]
+    try:
+        answer = subprocess.run(
+            command,
+            cwd=settings.BASE_DIR,
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Invalid(
+            f"The tokens were not there after {PATIENCE_SECONDS:.0f} seconds.",
+            hint="Does the model's chat template loop? On a busy machine, try again.",
+        ) from error
+    try:
+        return json.loads(answer.stdout)
+    except ValueError:
+        lines = answer.stderr.strip().splitlines() or ["the preview ended without a word"]
+        said = lines[-1].removeprefix("preview: ").replace(f"{data}", data.stem)
+        raise Invalid(without_our_folders(said)[:600], field="model") from None
