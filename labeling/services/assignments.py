@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -11,7 +10,6 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from annotate.errors import Conflict, Invalid, NotFound
-from annotate.prepared import Prepared, PreparedUpdate
 from labeling import queues
 from labeling.models import (
     Activity,
@@ -34,52 +32,15 @@ from labeling.models import (
 from . import ledger
 from .activity import record_event
 from .caps import require_room
-from .forms import version_in_force
 from .judgments import clean_line
+from .lease_statements import CLAIMED, store_lease
 from .screening import split_kinds
 from .skips import route_skip
-from .slots import deadline, lease_time, lock_member, lock_task, lost_lease, shown_order, was_shown
+from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, was_shown
 from .turns import special, take_turn
 from .work_again import note_out_of_work
 
 CLAIM_ATTEMPTS = 5
-CLAIMED = Prepared(
-    lambda pk: Assignment.objects.select_related(
-        "task__prompt", "batch", "guideline_version", "form_version"
-    ).filter(pk=pk),
-    pk=int,
-)
-
-
-def lease_fields(user, expires_at, presentation, version, form_version) -> dict[str, Any]:
-    """What a slot becomes when it is handed out; `user`, `version` and `form_version` by key."""
-    return {
-        "status": AssignmentStatus.LEASED,
-        "annotator_id": user,
-        "fence": F("fence") + 1,
-        "leased_at": Now(),
-        "lease_expires_at": expires_at,
-        "presentation": presentation,
-        "guideline_version_id": version,
-        "form_version_id": form_version,
-        "handout_rank": 0,
-    }
-
-
-LEASE_OPEN = PreparedUpdate(
-    lambda pk, fence, user, lease, presentation, version, project, layout: (
-        Assignment.objects.filter(pk=pk, fence=fence, status=AssignmentStatus.OPEN, annotator=None),
-        lease_fields(user, Now() + lease, presentation, version, version_in_force(project, layout)),
-    ),
-    pk=int,
-    fence=int,
-    user=int,
-    lease=timedelta,
-    presentation=dict,
-    version=int | None,
-    project=int,
-    layout=str,
-)
 RELEASED_AT_ONCE = 500
 LONGEST_NOTE = 500
 
@@ -325,7 +286,7 @@ def _lease(pick: queues.Pick, user, project: Project, version_id: int | None) ->
     presentation: dict[str, Any] = {"why": pick.why, "priority": assignment.priority}
     if assignment.kind == TaskKind.RANKING:
         presentation["order"], presentation["seed"] = shown_order(task=assignment.task, user=user)
-    if _store_lease(assignment, user, project, presentation, version_id) != 1:
+    if store_lease(assignment, user, project, presentation, version_id) != 1:
         return None
     if assignment.handout_rank and assignment.purpose == TaskPurpose.WORK and assignment.task.overlap > 1:
         _bring_siblings_forward(assignment)
@@ -340,27 +301,6 @@ def _lease(pick: queues.Pick, user, project: Project, version_id: int | None) ->
         why=pick.why,
     )
     return claimed
-
-
-def _store_lease(
-    assignment: Assignment, user, project: Project, presentation: dict[str, Any], version_id: int | None
-) -> int:
-    """Lease a slot that is still as it was read; how many there were (1 or 0)."""
-    layout = str(assignment.batch.layout)
-    if assignment.status == AssignmentStatus.OPEN:
-        return LEASE_OPEN.run(
-            pk=assignment.pk,
-            fence=assignment.fence,
-            user=user.pk,
-            lease=lease_time(project),
-            presentation=presentation,
-            version=version_id,
-            project=project.pk,
-            layout=layout,
-        )
-    as_read = Assignment.objects.filter(pk=assignment.pk, status=assignment.status, fence=assignment.fence)
-    form_version = version_in_force(project, layout)
-    return as_read.update(**lease_fields(user.pk, deadline(project), presentation, version_id, form_version))
 
 
 def _bring_siblings_forward(assignment: Assignment) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -13,7 +12,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.errors import Conflict, DomainError, Forbidden, Invalid
-from annotate.prepared import Prepared, PreparedDelete, PreparedInsert, PreparedUpdate
 from labeling.models import (
     Activity,
     Assignment,
@@ -26,10 +24,8 @@ from labeling.models import (
     Membership,
     ReviewReason,
     Submission,
-    SubmissionReceipt,
     SubmissionStatus,
     Task,
-    TaskCompletion,
     TaskKind,
     TaskPurpose,
 )
@@ -60,47 +56,19 @@ from .slots import (
     was_shown,
 )
 from .span_notes import check_notes, store_notes
+from .submit_statements import (
+    DRAFT_DONE,
+    RECEIPT,
+    SEEN,
+    SLOT,
+    STORED,
+    STORED_RECEIPT,
+    SUBMISSION,
+    SUBMITTED,
+    TEXTS,
+)
 
 LATE_CODES = ("slot_taken", "withdrawn")  # refused, and kept for a lead to accept
-
-# Every submission asks these; see annotate.prepared.
-RECEIPT = Prepared(
-    lambda user, key: SubmissionReceipt.objects.select_related("submission").filter(
-        user=user, idempotency_key=key
-    ),
-    user=int,
-    key=str,
-)
-SLOT = Prepared(lambda pk: Assignment.objects.select_for_update(no_key=True).filter(pk=pk), pk=int)
-SUBMISSION = Prepared(
-    lambda slot: Submission.objects.select_for_update(no_key=True).filter(assignment=slot), slot=int
-)
-TEXTS = Prepared(
-    lambda task: TaskCompletion.objects.filter(task=task).values_list("completion_id", "completion__text"),
-    task=int,
-)
-STORED = PreparedInsert(Submission)
-STORED_RECEIPT = PreparedInsert(SubmissionReceipt)
-SUBMITTED = PreparedUpdate(
-    lambda slot, now, version, form: (
-        Assignment.objects.filter(pk=slot),
-        {
-            "status": AssignmentStatus.SUBMITTED,
-            "submitted_at": now,
-            "lease_expires_at": None,
-            "guideline_version_id": version,
-            "form_version_id": form,
-        },
-    ),
-    slot=int,
-    now=datetime,
-    version=int | None,
-    form=int,
-)
-DRAFT_DONE = PreparedDelete(lambda task, user: Draft.objects.filter(task=task, user=user), task=int, user=int)
-SEEN = PreparedUpdate(
-    lambda pk, now: (Membership.objects.filter(pk=pk), {"last_active_at": now}), pk=int, now=datetime
-)
 
 
 @dataclass(frozen=True)
