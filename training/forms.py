@@ -1,4 +1,4 @@
-"""Shapes of the forms of runs, sampling and rounds.
+"""Shapes of the forms of runs and sampling (that of rounds is in round_forms.py).
 
 What is allowed is said by services and training.rlhf.config.
 """
@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 
 from labeling.models import Batch, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
-from training.models import Checkpoint, CheckpointKind, RoundStepKind, Stage
+from training.models import Checkpoint, CheckpointKind, Stage
 from training.rlhf.config.fields import FieldSpec
 from training.services.hyperparameters import fields_of, presets_of
 from training.services.inputs import INPUTS, InputSpec
@@ -39,6 +39,7 @@ MADE_BY: dict[str, Stage] = {
     Stage.PPO: Stage.SFT,
     Stage.SAMPLE: Stage.SFT,
     Stage.EVALUATE: Stage.SFT,
+    Stage.SCORE: Stage.REWARD,
     CheckpointKind.REWARD_MODEL: Stage.REWARD,
 }
 
@@ -110,6 +111,13 @@ class RunForm(forms.Form):
             )
         if stage in ("pretrain", "sft", "ppo"):
             _add_sampling_fields(self, project)
+        if stage == Stage.REWARD:
+            self.fields["after_score"] = forms.BooleanField(
+                required=False,
+                initial=True,
+                label="Then score what people rank",
+                help_text="Rankings it contradicts with confidence come before reviewers; none is changed.",
+            )
         for field in fields_of(stage):
             self.fields[PREFIX + field.name] = hyperparameter_field(
                 field, values.get(field.name, field.default)
@@ -130,7 +138,7 @@ class RunForm(forms.Form):
         found = []
         for spec in INPUTS[self.stage]:
             can_do_without = not spec.is_required or (spec.or_base_model and known_base_models())
-            if can_do_without or _choices_of(self, str(spec.role)).queryset.exists():
+            if can_do_without or choices_of(self, str(spec.role)).queryset.exists():
                 continue
             if spec.datasets:
                 kind = spec.datasets[0] if len(spec.datasets) == 1 else str(DatasetKind.PROMPTS)
@@ -192,6 +200,8 @@ class RunForm(forms.Form):
 
     def follow_up(self) -> dict[str, Any]:
         data = self.cleaned_data
+        if data.get("after_score"):
+            return {"score": True}
         if not data.get("after_prompts"):
             return {}
         batch = {"size": data["after_completions"]} if data["after_completions"] >= 2 else None
@@ -224,7 +234,7 @@ def _add_sampling_fields(form: forms.Form, project: Project) -> None:
     )
 
 
-def _choices_of(form: forms.Form, name: str) -> Any:
+def choices_of(form: forms.Form, name: str) -> Any:
     """A field of choices; its class is not known to the type checker."""
     return form.fields[name]
 
@@ -328,9 +338,9 @@ class SampleForm(forms.Form):
 
     def __init__(self, *args, project: Project, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        _choices_of(self, "checkpoints").queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
-        _choices_of(self, "prompts_version").queryset = versions_of(project)
-        _choices_of(self, "batch").queryset = project.batches.order_by("-created_at")
+        choices_of(self, "checkpoints").queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
+        choices_of(self, "prompts_version").queryset = versions_of(project)
+        choices_of(self, "batch").queryset = project.batches.order_by("-created_at")
         settings = project.settings
         self.fields["completions_per_prompt"].initial = settings.completions_per_task
         self.fields["size"].initial = settings.completions_per_task
@@ -350,69 +360,3 @@ class SampleForm(forms.Form):
         plan = {name: data[name] for name in ("size", "overlap", "review_rate")}
         plan |= {"name": data["batch_name"], "layout": data["layout"] or "ranking"}
         return plan | {"size": 2} if plan["layout"] == "pairwise" else plan
-
-
-class RoundForm(forms.Form):
-    """The plan of a round, as far as people set it by hand; presets stand for hyperparameters."""
-
-    checkpoint = CheckpointField(queryset=Checkpoint.objects.none(), required=False, label="SFT starts from")
-    base_model = forms.ChoiceField(required=False, label="Or a base model")
-    demonstration_prompts = forms.IntegerField(
-        min_value=0,
-        max_value=100_000,
-        initial=0,
-        label="Prompts people answer first",
-        help_text="0 goes on with the demonstrations there are.",
-    )
-    ranking_prompts = forms.IntegerField(
-        min_value=1, max_value=100_000, initial=50, label="Prompts whose completions people rank"
-    )
-    ranking_test_share = forms.FloatField(
-        min_value=0,
-        max_value=0.5,
-        initial=0.1,
-        label="Share of them from the test split",
-        help_text="No model learns from these rankings: the reward model is measured on them.",
-    )
-    completions_per_prompt = forms.IntegerField(min_value=2, max_value=9, label="Completions per task (K)")
-    ranking_overlap = forms.IntegerField(min_value=1, max_value=20, label="People per ranking")
-    temperature = forms.FloatField(min_value=0, max_value=10, initial=1.0, label="Temperature")
-    maximum_new_tokens = forms.IntegerField(
-        min_value=1, max_value=100_000, initial=64, label="Longest completion in tokens"
-    )
-    again_prompts = forms.IntegerField(
-        min_value=0,
-        max_value=100_000,
-        initial=20,
-        label="Held-out prompts for SFT against PPO",
-        help_text="Ranked blind at the end; 0 leaves that out.",
-    )
-    sft_preset = forms.ChoiceField(required=False, label="Preset of the SFT run")
-    reward_preset = forms.ChoiceField(required=False, label="Preset of the reward run")
-    ppo_preset = forms.ChoiceField(required=False, label="Preset of the PPO run")
-    by_hand = forms.MultipleChoiceField(
-        required=False,
-        choices=RoundStepKind.choices,
-        widget=forms.CheckboxSelectMultiple,
-        label="Steps that wait for you",
-        help_text="All others start by themselves as soon as the step before is done.",
-    )
-
-    def __init__(self, *args, project: Project, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        _choices_of(self, "checkpoint").queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
-        _choices_of(self, "base_model").choices = [("", "—"), *((name, name) for name in known_base_models())]
-        for stage in ("sft", "reward", "ppo"):
-            names = [each["name"] for each in presets_of(project, stage)]
-            _choices_of(self, f"{stage}_preset").choices = [
-                ("", "Defaults"),
-                *((name, name) for name in names),
-            ]
-        self.fields["completions_per_prompt"].initial = project.settings.completions_per_task
-        self.fields["ranking_overlap"].initial = project.settings.default_overlap
-
-    def plan(self) -> dict[str, Any]:
-        values = dict(self.cleaned_data)
-        checkpoint = values.pop("checkpoint")
-        values["checkpoint"] = str(checkpoint.pk) if checkpoint else ""
-        return values

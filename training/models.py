@@ -24,6 +24,7 @@ class Stage(models.TextChoices):
     PPO = "ppo", "PPO"  # optimises the policy against the reward model
     SAMPLE = "sample", "Sample"  # writes completions with one or more checkpoints
     EVALUATE = "evaluate", "Evaluate"  # measures a checkpoint on held-out data
+    SCORE = "score", "Score"  # a reward model's opinion of the completions that people rank
 
 
 class RunStatus(models.TextChoices):

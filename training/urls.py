@@ -21,6 +21,7 @@ project_urlpatterns = [
     path("checkpoints/<uuid:pk>/", checkpoints.checkpoint_detail, name="checkpoint_detail"),
     path("checkpoints/<uuid:pk>/download/", checkpoints.checkpoint_download, name="checkpoint_download"),
     path("checkpoints/<uuid:pk>/pin/", checkpoints.checkpoint_pin, name="checkpoint_pin"),
+    path("checkpoints/<uuid:pk>/score/", checkpoints.checkpoint_score, name="checkpoint_score"),
     path("sample/", sampling.sample_new, name="sample_new"),
     path("rounds/", rounds.rounds, name="rounds"),
     path("rounds/new/", rounds.round_new, name="round_new"),

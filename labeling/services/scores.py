@@ -8,15 +8,38 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from annotate.errors import Invalid
-from labeling.models import Completion, CompletionScore, Project, Ranking
+from labeling.models import (
+    Completion,
+    CompletionScore,
+    Project,
+    Ranking,
+    Submission,
+    TaskCompletion,
+    TaskKind,
+)
 
 from .activity import record_event
 from .prompts import chunked
 from .ranking_signals import STANDING, completion_ids, conflict_of, latest_scores, store_conflict
 
+PER_COMMIT = 200  # scores; each brings the rankings of its task up to date while others wait to write
 LARGEST = 1e6  # beyond that a score is an accident
+
+
+def unscored_completions(*, project: Project, scorer_key: UUID) -> QuerySet[Completion]:
+    """Completions of the project's ranking tasks that this reward model has not scored, by prompt."""
+    ranked = TaskCompletion.objects.filter(completion=OuterRef("pk"), task__kind=TaskKind.RANKING)
+    scored = CompletionScore.objects.filter(completion=OuterRef("pk"), scorer_key=scorer_key)
+    rows = Completion.objects.filter(Exists(ranked), ~Exists(scored), project=project)
+    return rows.order_by("prompt_id", "pk")
+
+
+def contradicted_by_models(project: Project) -> QuerySet[Submission]:
+    """Rankings that a reward model contradicts with confidence and on which nobody has decided since."""
+    return project.submissions.filter(conflict_open=True)
 
 
 def record_scores(
@@ -35,7 +58,7 @@ def record_scores(
     number; a chunk that holds one is not stored, those before it are.
     """
     added = 0
-    for chunk in chunked(rows):
+    for chunk in chunked(rows, PER_COMMIT):
         added += _record_chunk(project, scorer_key, chunk, scorer_name[:120], acting_user)
     return added
 
@@ -69,14 +92,13 @@ def _record_chunk(project: Project, scorer_key: UUID, rows: list, name: str, act
 
 
 def _look_for_conflicts(ids: list[int]) -> None:
-    rankings = Ranking.objects.filter(
-        is_current=True,
-        submission__task__task_completions__completion__in=ids,
-        submission__status__in=STANDING,
-    ).select_related("submission__project")
-    for ranking in rankings.distinct():
+    """Whoever decides on one of these at the same moment is waited for: what they decided is then seen."""
+    tasks = TaskCompletion.objects.filter(completion__in=ids).values("task")
+    standing = Submission.objects.filter(task__in=tasks, kind=TaskKind.RANKING, status__in=STANDING)
+    for submission in standing.select_for_update(of=("self",)).select_related("project").order_by("pk"):
+        ranking = Ranking.objects.get(submission=submission, is_current=True)
         scores = latest_scores(completion_ids(ranking))
-        store_conflict(ranking.submission, conflict_of(ranking, scores))
+        store_conflict(submission, conflict_of(ranking, scores))
 
 
 def _completion_id(row: Mapping[str, Any]) -> int:

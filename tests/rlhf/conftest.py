@@ -128,6 +128,7 @@ class World:
             },
             "sample": {"prompts_file": self.prompts, "max_new_tokens": 16},
             "evaluate": {},
+            "score": {},
             "export": {},
         }
         return {"threads": 1, "device": "cpu", **base[stage], **changes}

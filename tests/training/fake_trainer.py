@@ -106,8 +106,8 @@ def finish(options, out: Path, script: dict, events: EventLog) -> int:
             out / "result.json", {"status": "failed", "stage": options.stage, "error": error}
         )
         return 2
+    config = json.loads(Path(options.config).read_text())
     if options.stage == "sample":
-        config = json.loads(Path(options.config).read_text())
         rows = [json.loads(line) for line in Path(config["prompts_file"]).read_text().splitlines()]
         with open(out / "completions.jsonl", "w") as file:
             for index, row in enumerate(rows):
@@ -125,6 +125,10 @@ def finish(options, out: Path, script: dict, events: EventLog) -> int:
                             "seed": 1,
                         }
                         file.write(json.dumps(answer) + "\n")
+    if options.stage == "score":
+        rows = [json.loads(line) for line in Path(config["completions_file"]).read_text().splitlines()]
+        scores = [{"completion_id": row["completion_id"], "score": len(row["text"])} for row in rows]
+        (out / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scores))
     result = {
         "status": "succeeded",
         "stage": options.stage,

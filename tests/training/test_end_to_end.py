@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.models import Batch, Completion
+from labeling.models import Batch, Completion, CompletionScore
 from training import tasks
 from training.models import CheckpointKind, RunStatus, TrainingRun
 from training.services.follow_ups import best_checkpoint
 from training.services.runs import create_run
 from training.services.sampling import sample_completions
+from training.services.scoring import score_completions
 from training.services.texts import save_text
 
 from .conftest import comparison, demonstration, make_version
@@ -103,6 +104,20 @@ def test_the_loop_runs_on_the_real_trainer(order, texts, cast, prompts_version):
     )
     assert best_checkpoint(reward).kind == CheckpointKind.REWARD_MODEL
     assert 0 <= reward.metrics["validation_accuracy"] <= 1
+
+    scoring = work(
+        score_completions(
+            project=cast.project,
+            checkpoint=best_checkpoint(reward),
+            acting_user=cast.admin,
+            hyperparameters={"threads": 1},
+        )
+    )
+    tasks.sweep()
+    scoring.refresh_from_db()
+    assert scoring.follow_up_status == "done", scoring.follow_up_message
+    written = [text for text in Completion.objects.values_list("text", flat=True) if text.strip()]
+    assert CompletionScore.objects.filter(scorer_key=best_checkpoint(reward).pk).count() == len(written)
 
     ppo = order(
         "ppo",

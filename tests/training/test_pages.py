@@ -39,7 +39,7 @@ def test_digits_that_are_no_number_find_nothing(shown, page_and_query):
     assert "<h1>" in shown(name, query=query)
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "sft", "reward", "ppo", "evaluate"])
+@pytest.mark.parametrize("stage", ["pretrain", "sft", "reward", "ppo", "evaluate", "score"])
 def test_the_form_of_each_stage_has_every_hyperparameter_with_its_bounds(shown, stage):
     from training.services.hyperparameters import fields_of
 
@@ -255,6 +255,7 @@ def test_comparing_nothing_asks_to_choose_and_draws_nothing(cast, client):
         ("reward", "no dataset of comparisons is frozen yet", "datasets/new/?kind=comparison"),
         ("ppo", "Prompts: no dataset is frozen yet", "datasets/new/?kind=prompts"),
         ("ppo", "there is no reward model yet", "runs/new/?stage=reward"),
+        ("score", "there is no reward model yet", "runs/new/?stage=reward"),
     ],
 )
 def test_the_form_of_an_empty_project_says_what_comes_first(shown, stage, words, way):

@@ -106,7 +106,7 @@ def test_a_whole_round_runs_by_itself(fake_trainer, cast, project, checkpoint):
     stages = list(
         TrainingRun.objects.exclude(pk=checkpoint.run_id).order_by("number").values_list("stage", flat=True)
     )
-    assert stages == ["sft", "sample", "reward", "ppo", "sample"]
+    assert stages == ["sft", "sample", "reward", "score", "ppo", "sample"]
     assert cast.admin.notifications.filter(text__contains="Round 1 is done").exists()
 
 

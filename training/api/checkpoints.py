@@ -17,6 +17,7 @@ from training.api import serializers as shapes
 from training.models import Checkpoint, Round
 from training.services import rounds as round_service
 from training.services.checkpoints import open_archive, set_pinned
+from training.services.scoring import score_completions
 
 
 class CheckpointFilter(django_filters.FilterSet):
@@ -40,6 +41,7 @@ class Checkpoints(ProjectRows):
         "download": Action.DOWNLOAD_CHECKPOINTS,
         "pin": Action.LAUNCH_RUNS,
         "unpin": Action.LAUNCH_RUNS,
+        "score": Action.LAUNCH_RUNS,
     }
     filterset_class = CheckpointFilter
     search_fields = ["run__name"]
@@ -76,6 +78,21 @@ class Checkpoints(ProjectRows):
     @action(detail=True, methods=["post"])
     def unpin(self, request, slug, pk):
         return self._pinned(request, False)
+
+    @extend_schema(
+        summary="Score what people rank with a reward model",
+        request=None,
+        responses={201: shapes.RunSerializer},
+    )
+    @action(detail=True, methods=["post"])
+    def score(self, request, slug, pk):
+        """Queue a run that scores every completion of a ranking task which this reward model has not scored.
+
+        Rankings it contradicts with confidence come before reviewers as “model disagrees”; none is changed.
+        409 `nothing_to_score` and `scoring_under_way` where there is nothing to do.
+        """
+        run = score_completions(project=self.project, checkpoint=self.get_object(), acting_user=request.user)
+        return Response(shapes.RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
     def _pinned(self, request, is_pinned: bool) -> Response:
         found = set_pinned(checkpoint=self.get_object(), is_pinned=is_pinned, acting_user=request.user)

@@ -44,6 +44,16 @@ class PromptRow:
     row: int
 
 
+@dataclass(frozen=True)
+class CompletionRow:
+    """Prompt turns and one completion, with its identifier."""
+
+    prompt: list[dict[str, str]]
+    text: str
+    completion_id: Any
+    row: int
+
+
 def read_jsonl(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """(row number, object) of each non-empty line."""
     try:
@@ -192,6 +202,18 @@ def read_prompts(path: str) -> list[PromptRow]:
         PromptRow(_prompt(row, path, number), row.get("prompt_id"), number)
         for number, row in read_jsonl(path)
     ]
+    return _some(rows, path)
+
+
+def read_completions(path: str) -> list[CompletionRow]:
+    rows = []
+    for number, row in read_jsonl(path):
+        text, name = row.get("text"), row.get("completion_id")
+        if not isinstance(text, str) or not text.strip():
+            raise DataError("must be a text that is not empty", file=path, row=number, field="text")
+        if isinstance(name, bool) or not isinstance(name, int | str):
+            raise DataError("must be a number or a text", file=path, row=number, field="completion_id")
+        rows.append(CompletionRow(_prompt(row, path, number), text, name, number))
     return _some(rows, path)
 
 

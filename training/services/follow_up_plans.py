@@ -5,6 +5,8 @@
 {"record": true, "ranking_batch": {"name": "…", "size": 4, "layout": "ranking", "overlap": 1,
                                    "review_rate": 0.1, "priority": 0}}
                                                                                    after sample
+{"score": true}       the completions that people rank, by the reward model that was made        after reward
+{"record": true}                                                                               after score
 """
 
 from __future__ import annotations
@@ -28,8 +30,16 @@ def check_follow_up(project: Project, stage: str, plan: dict[str, Any]) -> dict[
         if plan.get("ranking_batch"):
             checked["ranking_batch"] = check_batch_plan(project, plan["ranking_batch"])
         return checked
+    if stage == Stage.SCORE:
+        _only(plan, {"record"}, stage)
+        return {"record": True}
     if not plan:
         return {}
+    if stage == Stage.REWARD:
+        _only(plan, {"score"}, stage)
+        if not isinstance(plan["score"], bool):
+            raise Invalid("score: true or false.", field="score")
+        return {"score": True} if plan["score"] else {}
     if stage not in SAMPLING_STAGES:
         raise Invalid(f"Nothing can follow a {stage} run by itself.", field="follow_up")
     _only(plan, {"sample"}, stage)

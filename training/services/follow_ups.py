@@ -1,5 +1,5 @@
 """What happens by itself after a run: completions handed back to labeling, a ranking batch made of them, a
-sample run.
+sample run; a reward model's scores of what people rank.
 
 Each part is safe to repeat: completions carry a source key, and what is created is created in the same commit
 that marks the follow-up as done. So a worker may die at any line.
@@ -18,17 +18,19 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from annotate.errors import DomainError, Invalid
+from annotate.errors import Conflict, DomainError, Invalid
 from labeling.models import Batch, DatasetVersion, Layout
 from labeling.services.activity import notify
 from labeling.services.batches import completion_sets_for, create_ranking_batch
 from labeling.services.completions import record_completions
+from labeling.services.scores import contradicted_by_models, record_scores
 from training.models import Checkpoint, FollowUpStatus, RunInputRole, RunStatus, Stage, TrainingRun
 
 from .event_log import append_event
 from .live import announce
 from .locations import checkpoint_directory, run_directory
 from .sampling import sample_completions
+from .scoring import reward_model_of, score_completions
 
 log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=120)
@@ -50,6 +52,10 @@ def finish_follow_up(*, run_id) -> bool:
     try:
         if run.stage == Stage.SAMPLE:
             _hand_back_completions(run)
+        elif run.stage == Stage.SCORE:
+            _hand_back_scores(run)
+        elif run.stage == Stage.REWARD:
+            _start_scoring(run)
         else:
             _start_sampling(run)
     except DomainError as error:
@@ -77,6 +83,20 @@ def _start_sampling(run: TrainingRun) -> None:
             **plan,
         )
         _done(run, f"Sampling was started: {sampling}.", sample_run=sampling.number)
+
+
+def _start_scoring(run: TrainingRun) -> None:
+    """Where there is nothing to score, that is no failure."""
+    checkpoint = best_checkpoint(run)
+    with transaction.atomic():
+        try:
+            scoring = score_completions(
+                project=run.project, checkpoint=checkpoint, acting_user=run.created_by
+            )
+        except Conflict as conflict:
+            _done(run, conflict.message)
+        else:
+            _done(run, f"Scoring was started: {scoring}.", score_run=scoring.number)
 
 
 def best_checkpoint(run: TrainingRun | None) -> Checkpoint:
@@ -110,6 +130,40 @@ def _hand_back_completions(run: TrainingRun) -> None:
             completions=len(ids),
             batch=batch.pk,
         )
+
+
+def _hand_back_scores(run: TrainingRun) -> None:
+    """Chunk by chunk, each a commit of its own: doing it again adds nothing."""
+    checkpoint = reward_model_of(run)
+    added = 0
+    for chunk in _chunks(_score_rows(run)):
+        added += record_scores(
+            project=run.project,
+            scorer_key=checkpoint.pk,
+            scorer_name=str(checkpoint),
+            rows=chunk,
+            acting_user=run.created_by,
+        )
+        TrainingRun.objects.filter(pk=run.pk).update(follow_up_lease_expires_at=Now() + LEASE)
+    waiting = contradicted_by_models(run.project).count()
+    with transaction.atomic():
+        _done(
+            run,
+            f"{added} scores were handed to labeling. Rankings that a reward model contradicts with "
+            f"confidence and nobody has decided on: {waiting}.",
+            scores=added,
+            contradicted=waiting,
+        )
+
+
+def _score_rows(run: TrainingRun) -> Iterator[dict[str, Any]]:
+    try:
+        file = open(run_directory(run) / "scores.jsonl", encoding="utf-8")  # noqa: SIM115 - closed below
+    except FileNotFoundError:
+        raise Invalid("The run left no scores.", code="no_scores") from None
+    with file:
+        for line in file:
+            yield json.loads(line)
 
 
 def _ranking_batch(run: TrainingRun, plan: dict[str, Any]) -> Batch:

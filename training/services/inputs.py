@@ -143,6 +143,14 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
             is_required=False,
         ),
     ),
+    Stage.SCORE: (
+        InputSpec(
+            RunInputRole.REWARD_MODEL,
+            "Reward model",
+            "Scores the completions of ranking tasks that it has not scored yet.",
+            checkpoint=CheckpointKind.REWARD_MODEL,
+        ),
+    ),
 }
 
 Source = DatasetVersion | Checkpoint

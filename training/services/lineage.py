@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from labeling.models import Completion, DatasetVersion
+from labeling.models import Completion, CompletionScore, DatasetVersion
 from training.models import Checkpoint, RunInput, RunInputRole, TrainingRun
 
 DEEPEST = 20  # checkpoints one behind the other
@@ -49,6 +49,7 @@ class Descendants:
 
     runs: list[tuple[str, TrainingRun]]  # (role in the run, the run)
     completions: int
+    scores: int  # completions it has scored
 
 
 def descendants(checkpoint: Checkpoint) -> Descendants:
@@ -60,6 +61,7 @@ def descendants(checkpoint: Checkpoint) -> Descendants:
     return Descendants(
         runs=[(RunInputRole(row.role).label, row.run) for row in rows[:200]],
         completions=Completion.objects.filter(checkpoint_key=checkpoint.pk).count(),
+        scores=CompletionScore.objects.filter(scorer_key=checkpoint.pk).count(),
     )
 
 

@@ -18,9 +18,11 @@ from annotate.errors import Invalid
 from labeling.formats import prompt_digest
 from labeling.models import DatasetVersion, Prompt
 from labeling.services.datasets import open_split
+from labeling.services.scores import unscored_completions
 from training.models import RunInputRole, TrainingRun
 
 from .locations import checkpoint_directory, run_directory, texts_directory
+from .scoring import reward_model_of
 
 LAUNCH, INPUTS = "launch.json", "inputs"
 Row = dict[str, Any]
@@ -130,6 +132,10 @@ class Preparation:
             rows = self._rankings(self._rows(version, [held_out_split(version)]))
             self.config["comparisons_file"] = self._write("comparisons.jsonl", rows)
 
+    def _score(self) -> None:
+        self.config["completions_file"] = self._write("completions.jsonl", self._unscored_completions())
+        self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
+
     # --- Pieces ---------------------------------------------------------------------------------------------
     def _learning_files(
         self, version: DatasetVersion, convert: Callable[[Iterator[Row]], Iterator[Row]]
@@ -223,6 +229,25 @@ class Preparation:
                     gone += 1
         if gone:
             self.report(f"{gone} prompts of the version are no longer in the project and are not answered.")
+
+    def _unscored_completions(self) -> Iterator[Row]:
+        """What people rank and this reward model has not scored, without empty texts: a score is read at the
+        last token of a text.
+        """
+        scorer = reward_model_of(self.run)
+        rows = unscored_completions(project=self.run.project, scorer_key=scorer.pk).select_related("prompt")
+        empty = 0
+        for completion in rows.iterator(chunk_size=500):
+            if not completion.text.strip():
+                empty += 1
+                continue
+            yield {
+                "messages": completion.prompt.messages,
+                "text": completion.text,
+                "completion_id": completion.pk,
+            }
+        if empty:
+            self.report(f"{empty} empty completions get no score.")
 
     def _chosen_prompts(self, prompt_ids: list[int]) -> Iterator[Row]:
         for start in range(0, len(prompt_ids), 500):

@@ -153,7 +153,8 @@ def start_reward(context: StepContext) -> dict[str, Any]:
         RunInputRole.MODEL: context.checkpoint(Kind.SFT_RUN),
         RunInputRole.DEMONSTRATIONS: context.version(Kind.SFT_DATASET),
     }
-    return {"run": _create(context, Stage.REWARD, inputs)}
+    # What people ranked is scored beside the rest of the round, so that reviewers see what the model doubts.
+    return {"run": _create(context, Stage.REWARD, inputs, follow_up={"score": True})}
 
 
 def start_ppo(context: StepContext) -> dict[str, Any]:
@@ -220,7 +221,14 @@ def freeze(context: StepContext, kind: DatasetKind) -> DatasetVersion:
     return made or freeze_dataset(dataset=dataset, acting_user=context.user, note=note)
 
 
-def _create(context: StepContext, stage: Stage, inputs: dict[str, Any], base_model: str = "") -> TrainingRun:
+def _create(
+    context: StepContext,
+    stage: Stage,
+    inputs: dict[str, Any],
+    *,
+    base_model: str = "",
+    follow_up: dict[str, Any] | None = None,
+) -> TrainingRun:
     return create_run(
         project=context.project,
         stage=stage,
@@ -229,6 +237,7 @@ def _create(context: StepContext, stage: Stage, inputs: dict[str, Any], base_mod
         hyperparameters=dict(getattr(context.plan, str(stage))),
         inputs=inputs,
         base_model=base_model,
+        follow_up=follow_up,
         acting_user=context.user,
     )
 

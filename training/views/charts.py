@@ -54,6 +54,7 @@ STAGE_PLOTS = {
     "ppo": ("reward", "kl", "policy", "clip", "entropy", "length"),
     "sample": (),
     "evaluate": (),
+    "score": (),
 }
 
 

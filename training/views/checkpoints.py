@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
-from annotate.errors import NotFound
+from annotate.errors import DomainError, NotFound
 from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
@@ -15,6 +15,7 @@ from labeling.permissions import Action
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.services.checkpoints import open_archive, set_pinned
 from training.services.lineage import ancestry, descendants
+from training.services.scoring import score_completions
 
 
 def find_checkpoint(project, pk) -> Checkpoint:
@@ -84,3 +85,15 @@ def checkpoint_pin(request: HttpRequest, *, project, membership, pk) -> HttpResp
     set_pinned(checkpoint=checkpoint, is_pinned=is_pinned, acting_user=request.user)
     messages.success(request, "Pinned: it is kept." if is_pinned else "No longer pinned.")
     return redirect("training:checkpoint_detail", slug=project.slug, pk=checkpoint.pk)
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("POST",))
+def checkpoint_score(request: HttpRequest, *, project, membership, pk) -> HttpResponse:
+    """A reward model's opinion of what people rank. Where that cannot be, its page says why."""
+    checkpoint = find_checkpoint(project, pk)
+    try:
+        run = score_completions(project=project, checkpoint=checkpoint, acting_user=request.user)
+    except DomainError as error:
+        messages.error(request, error.message)
+        return redirect("training:checkpoint_detail", slug=project.slug, pk=checkpoint.pk)
+    return redirect("training:run_detail", slug=project.slug, number=run.number)

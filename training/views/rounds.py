@@ -15,8 +15,8 @@ from annotate.words import _
 from labeling.access import project_route
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
-from training.forms import RoundForm
 from training.models import Round, RoundStatus, RoundStep, RoundStepKind, RoundStepStatus
+from training.round_forms import RoundForm
 from training.services.round_steps import look
 from training.services.rounds import cancel_round, create_round, start_step
 

@@ -32,6 +32,7 @@ STAGE_WORDS = {
     Stage.PPO: "Improves the SFT model against the reward model.",
     Stage.SAMPLE: "Completions from checkpoints, to be ranked.",
     Stage.EVALUATE: "Measures a checkpoint on held-out data.",
+    Stage.SCORE: "A reward model on what people rank: rankings it contradicts come before reviewers.",
 }
 MOST_COMPARED = 6
 COLUMNS: list[Column] = [

@@ -60,6 +60,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rank", type=int, metavar="K", help="sample: make a ranking batch with K a task"
         )
+        parser.add_argument(
+            "--then-score",
+            action="store_true",
+            help="reward: then score what people rank, so that rankings it contradicts come before reviewers",
+        )
         parser.add_argument("--user", help="on whose behalf; else the project's first admin")
         parser.add_argument(
             "--wait", action="store_true", help="until it has ended; exit status 1 if it failed"
@@ -78,7 +83,7 @@ class Command(BaseCommand):
 
     def create(self, project: Project, user, options: dict[str, Any]) -> TrainingRun:
         stage = options["stage"]
-        role = DATASET_ROLE[stage]
+        role = DATASET_ROLE.get(stage, RunInputRole.TRAIN_DATA)
         if stage == Stage.EVALUATE and options["reward_model"]:
             role = RunInputRole.TRAIN_DATA  # its comparisons; --demonstrations names the language model's
         references: dict[str, Any] = {
@@ -90,6 +95,9 @@ class Command(BaseCommand):
         if options["demonstrations"]:
             references[RunInputRole.DEMONSTRATIONS] = options["demonstrations"]
         run_options: dict[str, Any] = {}
+        follow_up: dict[str, Any] = {"ranking_batch": {"size": options["rank"]}} if options["rank"] else {}
+        if options["then_score"]:
+            follow_up["score"] = True
         if options["split"]:
             run_options["splits"] = options["split"]
         if options["text_file"]:
@@ -103,7 +111,7 @@ class Command(BaseCommand):
             inputs=resolve_inputs(project, stage, references),
             base_model=options["base_model"],
             options=run_options,
-            follow_up={"ranking_batch": {"size": options["rank"]}} if options["rank"] else {},
+            follow_up=follow_up,
             acting_user=user,
         )
 

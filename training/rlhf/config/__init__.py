@@ -12,7 +12,7 @@ from training.rlhf.config.fields import FieldSpec, check_value, specs_of, unknow
 from training.rlhf.config.learning import PretrainConfig, RewardConfig, SftConfig
 from training.rlhf.config.ppo import PpoConfig
 from training.rlhf.config.presets import PRESETS
-from training.rlhf.config.tools import EvaluateConfig, ExportConfig, SampleConfig
+from training.rlhf.config.tools import EvaluateConfig, ExportConfig, SampleConfig, ScoreConfig
 from training.rlhf.errors import ConfigError
 
 __all__ = [
@@ -33,6 +33,7 @@ STAGES: dict[str, type] = {
     "ppo": PpoConfig,
     "sample": SampleConfig,
     "evaluate": EvaluateConfig,
+    "score": ScoreConfig,
     "export": ExportConfig,
 }
 TRAINING_STAGES = ("pretrain", "sft", "reward", "ppo")

@@ -224,5 +224,6 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "evaluate": {"tiny-demo": {"description": _TINY, "values": {"maximum_length": 128}}},
+    "score": {"tiny-demo": {"description": _TINY, "values": {"maximum_length": 128}}},
     "export": {"as-trained": {"description": "Weights in 32 bits.", "values": {"weights": "float32"}}},
 }

@@ -59,6 +59,23 @@ class EvaluateConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreConfig(RunConfig):
+    """What a reward model gives completions, one by one."""
+
+    completions_file: str = path("JSONL file of prompts with a completion each.", required=True, group=DATA)
+    reward_model: str = path("Folder of the reward model.", required=True, group=MODEL)
+    maximum_length: int = integer(
+        0,
+        0,
+        1_000_000,
+        "Longer completions are left out and counted; 0 allows what the model reads.",
+        group=DATA,
+    )
+    micro_batch_tokens: int = integer(8192, 16, 10_000_000, "Most tokens in one forward pass.", group=DEVICE)
+    packing: bool = boolean(True, "Compute rows side by side, without padding.", group=DEVICE)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportConfig(RunConfig):
     """A checkpoint as a folder to give away: weights, tokenizer, template and a card; no optimizer state."""
 
