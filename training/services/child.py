@@ -40,7 +40,9 @@ class TrainingProcess:
 
     def __init__(self, folder: Path, *, stage: str, config: Path, resume: bool) -> None:
         self.folder = folder
-        environment = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+        environment = {
+            name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in WITHHELD
+        }
         environment |= {
             "RLHF_PARENT_PID": str(os.getpid()),
             "MALLOC_ARENA_MAX": environment.get("MALLOC_ARENA_MAX", "2"),
