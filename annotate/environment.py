@@ -1,4 +1,4 @@
-"""Where configuration comes from: the environment first, then `.env`, then `DATA_DIR/.env`.
+"""Where configuration comes from: the environment (or files it names), then `.env`, then `DATA_DIR/.env`.
 
 Read by the settings, and by `manage.py` before the settings exist; so it imports no Django.
 """
@@ -12,6 +12,9 @@ from pathlib import Path
 
 import environ
 
+# May also come from the file that NAME_FILE names, as container platforms hand out secrets.
+SECRETS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -22,11 +25,25 @@ def data_dir() -> Path:
     return path
 
 
+def read_secret(variable: str, file: Path) -> str:
+    """What the file holds. A missing or empty one stops us: we must not go on with another database."""
+    try:
+        value = file.read_text().strip()
+    except OSError as error:
+        raise RuntimeError(f"{variable} names {file}, which cannot be read: {error.strerror}") from error
+    if not value:
+        raise RuntimeError(f"{variable} names {file}, which is empty")
+    return value
+
+
 def load_environment() -> environ.Env:
     """Fill os.environ from the `.env` files without overriding what is set, and return a reader."""
     # An empty variable means "not set": compose files pass `SECRET_KEY=` for an unset one.
-    for name in [name for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL") if os.environ.get(name) == ""]:
-        del os.environ[name]
+    for name in SECRETS:
+        if os.environ.get(name) == "":
+            del os.environ[name]
+        if name not in os.environ and (file := os.environ.get(f"{name}_FILE")):
+            os.environ[name] = read_secret(f"{name}_FILE", Path(file))
     environ.Env.read_env(BASE_DIR / ".env", overwrite=False)
     environ.Env.read_env(data_dir() / ".env", overwrite=False)
     return environ.Env()

@@ -8,12 +8,20 @@ from typing import Any
 
 import structlog
 
+
+def without_colours(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """uvicorn gives each of its lines a second time, with escape codes for a terminal."""
+    event.pop("color_message", None)
+    return event
+
+
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
+    without_colours,
 ]
 
 EACH_TASK = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
@@ -53,6 +61,8 @@ def configure_logging(*, style: str, level: str) -> None:
             "loggers": {
                 # Our middleware writes one line per request; uvicorn's own would be a second one.
                 "uvicorn.access": {"handlers": [], "propagate": False},
+                # What else it says (failures foremost) is a line like ours, not in the format of its command.
+                "uvicorn": {"handlers": [], "propagate": True},
                 # A 4xx is an answer, not a warning; the request line carries its status.
                 "django.request": {"level": "ERROR"},
                 "django.channels.server": {"level": "WARNING"},
@@ -64,7 +74,7 @@ def configure_logging(*, style: str, level: str) -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *SHARED[:-1],
+            *SHARED[:-2],
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.processors.StackInfoRenderer(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,

@@ -59,6 +59,33 @@ def test_the_environment_wins_over_the_file(tmp_path):
     assert result.stdout.strip() == "from-environment"
 
 
+def test_a_secret_may_lie_in_a_file_of_its_own(tmp_path):
+    (tmp_path / "key").write_text("from-a-file\n")
+    named = {"SECRET_KEY_FILE": str(tmp_path / "key")}
+    assert run("-c", SHOW_KEY, data=tmp_path, **named).stdout == "from-a-file\n"
+    assert run("-c", SHOW_KEY, data=tmp_path, SECRET_KEY="plain", **named).stdout == "plain\n"
+    assert not (tmp_path / ".env").exists()
+
+
+def test_a_secret_that_cannot_be_read_stops_the_site(tmp_path):
+    # Going on would mean another key, or another database: an empty one.
+    (tmp_path / "empty").write_text("\n")
+    for name, file, why in (
+        ("SECRET_KEY", "empty", "is empty"),
+        ("DATABASE_URL", "missing", "cannot be read"),
+    ):
+        result = run("-c", SHOW_KEY, data=tmp_path, **{f"{name}_FILE": str(tmp_path / file)})
+        assert result.returncode != 0
+        assert f"{name}_FILE names {tmp_path / file}, which {why}" in result.stderr
+    assert not (tmp_path / ".env").exists()
+
+
+def test_an_empty_address_of_the_site_means_the_default(tmp_path):
+    code = "from annotate import settings; print(settings.SITE_URL)"
+    result = run("-c", code, data=tmp_path, SECRET_KEY="x", SITE_URL="", PORT="8123")
+    assert result.stdout == "http://127.0.0.1:8123\n", result.stderr
+
+
 def test_a_production_configuration_passes_the_deployment_checks(tmp_path):
     environment = {"HTTPS": "1", "ALLOWED_HOSTS": "annotate.example.org"}
     result = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", data=tmp_path, **environment)

@@ -1,5 +1,6 @@
 """What a failing line of code had in its hands does not reach the log."""
 
+import json
 import subprocess
 import sys
 
@@ -42,3 +43,19 @@ logging.getLogger("celery.apps.worker").info("ready")
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "succeeded" not in run.stderr
     assert "Task failed" in run.stderr and "ready" in run.stderr
+
+
+def test_lines_of_the_web_server_are_lines_like_ours():
+    # As `uvicorn annotate.asgi:application` does it: its own set-up first, then the site's.
+    script = """
+import logging
+from uvicorn import Config
+Config("annotate.asgi:application")
+from annotate.logs import configure_logging
+configure_logging(style="json", level="INFO")
+logging.getLogger("uvicorn.error").error("Exception in ASGI application", extra={"color_message": "x"})
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    [line] = (run.stdout + run.stderr).splitlines()
+    assert json.loads(line)["event"] == "Exception in ASGI application"
+    assert "color_message" not in line

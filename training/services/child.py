@@ -36,7 +36,9 @@ def trainer_command() -> list[str]:
 
 
 def child_environment() -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+    environment = {
+        name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in WITHHELD
+    }
     return environment | {
         "MALLOC_ARENA_MAX": environment.get("MALLOC_ARENA_MAX", "2"),
         "TOKENIZERS_PARALLELISM": "false",
