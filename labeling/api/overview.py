@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotate.pagination import Pages
-from labeling import dashboard, people_report
+from labeling import dashboard, people_report, quality_page, trends
 from labeling.models import Figure, Role, SavedView
 from labeling.permissions import Action
 from labeling.saved_views import LISTS, visible_views
@@ -131,6 +131,40 @@ class DashboardSerializer(serializers.Serializer):
     quality = FigureSerializer(source="figure", allow_null=True)
 
 
+class AcceptancePointSerializer(serializers.Serializer):
+    day = serializers.DateField()
+    decided = serializers.IntegerField(source="size")
+    accepted = serializers.IntegerField(source="part")
+
+
+class AgreementPointSerializer(serializers.Serializer):
+    day = serializers.DateField(help_text="The first of its week or four weeks, in older projects.")
+    agreement = serializers.FloatField(source="value")
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    comparisons = serializers.IntegerField(source="size")
+
+
+class TrendsSerializer(serializers.Serializer):
+    acceptance = AcceptancePointSerializer(many=True, help_text="Of the last 30 days with decisions.")
+    agreement = AgreementPointSerializer(many=True)
+
+
+class DashboardTrends(ProjectViewMixin, APIView):
+    policy = {"get": Action.VIEW_OVERVIEW}
+
+    @extend_schema(responses=TrendsSerializer)
+    def get(self, request, slug):
+        """Acceptance and agreement over time, as worked out in the background."""
+        figure = Figure.objects.filter(project=self.project, batch=None, user=None).first()
+        report = quality_page.report_of(self.project)
+        curves = {
+            "acceptance": trends.acceptance(figure).points,
+            "agreement": trends.agreement(report).points,
+        }
+        return Response(TrendsSerializer(curves).data)
+
+
 class DashboardView(ProjectViewMixin, APIView):
     policy = {"get": Action.VIEW_OVERVIEW}
 
@@ -201,6 +235,7 @@ class Views(ProjectRows):
 urlpatterns = [
     path(f"{PROJECT}people/", PeopleFigures.as_view(), name="api_people"),
     path(f"{PROJECT}dashboard/", DashboardView.as_view(), name="api_dashboard"),
+    path(f"{PROJECT}dashboard/trends/", DashboardTrends.as_view(), name="api_dashboard_trends"),
     path(f"{PROJECT}views/", Views.as_view(LIST_CREATE), name="api_views"),
     path(f"{PROJECT}views/<int:pk>/", Views.as_view({"delete": "destroy"}), name="api_view"),
 ]

@@ -25,6 +25,8 @@ class Figure(models.Model):
     position_low = models.FloatField(null=True)
     position_high = models.FloatField(null=True)
     position_pairs = models.PositiveIntegerField(default=0)
+    # Of the project: [day since 1970 by UTC, decided, accepted] of each day with decisions, oldest first.
+    decisions_by_day = models.JSONField(default=list)
     computed_at = models.DateTimeField()
 
     class Meta:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Max, OuterRef, Q, Subquery
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from labeling.models import Figure, Project, Ranking, Review, Submission, SubmissionStatus
 from labeling.quality import Judgment, pairwise_agreement, position_bias
 
 NEWEST_RANKINGS = 20_000  # of a project, that agreement and bias are worked out on
+DECISION_DAYS = 30  # that acceptance is drawn over
+EPOCH = date(1970, 1, 1)
 PAUSE = timedelta(minutes=5)  # a large project takes seconds: not oftener than that
 RESAMPLES = 200
 Orders = dict[int, dict[int, dict[int, int]]]  # task -> person -> completion -> rank
@@ -63,6 +66,7 @@ def refresh_figures(*, project: Project) -> None:
         rows[None, person] |= _position(shown)
     for batch, decided, accepted in _decisions(project):
         rows[batch, None] |= {"decided": decided, "accepted": accepted}
+    rows[None, None]["decisions_by_day"] = _decisions_by_day(project, now)
     _store(project, rows, now)
 
 
@@ -129,6 +133,21 @@ def _decisions(project: Project) -> Iterable[tuple[int, int, int]]:
         .values_list("task__batch_id")
         .annotate(decided=Count("pk"), accepted=Count("pk", filter=accepted))
     )
+
+
+def _decisions_by_day(project: Project, now: datetime) -> list[list[int]]:
+    """Of the last weeks. Work counts on the day of its last decision, as what it is now."""
+    first = (now - timedelta(days=DECISION_DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    accepted = Q(status=SubmissionStatus.ACCEPTED)
+    rows = (
+        Submission.objects.filter(project=project, task__isnull=False, decided_at__gte=first)
+        .exclude(status=SubmissionStatus.AWAITING_REVIEW)
+        .annotate(day=TruncDate("decided_at", tzinfo=UTC))
+        .order_by("day")
+        .values_list("day")
+        .annotate(decided=Count("pk"), accepted=Count("pk", filter=accepted))
+    )
+    return [[(day - EPOCH).days, decided, accepted] for day, decided, accepted in rows]
 
 
 @transaction.atomic

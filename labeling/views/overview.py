@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from annotate.errors import DomainError
 from annotate.forms import add_domain_error
 from annotate.words import _
-from labeling import dashboard, list_columns, reports
+from labeling import dashboard, list_columns, quality_page, reports, trends
 from labeling.access import project_route
 from labeling.forms import ProjectForm, SettingsForm
 from labeling.list_pages import answer_list
@@ -24,8 +24,11 @@ def project_detail(request: HttpRequest, *, project, membership) -> HttpResponse
     if not can(membership, Action.VIEW_OVERVIEW):
         return redirect("labeling:work", slug=project.slug)
     steps = reports.first_steps(project)
+    board = dashboard.dashboard(project)
     context = {
-        "board": dashboard.dashboard(project),
+        "board": board,
+        "acceptance": trends.acceptance(board.figure),
+        "agreement": trends.agreement(quality_page.report_of(project)),
         "charts": dashboard.charts(project),
         "decisions": reports.waiting_decisions(project, request.user),
         "history_days": dashboard.HISTORY_DAYS,

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from annotate.words import _
-from labeling import quality_page
+from labeling import quality_page, trends
 from labeling.access import project_route
 from labeling.flag_words import flags_of
 from labeling.listing import Filter, Listing
@@ -48,6 +48,7 @@ def quality(request: HttpRequest, *, project, membership) -> HttpResponse:
             "cuts": quality_page.CUTS,
             "rows": rows,
             "curve": quality_page.trend(report.body),
+            "agreement_trend": trends.agreement(report),
         }
         context["heat_map"] = quality_page.heat_map(rows) if cut == "pair" else None
     return render(request, "labeling/quality.html", context)
