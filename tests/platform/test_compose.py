@@ -1,4 +1,4 @@
-"""docker-compose.yml starts with one command and ships no password; the script that makes its secrets works."""
+"""docker-compose.yml starts with one command and ships no password; the script for its secrets works."""
 
 from __future__ import annotations
 
