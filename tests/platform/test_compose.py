@@ -1,4 +1,4 @@
-"""docker-compose.yml starts with one command and ships no password; the script that makes its secrets works."""
+"""docker-compose.yml starts with one command and ships no password; the script that makes secrets works."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def test_it_has_every_part_of_the_site():
 def test_nothing_serves_before_the_tables_are_there():
     for name in ("web", "worker", "trainer", "beat"):
         assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+
+
+def test_the_database_stops_after_those_who_save_into_it():
+    # What merely waited for `migrate`, which has ended, has nothing to do with postgres when all is stopped.
+    for name in ("web", "worker", "trainer", "beat"):
+        assert {"postgres", "redis"} <= set(SERVICES[name]["depends_on"])
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis", "web"])
