@@ -116,6 +116,12 @@ def test_web_processes_serve_with_the_limits_of_the_embedded_one():
     assert int(SERVICES["web"]["stop_grace_period"].removesuffix("s")) > graceful
 
 
+@pytest.mark.parametrize("name", ["worker", "trainer"])
+def test_workers_keep_to_themselves_as_the_embedded_ones_do(name):
+    # Celery's gossip fails with an AttributeError when Redis comes back, and nothing here uses it.
+    assert {"--without-gossip", "--without-mingle"} <= set(SERVICES[name]["command"])
+
+
 def test_the_image_does_not_run_as_root():
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     users = [line for line in lines if line.startswith("USER")]
