@@ -124,6 +124,9 @@ def test_redis_is_used_again_when_it_is_back(cache, redis_server):
         assert time.monotonic() < deadline, "it still remembers for itself"
         time.sleep(0.05)
         cache.set("key", 2)
+    for number in range(3, 6):  # not now and then: each time
+        cache.set("key", number)
+        assert cache._cache.get_client().get(cache.make_key("key")) == str(number).encode()
 
 
 def test_whether_it_answers_is_asked_anew_each_time(cache, redis_server):
