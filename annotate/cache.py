@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.core.cache.backends.locmem import LocMemCache
@@ -16,6 +18,7 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 PAUSE_SECONDS = 5.0
+LONGEST_QUESTION_SECONDS = 30.0
 
 
 class JsonSerializer:
@@ -36,14 +39,35 @@ class JsonSerializer:
             return json.loads(data)
 
 
+@dataclass
+class Server:
+    """What all cache objects of a process know of one Redis: Django makes a new object for every request."""
+
+    client: Any = None
+    is_away: bool = False
+    ask_again_at: float = 0.0
+
+
+servers: dict[str, Server] = {}
+
+
 def _tolerant(name: str):
     def call(self, *args, **kwargs):
-        if time.monotonic() >= self._away_until:
+        server, started = self._server, time.monotonic()
+        if started >= server.ask_again_at:
+            if server.is_away:  # one asks whether it is back, the others go on meanwhile
+                server.ask_again_at = started + LONGEST_QUESTION_SECONDS
             try:
-                return getattr(RedisCache, name)(self, *args, **kwargs)
+                answer = getattr(RedisCache, name)(self, *args, **kwargs)
             except (RedisError, OSError) as error:
-                self._away_until = time.monotonic() + PAUSE_SECONDS
-                log.warning("cache_unreachable", cause=str(error))
+                # Looking up the name of a host that is gone can take seconds that no timeout of ours ends.
+                took = time.monotonic() - started
+                server.is_away = True
+                server.ask_again_at = time.monotonic() + max(PAUSE_SECONDS, 10 * took)
+                log.warning("cache_unreachable", cause=str(error), seconds=round(took, 1))
+            else:
+                server.is_away, server.ask_again_at = False, 0.0
+                return answer
         return getattr(self._memory, name)(*args, **kwargs)
 
     call.__name__ = name
@@ -55,7 +79,14 @@ class TolerantRedisCache(RedisCache):
         super().__init__(server, params)
         memory_params = {key: value for key, value in params.items() if key.upper() != "OPTIONS"}
         self._memory = LocMemCache(f"fallback:{server}", memory_params)
-        self._away_until = 0.0
+        self._server = servers.setdefault(f"{server} {params.get('OPTIONS')}", Server())
+
+    @property
+    def _cache(self):
+        """The client with its open connections, which threads may share; not one more for each request."""
+        if self._server.client is None:
+            self._server.client = super()._cache
+        return self._server.client
 
     def is_reachable(self) -> bool:
         """Whether Redis answers right now; asked by /readyz, whatever was remembered of it."""

@@ -26,6 +26,12 @@ def test_nothing_serves_before_the_tables_are_there():
         assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
 
 
+def test_the_database_stops_after_those_who_save_into_it():
+    # What merely waited for `migrate`, which has ended, has nothing to do with postgres when all is stopped.
+    for name in ("web", "worker", "trainer", "beat"):
+        assert {"postgres", "redis"} <= set(SERVICES[name]["depends_on"])
+
+
 @pytest.mark.parametrize("name", ["postgres", "redis", "web"])
 def test_what_others_wait_for_has_a_health_check(name):
     assert SERVICES[name]["healthcheck"]["test"]
@@ -108,6 +114,12 @@ def test_web_processes_serve_with_the_limits_of_the_embedded_one():
     # Requests under way get their time before Docker kills.
     graceful = int(command[command.index("--timeout-graceful-shutdown") + 1])
     assert int(SERVICES["web"]["stop_grace_period"].removesuffix("s")) > graceful
+
+
+@pytest.mark.parametrize("name", ["worker", "trainer"])
+def test_workers_keep_to_themselves_as_the_embedded_ones_do(name):
+    # Celery's gossip fails with an AttributeError when Redis comes back, and nothing here uses it.
+    assert {"--without-gossip", "--without-mingle"} <= set(SERVICES[name]["command"])
 
 
 def test_the_image_does_not_run_as_root():

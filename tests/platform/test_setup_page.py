@@ -1,6 +1,7 @@
 """The first administrator of a fresh site: for whoever holds the one-time link, and only once."""
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from annotate.accounts import setup_token
@@ -68,3 +69,14 @@ def test_the_first_visitor_is_sent_to_set_up_and_later_ones_to_sign_in(client, m
     assert client.get("/").url == reverse("setup")
     make_user("ann")
     assert client.get("/").url == reverse("account_login")
+
+
+@pytest.mark.django_db
+def test_the_command_prints_the_link_until_somebody_has_used_it(client, token, capsys):
+    call_command("setup_link", "--if-open")
+    assert capsys.readouterr().out.strip().endswith(f"/setup/?token={token}")
+    client.post(reverse("setup"), form(token))
+    call_command("setup_link", "--if-open")  # each start of docker-compose.yml: nothing to say, nothing wrong
+    assert capsys.readouterr().out == ""
+    with pytest.raises(CommandError, match="accounts already"):
+        call_command("setup_link")

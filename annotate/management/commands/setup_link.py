@@ -12,8 +12,13 @@ from annotate.accounts.services import is_setup_open
 class Command(BaseCommand):
     help = "Print the one-time link for making the first administrator of a fresh site."
 
-    def handle(self, *args, **options) -> None:
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--if-open", action="store_true", help="say nothing where there are accounts")
+
+    def handle(self, *args, if_open: bool, **options) -> None:
         if not is_setup_open():
+            if if_open:
+                return
             raise CommandError(
                 "This site has accounts already. For another administrator: python manage.py createsuperuser"
             )
