@@ -248,7 +248,7 @@ class Reviews(ProjectRows):
         data = dict(valid_input(ReviewInput, request))
         submission = _submission(self, data.pop("submission"))
         decision, reopen = data.pop("decision"), data.pop("reopen")
-        content = {name: data.pop(name) for name in ("text", "tiers", "strength", "answers") if name in data}
+        content = {name: data.pop(name) for name in CONTENT if name in data}
         common = {"submission": submission, "reviewer": request.user, **data}
         if decision == ReviewDecision.FIXED:
             review = reviews.fix_submission(**common, **_fix(submission, request.data))
@@ -264,6 +264,9 @@ class Reviews(ProjectRows):
         return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)
 
 
+CONTENT = ("text", "prompt", "category", "tiers", "strength", "answers")  # of a fix
+
+
 def _submission(view, pk: int) -> Submission:
     submission = view.project.submissions.select_related("project").filter(pk=pk).first()
     if submission is None:
@@ -274,7 +277,7 @@ def _submission(view, pk: int) -> Submission:
 def _fix(submission: Submission, data) -> dict:
     """What the reviewer changed, in the service's terms."""
     if submission.kind == TaskKind.DEMONSTRATION:
-        return {"text": data.get("text"), "answers": data.get("answers")}
+        return {name: data.get(name) for name in ("text", "prompt", "category", "answers")}
     names = {str(each.public_id): each.pk for each in queues.completions_of(submission)}
     sent = {name: data[name] for name in (*RANKING_FIELDS, "answers") if name in data}
     if "strength" in data:

@@ -134,7 +134,8 @@ def content_to_public(content: Content, names: Mapping[str, int], *, as_text: bo
         answers = answers_to_fields(content.answers, {}) if as_text else {"answers": content.answers}
         counted = content.pasted_characters
         pasted = {} if counted is None else {"pasted_characters": str(counted)}
-        return {"text": content.text, **answers, **pasted}
+        written = {} if content.prompt is None else {"prompt": content.prompt, "category": content.category}
+        return {"text": content.text, **written, **answers, **pasted}
     return ranking_to_public(asdict(content), names, as_text=as_text)
 
 

@@ -16,7 +16,8 @@ def kept_words(draft: Draft | None, task: Task) -> str:
     if draft is None:
         return ""
     if task.kind == TaskKind.DEMONSTRATION:
-        return str(draft.body.get("text", ""))
+        asked = str(draft.body.get("prompt", ""))
+        return "\n\n".join(filter(None, [asked, str(draft.body.get("text", ""))]))
     try:
         fields = ranking_from_public(draft.body, public_ids(task))
     except Invalid:
