@@ -24,7 +24,7 @@ from labeling.services import reviews
 from labeling.services.answer_checks import shown_warnings
 from labeling.services.blind import RANKING_FIELDS, opaque_number, ranking_from_public, ranking_to_public
 from labeling.services.forms import layout_of
-from labeling.services.pairwise import STRENGTHS, ranking_of_strength
+from labeling.services.pairwise import NEITHER, STRENGTHS, ranking_of_strength
 
 from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
 
@@ -136,7 +136,7 @@ class ReviewInput(serializers.Serializer):
         "where they change",
     )
     strength = serializers.ChoiceField(
-        choices=[(each.value, each.label) for each in STRENGTHS],
+        choices=[(each.value, each.label) for each in (*STRENGTHS, NEITHER)],
         required=False,
         help_text="fixed pairwise judgment: instead of tiers and margins",
     )

@@ -17,7 +17,7 @@ from labeling.models import (
 )
 from labeling.services.blind import opaque_number
 from labeling.services.judgments import UNRANKABLE_REASONS
-from labeling.services.pairwise import STRENGTHS
+from labeling.services.pairwise import NEITHER, STRENGTHS
 
 RANKING_EXAMPLE = {
     "fence": 1,
@@ -185,7 +185,7 @@ class SubmitInput(serializers.Serializer):
         "(422 `unconfirmed_warnings`, with the stretches).",
     )
     strength = serializers.ChoiceField(
-        choices=[(each.value, each.label) for each in STRENGTHS],
+        choices=[(each.value, each.label) for each in (*STRENGTHS, NEITHER)],
         required=False,
         help_text="Pairwise tasks: which is better, A being the completion shown first.",
     )

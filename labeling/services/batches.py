@@ -205,10 +205,7 @@ def create_batch_from_waiting(
     }
     source = {"limit": limit, "category": category}
     if writes_prompt:
-        if kind != TaskKind.DEMONSTRATION:
-            raise Invalid("Prompts are written for demonstrations.", field="writes_prompt")
-        if starts_from_draft:
-            raise Invalid("There is no draft for a prompt that is not written yet.", field="writes_prompt")
+        _check_writing(kind, starts_from_draft)
         return create_writing_batch(project=project, name=name, tasks=limit, category=category, **policy)
     if kind == TaskKind.DEMONSTRATION:
         prompts = prompts_without_task(project=project, kind=kind, category=category)[:limit]
@@ -223,12 +220,7 @@ def create_batch_from_waiting(
     if kind != TaskKind.RANKING:
         raise Invalid(f"Choose one of {', '.join(TaskKind.values)}.", field="kind")
     _require_ranking_layout(layout)
-    usual = 2 if layout == Layout.PAIRWISE else project.settings.completions_per_task
-    size = usual if completions_per_task is None else completions_per_task
-    if layout == Layout.PAIRWISE and size != 2:
-        raise Invalid("Pairwise tasks show 2 completions.", field="completions_per_task")
-    if not MINIMUM_K <= size <= MAXIMUM_K:
-        raise Invalid(f"Between {MINIMUM_K} and {MAXIMUM_K}.", field="completions_per_task")
+    size = _ranking_size(project, layout, completions_per_task)
     sets = completion_sets_for(project=project, size=size, category=category)
     return create_ranking_batch(
         project=project,
@@ -277,6 +269,24 @@ def _create_batch(
         source=source or {},
         created_by=acting_user,
     )
+
+
+def _check_writing(kind: str, starts_from_draft: bool) -> None:
+    if kind != TaskKind.DEMONSTRATION:
+        raise Invalid("Prompts are written for demonstrations.", field="writes_prompt")
+    if starts_from_draft:
+        raise Invalid("There is no draft for a prompt that is not written yet.", field="writes_prompt")
+
+
+def _ranking_size(project: Project, layout: str, completions_per_task: int | None) -> int:
+    """K of a new batch."""
+    usual = 2 if layout == Layout.PAIRWISE else project.settings.completions_per_task
+    size = usual if completions_per_task is None else completions_per_task
+    if layout == Layout.PAIRWISE and size != 2:
+        raise Invalid("Pairwise tasks show 2 completions.", field="completions_per_task")
+    if not MINIMUM_K <= size <= MAXIMUM_K:
+        raise Invalid(f"Between {MINIMUM_K} and {MAXIMUM_K}.", field="completions_per_task")
+    return size
 
 
 def _require_ranking_layout(layout: str) -> None:

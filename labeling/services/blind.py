@@ -15,7 +15,7 @@ from labeling.models import Completion, FormDefinition, Task, TaskCompletion
 
 from .answers import answers_from_fields, answers_to_fields
 from .judgments import Content, DemonstrationContent
-from .pairwise import ranking_of_strength
+from .pairwise import neither_reasons, ranking_of_strength
 
 LISTS = ("unrankable", "touched")
 BY_COMPLETION = ("scores", "flags", "unrankable_reasons")
@@ -96,6 +96,8 @@ def ranking_from_fields(
     ranking = {"tiers": [], **ranking_from_public(gathered, names)}
     if form.layout == "pairwise" and "tiers" not in fields:
         ranking |= ranking_of_strength(fields.get("strength"), order)
+        if ranking["unrankable"]:
+            ranking["unrankable_reasons"] = neither_reasons(fields, order)
     return ranking
 
 

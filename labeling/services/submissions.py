@@ -122,14 +122,13 @@ def submit_demonstration(
         raise Invalid("This task asks for a ranking.", field="text")
     confirmed = check_confirmed(confirmed_warnings)
     written = {} if prompt is None else {"prompt": prompt, "category": category}
-    sent = {"text": text, **written}
     return _submit(
         _Work(
             assignment=assignment,
             user=user,
             fence=fence,
             key=checked_key(idempotency_key),
-            body_sha256=body_hash(assignment, prompt_flags, with_answers(sent, answers)),
+            body_sha256=body_hash(assignment, prompt_flags, with_answers({"text": text, **written}, answers)),
             prompt_flags=prompt_flags,
             active_seconds=sane_seconds(active_seconds),
             check=lambda task, form: check_answer(
@@ -250,9 +249,7 @@ def _answered_before(work: _Work) -> Submission | None:
 
 
 def _slot_for(work: _Work, task: Task) -> Assignment | DomainError:
-    """The slot this submission goes into, or the error that says why there is none (its text is to be
-    kept).
-    """
+    """The slot this submission goes into, or the error that says why there is none (its text is kept)."""
     slot = SLOT.first(pk=work.assignment.pk)
     if slot.annotator_id == work.user.pk:
         if slot.status == AssignmentStatus.LEASED and slot.fence == work.fence:
