@@ -13,7 +13,7 @@ from annotate.errors import Invalid
 from labeling.models import FormDefinition, FormVersion, Question
 from labeling.services.answers import PREFIX, check_answers, field_name, typed_value
 from labeling.services.judgments import clean_text
-from labeling.services.pairwise import STRENGTHS, TIE, strength_of
+from labeling.services.pairwise import NEITHER, STRENGTHS, TIE, strength_of
 
 SET_ASIDE = "set_aside"  # a hidden field of the work forms: JSON of SetAside, so that drafts carry it along
 
@@ -69,11 +69,15 @@ def asked(
 
 
 def pairwise_inputs(fields: Mapping[str, Any], public_ids: Sequence[str]) -> dict[str, Any]:
-    """What the pairwise screen starts from: {"strength", "scores", "flags"}, whether the fields are its own
-    or those of a ranking (work that came back, or that was kept when it came late).
+    """What the pairwise screen starts from: {"strength", "scores", "flags", "neither"}, whether the fields
+    are its own or those of a ranking (work that came back, or that was kept when it came late).
     """
     tiers, margins = _json(fields.get("tiers"), []), _json(fields.get("margins"), [])
     strength = fields.get("strength") or strength_of(tiers, margins, list(public_ids))
+    neither = {"reason": fields.get("neither_reason", ""), "note": fields.get("neither_note", "")}
+    if not strength and sorted(_json(fields.get("unrankable"), [])) == sorted(public_ids):
+        given = _json(fields.get("unrankable_reasons"), {}).get(public_ids[0], {})
+        strength, neither = NEITHER.value, {"reason": given.get("reason"), "note": given.get("note", "")}
     scores, flags = _json(fields.get("scores"), {}), _json(fields.get("flags"), {})
     for public in public_ids:
         if f"score-{public}" in fields:
@@ -84,6 +88,7 @@ def pairwise_inputs(fields: Mapping[str, Any], public_ids: Sequence[str]) -> dic
         "strength": strength,
         "scores": {public: str(score) for public, score in scores.items()},
         "flags": flags,
+        "neither": neither,
     }
 
 
@@ -230,5 +235,7 @@ def answer_in_words(question: Question | None, value: Any) -> str:
 
 def strength_label(tiers: Sequence[Any], margins: Sequence[Any], order: Sequence[Any]) -> str:
     """How a pairwise judgment reads: "A much better"; "" where it says no strength."""
+    if not tiers:
+        return NEITHER.label
     value = strength_of(tiers, margins, order)
     return next((each.label for each in STRENGTHS if each.value == value), "")

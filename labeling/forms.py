@@ -89,6 +89,12 @@ class BatchForm(forms.Form):
         label="Start from a model’s draft",
         help_text="Demonstrations only: who writes edits the newest model’s answer, where there is one.",
     )
+    writes_prompt = forms.BooleanField(
+        required=False,
+        label="Who answers writes the prompt too",
+        help_text="Demonstrations only: as many tasks as you say above, each without a prompt. "
+        "The category is what their form starts from.",
+    )
     deadline_at = forms.DateTimeField(
         required=False,
         label="Deadline",

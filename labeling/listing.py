@@ -116,6 +116,17 @@ class Listing:
         return bool(self.text) or any(each.value for each in self.filters if not each.is_hidden)
 
     @property
+    def active_filters(self) -> int:
+        """How many of the filters on the page narrow the list, beside the search."""
+        return sum(1 for each in self.filters if each.value and not each.is_hidden)
+
+    @property
+    def is_foldable(self) -> bool:
+        """Whether filters and order are worth folding away where the screen is narrow."""
+        shown = sum(1 for each in self.filters if not each.is_hidden)
+        return shown + (len(self.sorts) > 1) > 1
+
+    @property
     def is_searchable(self) -> bool:
         return self.search is not None
 

@@ -179,7 +179,7 @@ def first_steps(project: Project) -> list[dict[str, Any]]:
             "text": "Publish a guideline, so that people know what good work is",
             "route": "labeling:guidelines",
         },
-        {"done": project.prompts.exists(), "text": "Import prompts", "route": "labeling:prompts"},
+        {"done": project.prompts.written().exists(), "text": "Import prompts", "route": "labeling:prompts"},
         {"done": project.batches.exists(), "text": "Make a batch of tasks", "route": "labeling:batches"},
         {
             "done": project.memberships.exclude(role="admin").exists(),

@@ -38,8 +38,10 @@ from labeling.services.blind import (
 from labeling.services.forms import current_version
 from labeling.services.judgments import margin_choices
 from labeling.services.slots import DRAFT
+from labeling.services.written_prompts import text_of
 
 LENGTHS = ("response_min_characters", "response_max_characters")
+PROMPT_LENGTHS = ("prompt_min_characters", "prompt_max_characters")
 RANKING_RULES = ("require_scores", "ask_margins", "require_rationale", "allow_ties")
 
 
@@ -81,6 +83,10 @@ class Worksheet:
         return draft.text if draft is not None else None
 
     @property
+    def writes_prompt(self) -> bool:
+        return self.assignment.batch.writes_prompt
+
+    @property
     def margins(self) -> list[dict[str, str]]:
         return margin_choices(self.form)
 
@@ -89,7 +95,8 @@ class Worksheet:
         """What bounds this kind of work: of the project's settings and of the form, in short."""
         definition = self.form.to_json()
         if self.assignment.kind == TaskKind.DEMONSTRATION:
-            bounds = {name: getattr(self.settings, name) for name in LENGTHS}
+            lengths = (*LENGTHS, *PROMPT_LENGTHS) if self.writes_prompt else LENGTHS
+            bounds = {name: getattr(self.settings, name) for name in lengths}
             return bounds | {"prompt_flags": definition["prompt_flags"]}
         rules = {name: getattr(self.form, name) for name in RANKING_RULES}
         return rules | {name: definition[name] for name in ("prompt_flags", "completion_flags")}
@@ -127,6 +134,8 @@ def open_worksheet(*, assignment: Assignment, user, project: Project) -> Workshe
     started_from = assignment.task.starting_draft
     if started_from is not None and not fields:
         fields = {"text": started_from.text}
+    if assignment.batch.writes_prompt and not fields:
+        fields = {"category": assignment.batch.source.get("category", "")}
     return Worksheet(
         assignment=assignment,
         completions=completions,
@@ -149,7 +158,10 @@ def _fields_of(submission: Submission | None, completions: list[Completion]) -> 
         answers = answers_to_fields(current.answers, {})
         counted = current.pasted_characters
         pasted = {} if counted is None else {"pasted_characters": str(counted)}
-        return {"text": current.text, "prompt_flags": submission.prompt_flags, **answers, **pasted}
+        written = {}
+        if current.prompt_id is not None:
+            written = {"prompt": text_of(submission.prompt), "category": submission.prompt.category}
+        return {"text": current.text, "prompt_flags": submission.prompt_flags, **written, **answers, **pasted}
     names = {str(each.public_id): each.pk for each in completions}
     values = {name: getattr(current, name) for name in (*RANKING_FIELDS, "answers")}
     own = notes_of(submission).filter(author=submission.annotator_id, completion__isnull=False)
@@ -181,6 +193,7 @@ def as_json(sheet: Worksheet) -> dict[str, Any]:
             "id": opaque_number("prompt", assignment.task.prompt_id),
             "messages": assignment.task.prompt.messages,
         },
+        "writes_prompt": sheet.writes_prompt,
         "completions": [{"id": str(each.public_id), "text": each.text} for each in sheet.completions],
         "rules": sheet.rules,
         "form": {"id": sheet.version.pk, "number": sheet.version.number, **sheet.form.to_json()},

@@ -19,10 +19,23 @@ from .work import SLOT, Assignments
 
 class AnswerInput(serializers.Serializer):
     text = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    of = serializers.ChoiceField(
+        choices=["answer", "prompt"],
+        default="answer",
+        help_text="prompt: the text is the prompt that you write, where the task `writes_prompt`.",
+    )
+    prompt = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        trim_whitespace=False,
+        help_text="What you ask so far, for the check of an answer that repeats it.",
+    )
 
 
 class RemarkOutput(serializers.Serializer):
     check = serializers.ChoiceField(choices=list(CHECKS.items()), help_text="Name it to confirm a warning.")
+    of = serializers.ChoiceField(choices=["text", "prompt"], help_text="The field it is about.")
     title = serializers.CharField(help_text="The check's name for people.")
     action = serializers.ChoiceField(
         choices=["warn", "refuse"], help_text="warn: the submission asks once; refuse: it is not taken."
@@ -65,8 +78,8 @@ class AnswerChecks(Assignments):
         assignment = self._assignment(pk, own=False)
         if assignment.kind != TaskKind.DEMONSTRATION:
             raise Invalid("This task asks for a ranking.", field="text")
-        text = valid_input(AnswerInput, request)["text"]
-        return Response(check_while_typing(assignment=assignment, user=request.user, text=text).as_json())
+        data = valid_input(AnswerInput, request)
+        return Response(check_while_typing(assignment=assignment, user=request.user, **data).as_json())
 
 
 urlpatterns = [

@@ -33,6 +33,7 @@ class BatchSerializer(serializers.ModelSerializer):
             "priority",
             "review_rate",
             "starts_from_draft",
+            "writes_prompt",
             "deadline_at",
             "created_at",
             "closed_at",
@@ -59,6 +60,10 @@ class BatchInput(serializers.Serializer):
     starts_from_draft = serializers.BooleanField(
         default=False,
         help_text="Demonstrations: who writes edits the newest model's answer, where there is one.",
+    )
+    writes_prompt = serializers.BooleanField(
+        default=False,
+        help_text="Demonstrations: `limit` tasks without a prompt; who answers writes it too.",
     )
     deadline_at = serializers.DateTimeField(required=False, allow_null=True)
     purpose = serializers.ChoiceField(

@@ -65,7 +65,7 @@ class Prompts(ProjectRows):
     queryset = Prompt.objects.none()
 
     def get_queryset(self):
-        return self.project.prompts.order_by("id")
+        return self.project.prompts.written().order_by("id")
 
     @extend_schema(
         summary="Add prompts",

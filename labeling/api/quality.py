@@ -24,7 +24,7 @@ from labeling.services import reviews
 from labeling.services.answer_checks import shown_warnings
 from labeling.services.blind import RANKING_FIELDS, opaque_number, ranking_from_public, ranking_to_public
 from labeling.services.forms import layout_of
-from labeling.services.pairwise import STRENGTHS, ranking_of_strength
+from labeling.services.pairwise import NEITHER, STRENGTHS, ranking_of_strength
 
 from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
 
@@ -136,7 +136,7 @@ class ReviewInput(serializers.Serializer):
         "where they change",
     )
     strength = serializers.ChoiceField(
-        choices=[(each.value, each.label) for each in STRENGTHS],
+        choices=[(each.value, each.label) for each in (*STRENGTHS, NEITHER)],
         required=False,
         help_text="fixed pairwise judgment: instead of tiers and margins",
     )
@@ -248,7 +248,7 @@ class Reviews(ProjectRows):
         data = dict(valid_input(ReviewInput, request))
         submission = _submission(self, data.pop("submission"))
         decision, reopen = data.pop("decision"), data.pop("reopen")
-        content = {name: data.pop(name) for name in ("text", "tiers", "strength", "answers") if name in data}
+        content = {name: data.pop(name) for name in CONTENT if name in data}
         common = {"submission": submission, "reviewer": request.user, **data}
         if decision == ReviewDecision.FIXED:
             review = reviews.fix_submission(**common, **_fix(submission, request.data))
@@ -264,6 +264,9 @@ class Reviews(ProjectRows):
         return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)
 
 
+CONTENT = ("text", "prompt", "category", "tiers", "strength", "answers")  # of a fix
+
+
 def _submission(view, pk: int) -> Submission:
     submission = view.project.submissions.select_related("project").filter(pk=pk).first()
     if submission is None:
@@ -274,7 +277,7 @@ def _submission(view, pk: int) -> Submission:
 def _fix(submission: Submission, data) -> dict:
     """What the reviewer changed, in the service's terms."""
     if submission.kind == TaskKind.DEMONSTRATION:
-        return {"text": data.get("text"), "answers": data.get("answers")}
+        return {name: data.get(name) for name in ("text", "prompt", "category", "answers")}
     names = {str(each.public_id): each.pk for each in queues.completions_of(submission)}
     sent = {name: data[name] for name in (*RANKING_FIELDS, "answers") if name in data}
     if "strength" in data:

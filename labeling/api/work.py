@@ -152,6 +152,8 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
             submission = submissions.submit_demonstration(
                 **common,
                 text=_required(data, "text"),
+                prompt=data.get("prompt"),
+                category=data.get("category", ""),
                 answers=request.data.get("answers"),
                 pasted_characters=data.get("pasted_characters"),
                 confirmed_warnings=data.get("confirmed_warnings", []),
@@ -247,7 +249,7 @@ class Tasks(ProjectRows):
         return task_reports.tasks_with_counts(project=self.project)
 
 
-DEMONSTRATION_CONTENT = {"text", "pasted_characters", "confirmed_warnings"}
+DEMONSTRATION_CONTENT = {"text", "prompt", "category", "pasted_characters", "confirmed_warnings"}
 RANKING_CONTENT = {*RANKING_FIELDS, "strength", "notes"}
 
 

@@ -17,7 +17,7 @@ from labeling.models import (
 )
 from labeling.services.blind import opaque_number
 from labeling.services.judgments import UNRANKABLE_REASONS
-from labeling.services.pairwise import STRENGTHS
+from labeling.services.pairwise import NEITHER, STRENGTHS
 
 RANKING_EXAMPLE = {
     "fence": 1,
@@ -100,7 +100,8 @@ class AssignmentOutput(serializers.Serializer):
     fence = serializers.IntegerField(help_text="Send it back with the submission.")
     lease_expires_at = serializers.DateTimeField(allow_null=True)
     why = serializers.CharField(help_text="Why this one.")
-    prompt = ShownPrompt()
+    prompt = ShownPrompt(help_text="Without messages where the task `writes_prompt`.")
+    writes_prompt = serializers.BooleanField(help_text="Write the prompt too: `prompt` of the submission.")
     completions = ShownCompletion(many=True, help_text="In the order to show them; empty for demonstrations.")
     rules = serializers.DictField(help_text="What bounds this kind of work, in short.")
     form = serializers.DictField(
@@ -137,6 +138,15 @@ class SubmitInput(serializers.Serializer):
     fence = serializers.IntegerField(min_value=0)
     idempotency_key = serializers.CharField(max_length=80, required=False)
     text = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    prompt = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        help_text="Demonstration: what you ask, where the task `writes_prompt`.",
+    )
+    category = serializers.CharField(
+        required=False, allow_blank=True, max_length=80, help_text="Of the prompt you write, if you like."
+    )
     pasted_characters = serializers.IntegerField(
         min_value=0,
         required=False,
@@ -175,7 +185,7 @@ class SubmitInput(serializers.Serializer):
         "(422 `unconfirmed_warnings`, with the stretches).",
     )
     strength = serializers.ChoiceField(
-        choices=[(each.value, each.label) for each in STRENGTHS],
+        choices=[(each.value, each.label) for each in (*STRENGTHS, NEITHER)],
         required=False,
         help_text="Pairwise tasks: which is better, A being the completion shown first.",
     )

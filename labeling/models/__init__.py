@@ -2,7 +2,7 @@
 
 from .activity import AuditEvent, AuditSeal, MailStatus, Notification
 from .adjudication import Adjudication
-from .answer_index import AnswerBand, AnswerIndex
+from .answer_index import AnswerBand, AnswerIndex, PromptBand
 from .appeal import Appeal, AppealStatus
 from .assignment import NO_DEADLINE, Assignment, AssignmentStatus, Draft, Skip, SkipReason
 from .batch import Batch, BatchStatus, Layout, Task, TaskCompletion, TaskKind, TaskPurpose, TaskStatus
@@ -105,6 +105,7 @@ __all__ = [
     "Project",
     "ProjectSettings",
     "Prompt",
+    "PromptBand",
     "Qualification",
     "QualificationStatus",
     "QualityReport",

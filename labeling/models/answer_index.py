@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.db import models
 
 from .project import Project
+from .prompt import Prompt
 from .submission import Submission
 
 
@@ -35,3 +36,17 @@ class AnswerBand(models.Model):
 
     def __str__(self) -> str:
         return f"band {self.key} of submission {self.submission_id}"
+
+
+class PromptBand(models.Model):
+    """The same of the last message of a prompt, against which prompts that people write are held."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_index=False)
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="bands")
+    key = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "key"], name="prompt_band_lookup")]
+
+    def __str__(self) -> str:
+        return f"band {self.key} of prompt {self.prompt_id}"

@@ -60,6 +60,8 @@ class Batch(models.Model):
     deadline_at = models.DateTimeField(null=True, blank=True)
     # Demonstrations: whoever writes starts from a model's answer, where the prompt has one.
     starts_from_draft = models.BooleanField(default=False)
+    # Demonstrations: whoever answers writes the prompt too (services.written_prompts).
+    writes_prompt = models.BooleanField(default=False)
     source = models.JSONField(default=dict, blank=True)  # how it was made: filter, sampling run, round
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -110,7 +110,11 @@ class ProjectSettings:
     response_max_characters: int = _setting(
         20_000, "Longest demonstration that can be submitted.", 1, 1_000_000
     )
-    check_length: str = _setting("refuse", "Answers outside these lengths.", choices=CHECK_ACTIONS)
+    prompt_min_characters: int = _setting(1, "Shortest prompt that annotators may write.", 1, 10_000)
+    prompt_max_characters: int = _setting(4_000, "Longest prompt that annotators may write.", 1, 1_000_000)
+    check_length: str = _setting(
+        "refuse", "Answers, and prompts that annotators write, outside these lengths.", choices=CHECK_ACTIONS
+    )
     blocked_words: tuple = _setting(
         (),
         "Words and phrases that answers should not contain. One a line; whole words, any case.",
@@ -144,6 +148,8 @@ class ProjectSettings:
             self._check(spec, getattr(self, spec.name))
         if self.response_min_characters > self.response_max_characters:
             raise ValueError("response_min_characters: must not exceed response_max_characters")
+        if self.prompt_min_characters > self.prompt_max_characters:
+            raise ValueError("prompt_min_characters: must not exceed prompt_max_characters")
 
     @staticmethod
     def _check(spec: dataclasses.Field, value: Any) -> None:

@@ -15,6 +15,10 @@ class PromptQuerySet(models.QuerySet):
     def active(self) -> PromptQuerySet:
         return self.filter(archived_at=None)
 
+    def written(self) -> PromptQuerySet:
+        """Without the blank one, on which tasks stand whose prompt is still to be written."""
+        return self.exclude(digest=Prompt.BLANK)
+
     def search(self, text: str) -> PromptQuerySet:
         return self.filter(preview__icontains=text) if text else self
 
@@ -22,8 +26,11 @@ class PromptQuerySet(models.QuerySet):
 class Prompt(models.Model):
     """What people and models answer: a list of chat messages that does not end with the assistant.
 
-    `digest` is `labeling.formats.prompt_digest(messages)`; the same prompt is stored once per project.
+    `digest` is `labeling.formats.prompt_digest(messages)`; the same prompt is stored once per project. One
+    prompt a project may be blank (services.written_prompts): no messages, and BLANK for a digest.
     """
+
+    BLANK = "to be written by the annotator"
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="prompts")
     messages = models.JSONField()  # [{"role": "system"|"user"|"assistant", "content": str}, ...]

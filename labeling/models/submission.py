@@ -214,6 +214,9 @@ class Demonstration(Judgment):
     # The model's answer that its author started from; None where they began with an empty page.
     started_from = models.ForeignKey(Completion, models.PROTECT, null=True, related_name="edited_as")
 
+    # The prompt that was written together with this answer; None where the task had one.
+    prompt = models.ForeignKey(Prompt, models.PROTECT, null=True, related_name="written_by")
+
     def __str__(self) -> str:
         return self.text[:80]
 

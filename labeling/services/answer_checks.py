@@ -14,10 +14,12 @@ from typing import Any
 
 from annotate.errors import Invalid
 from labeling.checks import Finding, find_blocked_words, find_personal_data, find_repeated_prompt
+from labeling.formats import prompt_digest
 from labeling.models import FormDefinition, Project, ProjectSettings, Prompt, Submission, Task
 
-from .answer_index import is_indexed, nearest_answer
+from .answer_index import is_indexed, nearest_answer, nearest_prompt
 from .judgments import DemonstrationContent, check_demonstration
+from .written_prompts import check_category, check_prompt_text, messages_of
 
 MOST_SHOWN = 50  # findings of one text; a person mends them from the top
 CHECKS = {
@@ -46,13 +48,15 @@ class Remark:
     check: str  # a key of CHECKS
     action: str  # "warn" or "refuse"
     finding: Finding
-    other: int | None = None  # near duplicate: the submission it is like; for leads only
+    other: int | None = None  # near duplicate: the submission (or prompt) it is like; for leads only
+    of: str = "text"  # the field it is about: the answer, or the "prompt" that its author wrote
 
     def as_json(self, text: str) -> dict[str, Any]:
         """For the person who writes: nothing here says whose answer is alike, or what it reads."""
         found = self.finding
         return {
             "check": self.check,
+            "of": self.of,
             "title": CHECKS[self.check],
             "action": self.action,
             "kind": found.kind,
@@ -71,6 +75,8 @@ class Remark:
             "start": found.start,
             "end": found.end,
         }
+        if self.of != "text":
+            stored["of"] = self.of
         return stored if self.other is None else stored | {"other": self.other}
 
 
@@ -84,6 +90,7 @@ class Subject:
     prompt: Prompt
     submission: Submission | None = None  # the one this answer belongs to, which it may be like
     draft: str | None = None  # the model's answer it started from
+    writes_prompt: bool = False  # its author writes the prompt too
 
 
 def look_at(subject: Subject, checks: Collection[str] = tuple(CHECKS)) -> list[Remark]:
@@ -99,12 +106,28 @@ def look_at(subject: Subject, checks: Collection[str] = tuple(CHECKS)) -> list[R
     return sorted(remarks, key=lambda each: (order[each.action], each.finding.start))
 
 
+def look_at_prompt(subject: Subject) -> list[Remark]:
+    """The same of a prompt that somebody writes; `subject.text` is its text."""
+    remarks: list[Remark] = []
+    if not subject.text.strip():
+        return []
+    for check, find in _PROMPT_FINDERS.items():
+        action = getattr(subject.settings, f"check_{check}")
+        if action != "off":
+            remarks += (
+                Remark(check, action, finding, other, of="prompt") for finding, other in find(subject)
+            )
+    order = {"refuse": 0, "warn": 1}
+    return sorted(remarks, key=lambda each: (order[each.action], each.finding.start))
+
+
 def subject_of(task: Task, project: Project, author, submission: Submission | None = None) -> Subject:
     """What an answer to the task by this person is held against; the text comes with `replace`."""
     if submission is None and is_indexed(project):
         submission = Submission.objects.filter(task=task, annotator=author).first()
     draft = task.starting_draft.text if task.starting_draft is not None else None
-    return Subject("", project, project.settings, task.prompt, submission, draft)
+    writes = task.batch.writes_prompt
+    return Subject("", project, project.settings, task.prompt, submission, draft, writes)
 
 
 def check_answer(
@@ -115,9 +138,12 @@ def check_answer(
     confirmed: Collection[str] | None,
     answers: Any = None,
     pasted_characters: int | None = None,
+    prompt: Any = None,
+    category: Any = "",
 ) -> DemonstrationContent:
-    """The checked answer with what it was warned of. `confirmed` names the checks whose warnings its author
-    has seen; None asks nobody (a reviewer decides). The rest as check_demonstration.
+    """The checked answer with what it was warned of, and the prompt where its author writes that too.
+    `confirmed` names the checks whose warnings its author has seen; None asks nobody (a reviewer decides).
+    The rest as check_demonstration.
 
     Raises Invalid with the stretch of each refusal, UnconfirmedWarnings with that of each warning.
     """
@@ -128,14 +154,22 @@ def check_answer(
         answers=answers,
         pasted_characters=pasted_characters,
     )
-    remarks = look_at(replace(subject, text=content.text))
+    remarks: list[Remark] = []
+    if subject.writes_prompt:
+        prompt = check_prompt_text("" if prompt is None else prompt, subject.settings)
+        content = replace(content, prompt=prompt, category=check_category(category))
+        remarks = look_at_prompt(replace(subject, text=prompt))
+        subject = replace(subject, prompt=Prompt(messages=messages_of(prompt)))
+    elif prompt is not None:
+        raise Invalid("This task has its prompt.", field="prompt")
+    remarks += look_at(replace(subject, text=content.text))
     refuse(remarks)
     if confirmed is not None:
         asked = [each for each in remarks if each.check not in confirmed]
         if asked:
             raise UnconfirmedWarnings(
                 f"{_summary(asked)} Submit anyway?",
-                field="text",
+                field=asked[0].of,
                 hint="Mend it, or confirm that it is meant so.",
                 details=[_detail(each) for each in asked[:MOST_SHOWN]],
             )
@@ -143,7 +177,7 @@ def check_answer(
 
 
 def check_fix(
-    *, text: Any, submission: Submission, form: FormDefinition, answers: Any
+    *, text: Any, submission: Submission, form: FormDefinition, answers: Any, **written: Any
 ) -> DemonstrationContent:
     """A reviewer's own revision: what the project refuses is refused to reviewers too; nobody is asked
     back.
@@ -153,7 +187,7 @@ def check_fix(
         subject = subject_of(submission.task, project, submission.annotator, submission)
     else:
         subject = Subject("", project, project.settings, submission.prompt, submission)
-    return check_answer(text=text, subject=subject, form=form, answers=answers, confirmed=None)
+    return check_answer(text=text, subject=subject, form=form, answers=answers, confirmed=None, **written)
 
 
 ImportLook = Callable[[str, Sequence[dict[str, str]]], list[Remark]]
@@ -180,7 +214,7 @@ def refuse(remarks: Iterable[Remark]) -> None:
         raise Invalid(
             _summary(refused),
             code="refused_by_check",
-            field="text",
+            field=refused[0].of,
             hint="Change it: this project does not take such answers.",
             details=[_detail(each) for each in refused[:MOST_SHOWN]],
         )
@@ -193,18 +227,23 @@ def check_confirmed(names: Any) -> list[str]:
     return list(names)
 
 
-def shown_warnings(stored: list[dict[str, Any]], text: str, *, reveal: bool) -> list[dict[str, Any]]:
-    """What an answer was warned of, with the words concerned. reveal: which answer it is like, for leads."""
-    return [
-        {
-            **{name: value for name, value in each.items() if reveal or name != "other"},
-            "label": CHECKS.get(each["check"], each["check"]),
-            "quote": ""
-            if each["end"] - each["start"] == len(text)
-            else text[each["start"] : each["end"]][:200],
-        }
-        for each in stored
-    ]
+def shown_warnings(
+    stored: list[dict[str, Any]], text: str, *, reveal: bool, prompt: str = ""
+) -> list[dict[str, Any]]:
+    """What an answer (or the prompt written with it) was warned of, with the words concerned. reveal: which
+    one it is like, for leads.
+    """
+    return [_shown(each, prompt if each.get("of") == "prompt" else text, reveal) for each in stored]
+
+
+def _shown(stored: dict[str, Any], text: str, reveal: bool) -> dict[str, Any]:
+    start, end = stored["start"], stored["end"]
+    label = CHECKS.get(stored["check"], stored["check"])
+    return {
+        **{name: value for name, value in stored.items() if reveal or name != "other"},
+        "label": f"Prompt: {label}" if stored.get("of") == "prompt" else label,
+        "quote": "" if end - start == len(text) else text[start:end][:200],
+    }
 
 
 def _summary(remarks: list[Remark]) -> str:
@@ -216,7 +255,7 @@ def _summary(remarks: list[Remark]) -> str:
 def _detail(remark: Remark) -> dict[str, Any]:
     found = remark.finding
     return {
-        "field": "text",
+        "field": remark.of,
         "message": found.message,
         "start": found.start,
         "end": found.end,
@@ -274,4 +313,35 @@ _FINDERS: dict[str, Callable[[Subject], Found]] = {
     "repeated_prompt": _repeated_prompt,
     "near_duplicate": _near_duplicate,
     "untouched_draft": _untouched_draft,
+}
+
+
+def _prompt_length(subject: Subject) -> Found:
+    size = len(subject.text)
+    least, most = subject.settings.prompt_min_characters, subject.settings.prompt_max_characters
+    if size < least:
+        yield Finding(0, size, "short", f"Prompt shorter than {least:,} characters; it has {size:,}."), None
+    elif size > most:
+        yield Finding(most, size, "long", f"Prompt longer than {most:,} characters; it has {size:,}."), None
+
+
+def _duplicate_prompt(subject: Subject) -> Found:
+    """The same words, or nearly; not those of this very submission's earlier revisions."""
+    own = subject.submission.demonstrations.values_list("prompt", flat=True) if subject.submission else []
+    apart_from = [pk for pk in own if pk is not None]
+    digest = prompt_digest(messages_of(subject.text))
+    known = Prompt.objects.filter(project=subject.project, digest=digest).exclude(pk__in=apart_from)
+    other = known.values_list("pk", flat=True).first()
+    if other is None:
+        other = nearest_prompt(project=subject.project, text=subject.text, apart_from=apart_from)
+    if other is not None:
+        message = "Nearly the same as a prompt that this project has already."
+        yield Finding(0, len(subject.text), "duplicate", message), other
+
+
+_PROMPT_FINDERS: dict[str, Callable[[Subject], Found]] = {
+    "length": _prompt_length,
+    "blocked_words": _blocked_words,
+    "personal_data": _personal_data,
+    "near_duplicate": _duplicate_prompt,
 }

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from labeling.checks import band_keys, similarity
-from labeling.models import AnswerBand, AnswerIndex, Demonstration, Project, Submission
+from labeling.models import AnswerBand, AnswerIndex, Demonstration, Project, Prompt, PromptBand, Submission
 
 CHUNK = 500
 MOST_ROWS = 2_000  # of boilerplate that thousands share, this much is looked at
@@ -63,6 +63,31 @@ def nearest_answer(*, project: Project, text: str, apart_from: Submission | None
     return -pk if share >= project.settings.near_duplicate_share else None
 
 
+def index_prompts(project: Project, prompts: Iterable[Prompt]) -> None:
+    """Put the last messages of prompts into the index."""
+    bands = [
+        PromptBand(project_id=project.pk, prompt_id=prompt.pk, key=key)
+        for prompt in prompts
+        if prompt.messages
+        for key in band_keys(prompt.messages[-1]["content"])
+    ]
+    PromptBand.objects.bulk_create(bands, batch_size=5_000)
+
+
+def nearest_prompt(*, project: Project, text: str, apart_from: Iterable[int] = ()) -> int | None:
+    """Id of the prompt whose last message is most like `text`, if it reaches the project's share."""
+    keys = band_keys(text)
+    if not keys:
+        return None
+    rows = PromptBand.objects.filter(project=project, key__in=keys).exclude(prompt__in=list(apart_from))
+    met = Counter(rows.order_by().values_list("prompt_id", flat=True)[:MOST_ROWS])
+    likely = [pk for pk, _ in met.most_common(MOST_COMPARED)]
+    prompts = Prompt.objects.filter(pk__in=likely).values_list("pk", "messages")
+    scored = [(similarity(text, messages[-1]["content"]), -pk) for pk, messages in prompts]
+    share, pk = max(scored, default=(0.0, 0))
+    return -pk if share >= project.settings.near_duplicate_share else None
+
+
 def follow_setting(project: Project, *, was: str, now: str) -> None:
     """The check was switched on or off: the index comes and goes with it."""
     if was == "off" and now != "off":
@@ -71,6 +96,7 @@ def follow_setting(project: Project, *, was: str, now: str) -> None:
     elif was != "off" and now == "off":
         AnswerIndex.objects.filter(project=project).delete()
         AnswerBand.objects.filter(project=project).delete()
+        PromptBand.objects.filter(project=project).delete()
 
 
 def build_index(project_id: int) -> int:
@@ -87,8 +113,24 @@ def build_index(project_id: int) -> int:
                 return count
             AnswerBand.objects.filter(submission__in=[pk for pk, _ in chunk]).delete()
             index_answers(index.project, chunk)
+    if not _index_older_prompts(index):
+        return count
     AnswerIndex.objects.filter(pk=index.pk).update(complete_at=timezone.now())
     return count
+
+
+def _index_older_prompts(index: AnswerIndex) -> bool:
+    """False where the check was switched off meanwhile."""
+    last = 0
+    rows = Prompt.objects.filter(project=index.project).written().order_by("pk")
+    while chunk := list(rows.filter(pk__gt=last)[:CHUNK]):
+        last = chunk[-1].pk
+        with transaction.atomic():
+            if not AnswerIndex.objects.select_for_update().filter(pk=index.pk).exists():
+                return False
+            PromptBand.objects.filter(prompt__in=chunk).delete()
+            index_prompts(index.project, chunk)
+    return True
 
 
 def waiting_indexes() -> list[int]:

@@ -25,6 +25,7 @@ from .judgments import clean_line
 from .ranking_signals import refresh_signals
 from .restoring import reinstate_slot, restore_revision
 from .review_rules import locked
+from .written_prompts import settle_prompts
 
 LONGEST_TEXT = 4_000
 OUTCOMES = (AppealStatus.UPHELD, AppealStatus.OVERTURNED)
@@ -129,6 +130,7 @@ def _overturn(
     )
     submission.status, submission.decided_at = SubmissionStatus.ACCEPTED, timezone.now()
     submission.save(update_fields=["status", "decided_at"])
+    settle_prompts(submission)
     refresh_signals(submission, task)
 
 

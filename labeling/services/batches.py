@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
 
 from annotate.errors import Invalid
 from labeling.models import (
@@ -20,17 +18,23 @@ from labeling.models import (
     Layout,
     Project,
     Prompt,
-    Submission,
     Task,
     TaskCompletion,
     TaskKind,
     TaskPurpose,
-    TaskStatus,
 )
 
 from .activity import record_event
 from .batch_control import change_policy, close_batch, pause_batch, resume_batch
 from .starting_drafts import offer_drafts
+from .waiting import (
+    MINIMUM_K,
+    completion_sets_for,
+    prompts_without_task,
+    unranked_completions,
+    waiting_for_batches,
+)
+from .written_prompts import blank_prompt
 
 __all__ = [
     "change_policy",
@@ -47,7 +51,7 @@ __all__ = [
 ]
 
 CHUNK = 1_000
-MINIMUM_K, MAXIMUM_K = 2, 9
+MAXIMUM_K = 9
 
 
 @transaction.atomic
@@ -85,6 +89,36 @@ def create_demonstration_batch(
     if starts_from_draft:
         offer_drafts(batch)
     return _finish(batch, task_count, acting_user)
+
+
+@transaction.atomic
+def create_writing_batch(
+    *,
+    project: Project,
+    name: str,
+    tasks: int,
+    acting_user,
+    category: str = "",
+    purpose: str = TaskPurpose.WORK,
+    **policy: Any,
+) -> Batch:
+    """Demonstration tasks whose prompt is written by whoever answers; `category` is what their form starts
+    from. Raises Invalid as the others do.
+    """
+    if purpose != TaskPurpose.WORK:
+        raise Invalid("People write prompts as work, not as calibration or screening.", field="purpose")
+    blank = blank_prompt(project)
+    batch = create_demonstration_batch(
+        project=project,
+        name=name,
+        prompts=itertools.repeat(blank, tasks),
+        acting_user=acting_user,
+        source={"tasks": tasks, "category": category},
+        **policy,
+    )
+    batch.writes_prompt = True
+    batch.save(update_fields=["writes_prompt"])
+    return batch
 
 
 @transaction.atomic
@@ -135,77 +169,6 @@ def create_ranking_batch(
     return _finish(batch, task_count, acting_user)
 
 
-def completion_sets_for(
-    *,
-    project: Project,
-    size: int,
-    run_key=None,
-    checkpoint_keys: Sequence | None = None,
-    generators: Sequence[str] | None = None,
-    category: str = "",
-) -> Iterator[tuple[int, list[int]]]:
-    """Sets of up to `size` different completions per prompt, from those that no task ranks yet.
-
-    Within a prompt, completions of different generators are spread over the sets; equal texts never meet
-    in one set. A
-    rest smaller than two is left out.
-    """
-    rows = unranked_completions(project)
-    if run_key is not None:
-        rows = rows.filter(run_key=run_key)
-    if checkpoint_keys is not None:
-        rows = rows.filter(checkpoint_key__in=checkpoint_keys)
-    if generators is not None:
-        rows = rows.filter(generator__in=generators)
-    if category:
-        rows = rows.filter(prompt__category=category)
-    fields = rows.order_by("prompt_id", "id").values_list("prompt_id", "pk", "generator", "text")
-    for prompt_id, group in itertools.groupby(fields.iterator(chunk_size=CHUNK * 2), key=lambda row: row[0]):
-        by_generator: dict[str, list[int]] = defaultdict(list)
-        seen_texts: set[str] = set()
-        for _, completion_id, generator, text in group:
-            if text not in seen_texts:
-                seen_texts.add(text)
-                by_generator[generator].append(completion_id)
-        # Take turns between generators, so that each set mixes them.
-        turns = itertools.chain.from_iterable(itertools.zip_longest(*by_generator.values()))
-        ids = [completion_id for completion_id in turns if completion_id is not None]
-        for start in range(0, len(ids), size):
-            chosen = ids[start : start + size]
-            if len(chosen) >= MINIMUM_K:
-                yield prompt_id, chosen
-
-
-def unranked_completions(project: Project) -> QuerySet[Completion]:
-    """Those in no ranking task, without those that came from a file together with their ranking."""
-    imported = Submission.objects.filter(
-        kind=TaskKind.RANKING, prompt=OuterRef("prompt"), import_record=OuterRef("import_record")
-    )
-    rows = Completion.objects.filter(project=project, task_completions=None, prompt__archived_at=None)
-    return rows.filter(~Exists(imported))
-
-
-def prompts_without_task(*, project: Project, kind: str, category: str = "") -> QuerySet[Prompt]:
-    """Active prompts that no task of this kind asks for and no imported file judged yet, oldest first."""
-    asked = Task.objects.filter(prompt=OuterRef("pk"), kind=kind).exclude(status=TaskStatus.CLOSED)
-    imported = Submission.objects.filter(prompt=OuterRef("pk"), kind=kind, import_record__isnull=False)
-    rows = project.prompts.active().filter(~Exists(asked), ~Exists(imported)).order_by("pk")
-    return rows.filter(category=category) if category else rows
-
-
-def waiting_for_batches(*, project: Project) -> dict[str, int]:
-    """How much a new batch could take up: prompts without a demonstration task, completions in no
-    ranking task; without what was judged elsewhere and imported.
-    """
-    unranked = unranked_completions(project)
-    return {
-        TaskKind.DEMONSTRATION.value: prompts_without_task(
-            project=project, kind=TaskKind.DEMONSTRATION
-        ).count(),
-        TaskKind.RANKING.value: unranked.count(),
-    }
-
-
 def create_batch_from_waiting(
     *,
     project: Project,
@@ -222,12 +185,13 @@ def create_batch_from_waiting(
     deadline_at: datetime | None = None,
     purpose: str = TaskPurpose.WORK,
     starts_from_draft: bool = False,
+    writes_prompt: bool = False,
 ) -> Batch:
     """A batch out of what waits: prompts without a demonstration task, or completions that nobody ranks yet.
 
     limit: tasks at most. completions_per_task: K, for rankings (2 where the layout is pairwise); layout: of
-    rankings. purpose: work, calibration (everybody gets each task) or screening. Raises Invalid, as the two
-    kinds do.
+    rankings. purpose: work, calibration (everybody gets each task) or screening. writes_prompt: `limit`
+    demonstrations whose prompts are written by who answers. Raises Invalid, as the two kinds do.
     """
     if purpose not in (TaskPurpose.WORK, TaskPurpose.CALIBRATION, TaskPurpose.SCREENING):
         raise Invalid("A batch is for work, calibration or screening.", field="purpose")
@@ -240,6 +204,9 @@ def create_batch_from_waiting(
         "acting_user": acting_user,
     }
     source = {"limit": limit, "category": category}
+    if writes_prompt:
+        _check_writing(kind, starts_from_draft)
+        return create_writing_batch(project=project, name=name, tasks=limit, category=category, **policy)
     if kind == TaskKind.DEMONSTRATION:
         prompts = prompts_without_task(project=project, kind=kind, category=category)[:limit]
         return create_demonstration_batch(
@@ -253,12 +220,7 @@ def create_batch_from_waiting(
     if kind != TaskKind.RANKING:
         raise Invalid(f"Choose one of {', '.join(TaskKind.values)}.", field="kind")
     _require_ranking_layout(layout)
-    usual = 2 if layout == Layout.PAIRWISE else project.settings.completions_per_task
-    size = usual if completions_per_task is None else completions_per_task
-    if layout == Layout.PAIRWISE and size != 2:
-        raise Invalid("Pairwise tasks show 2 completions.", field="completions_per_task")
-    if not MINIMUM_K <= size <= MAXIMUM_K:
-        raise Invalid(f"Between {MINIMUM_K} and {MAXIMUM_K}.", field="completions_per_task")
+    size = _ranking_size(project, layout, completions_per_task)
     sets = completion_sets_for(project=project, size=size, category=category)
     return create_ranking_batch(
         project=project,
@@ -307,6 +269,24 @@ def _create_batch(
         source=source or {},
         created_by=acting_user,
     )
+
+
+def _check_writing(kind: str, starts_from_draft: bool) -> None:
+    if kind != TaskKind.DEMONSTRATION:
+        raise Invalid("Prompts are written for demonstrations.", field="writes_prompt")
+    if starts_from_draft:
+        raise Invalid("There is no draft for a prompt that is not written yet.", field="writes_prompt")
+
+
+def _ranking_size(project: Project, layout: str, completions_per_task: int | None) -> int:
+    """K of a new batch."""
+    usual = 2 if layout == Layout.PAIRWISE else project.settings.completions_per_task
+    size = usual if completions_per_task is None else completions_per_task
+    if layout == Layout.PAIRWISE and size != 2:
+        raise Invalid("Pairwise tasks show 2 completions.", field="completions_per_task")
+    if not MINIMUM_K <= size <= MAXIMUM_K:
+        raise Invalid(f"Between {MINIMUM_K} and {MAXIMUM_K}.", field="completions_per_task")
+    return size
 
 
 def _require_ranking_layout(layout: str) -> None:

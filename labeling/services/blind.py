@@ -15,7 +15,7 @@ from labeling.models import Completion, FormDefinition, Task, TaskCompletion
 
 from .answers import answers_from_fields, answers_to_fields
 from .judgments import Content, DemonstrationContent
-from .pairwise import ranking_of_strength
+from .pairwise import neither_reasons, ranking_of_strength
 
 LISTS = ("unrankable", "touched")
 BY_COMPLETION = ("scores", "flags", "unrankable_reasons")
@@ -97,6 +97,8 @@ def ranking_from_fields(
     ranking = {"tiers": [], **ranking_from_public(gathered, names)}
     if form.layout == "pairwise" and "tiers" not in fields:
         ranking |= ranking_of_strength(fields.get("strength"), order)
+        if ranking["unrankable"]:
+            ranking["unrankable_reasons"] = neither_reasons(fields, order)
     return ranking
 
 
@@ -135,7 +137,8 @@ def content_to_public(content: Content, names: Mapping[str, int], *, as_text: bo
         answers = answers_to_fields(content.answers, {}) if as_text else {"answers": content.answers}
         counted = content.pasted_characters
         pasted = {} if counted is None else {"pasted_characters": str(counted)}
-        return {"text": content.text, **answers, **pasted}
+        written = {} if content.prompt is None else {"prompt": content.prompt, "category": content.category}
+        return {"text": content.text, **written, **answers, **pasted}
     return ranking_to_public(asdict(content), names, as_text=as_text)
 
 

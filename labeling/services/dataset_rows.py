@@ -135,8 +135,9 @@ def _select_prompts(project: Project, recipe: Recipe) -> QuerySet:
     if recipe.categories:
         rows = rows.filter(category__in=recipe.categories)
     if recipe.batches:
-        in_batches = Prompt.objects.filter(project=project, tasks__batch__in=recipe.batches)
-        rows = rows.filter(pk__in=in_batches.values("pk"))
+        asked = Prompt.objects.filter(project=project, tasks__batch__in=recipe.batches)
+        written = Prompt.objects.filter(project=project, submissions__task__batch__in=recipe.batches)
+        rows = rows.filter(Q(pk__in=asked.values("pk")) | Q(pk__in=written.values("pk")))
     return _in_time(rows, recipe, "created_at")
 
 
@@ -176,6 +177,7 @@ _LINEAGE = (
     "submission__annotator__pseudonym", "guideline_version__number", "decision",
     "submission__import_record_id",
     "submission__task__batch_id", "answers", "form_version__number",
+    "submission__task__batch__writes_prompt",
 )  # fmt: skip
 
 
@@ -186,11 +188,12 @@ def _in_order(rows: QuerySet, *fields: str) -> Iterator[tuple]:
 
 
 def _source(values: tuple) -> dict[str, Any]:
-    submission_id, _, _, _, revision, pseudonym, guideline, decision, import_id, batch_id, answers, form = (
-        values[: len(_LINEAGE)]
-    )
+    (submission_id, _, _, _, revision, pseudonym, guideline, decision, import_id, batch_id, answers, form,
+     writes_prompt) = values[: len(_LINEAGE)]  # fmt: skip
     # Only where there are some: rows without are the bytes they were before there were questions.
     asked = {"answers": answers, "form_version": form} if answers else {}
+    if writes_prompt:
+        asked["prompt_written"] = True  # by the annotator, together with the answer
     return asked | {
         "judgment": submission_id,
         "revision": revision,

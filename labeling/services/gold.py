@@ -56,6 +56,8 @@ def mark_gold(
     task = lock_task(task.pk)
     if task.purpose not in (TaskPurpose.WORK, TaskPurpose.GOLD, TaskPurpose.SCREENING):
         raise Conflict("Only ordinary and screening tasks can have a known answer.", code="task_purpose")
+    if not task.prompt.messages:
+        raise Conflict("Who answers this task writes its prompt: no answer is known.", code="no_prompt")
     fields = _checked(task, tiers, unrankable, flags, checks_flags, minimum_score)
     fields |= {"note": _checked_note(note), "retired_at": None, "created_by": acting_user}
     answer, created = GoldAnswer.objects.update_or_create(task=task, defaults=fields)

@@ -41,6 +41,8 @@ class DemonstrationContent:
     answers: Answers = field(default_factory=dict)
     pasted_characters: int | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)  # see Demonstration.warnings
+    prompt: str | None = None  # what its author asked, where they write the prompt too
+    category: str = ""  # of that prompt
 
     @property
     def is_flagged(self) -> bool:

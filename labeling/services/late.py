@@ -31,9 +31,10 @@ from .blind import notes_from_public, public_ids, ranking_from_fields
 from .forms import current_version
 from .judgments import Content, check_prompt_flags, check_ranking
 from .ranking_signals import refresh_signals
-from .revisions import add_judgment
+from .revisions import add_judgment, prompt_for
 from .slots import add_slot, lock_task, shown_order
 from .span_notes import NewNote, check_notes, store_notes
+from .written_prompts import written_in
 
 
 @transaction.atomic
@@ -52,7 +53,7 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
     submission = Submission.objects.create(
         project=task.project,
         kind=task.kind,
-        prompt_id=task.prompt_id,
+        prompt_id=prompt_for(content, task.project, task.prompt_id, draft.user),
         task=task,
         assignment=slot,
         annotator=draft.user,
@@ -135,6 +136,7 @@ def _content(draft: Draft, task: Task, form: FormDefinition) -> tuple[Content, l
             answers=answers_from_fields(draft.body, form),
             pasted_characters=whole_number(counted) if counted is not None else None,
             confirmed=None,
+            **written_in(draft.body, task.batch),
         )
         return content, []
     names = public_ids(task)

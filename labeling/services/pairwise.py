@@ -7,6 +7,7 @@ and margin, so that agreement, datasets and reward models need not know that it 
 | A (B) better | | clearly |
 | A (B) slightly better | | slightly |
 | about the same | one tier | none |
+| neither can be judged | none: both are unrankable, for one reason | none |
 
 A ranking that came in by the API or a fix may carry the fourth margin, "negligibly": it reads as "slightly
 better" on this screen. A is the answer shown first.
@@ -14,7 +15,7 @@ better" on this screen. A is the answer shown first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,8 @@ STRENGTHS = (
     Strength("b_much_better", "7", _("B much better"), "b", "significantly"),
 )
 TIE = STRENGTHS[3]
+# Beside the row, not in it: no opinion on how good they are.
+NEITHER = Strength("neither", "0", _("Neither can be judged"), "none", "")
 
 
 def strengths(*, allow_ties: bool) -> list[Strength]:
@@ -51,16 +54,31 @@ def strengths(*, allow_ties: bool) -> list[Strength]:
 
 
 def ranking_of_strength(strength: Any, order: Sequence[int]) -> dict[str, Any]:
-    """{"tiers", "margins", "touched"} of a strength; `order`: the two as shown. Raises Invalid."""
-    chosen = next((each for each in STRENGTHS if each.value == strength), None)
+    """{"tiers", "margins", "touched", "unrankable"} of a strength; `order`: the two as shown. Why neither can
+    be judged goes beside it, as for any ranking (unrankable_reasons). Raises Invalid.
+    """
+    chosen = next((each for each in (*STRENGTHS, NEITHER) if each.value == strength), None)
     if chosen is None:
-        known = ", ".join(each.value for each in STRENGTHS)
+        known = ", ".join(each.value for each in (*STRENGTHS, NEITHER))
         raise Invalid("Say which answer is better.", field="strength", hint=f"One of {known}.")
     if len(order) != 2:
         raise Invalid("Only two completions are compared by strength.", field="strength")
     a, b = order
+    if chosen is NEITHER:
+        return {"tiers": [], "margins": [], "touched": [], "unrankable": [a, b]}
     tiers = {"a": [[a], [b]], "b": [[b], [a]]}.get(chosen.better, [[a, b]])
-    return {"tiers": tiers, "margins": [chosen.margin] if chosen.margin else [], "touched": [a, b]}
+    return {
+        "tiers": tiers,
+        "margins": [chosen.margin] if chosen.margin else [],
+        "touched": [a, b],
+        "unrankable": [],
+    }
+
+
+def neither_reasons(fields: Mapping[str, Any], order: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """unrankable_reasons from the screen's one reason and note, which are for both."""
+    reason, note = fields.get("neither_reason"), fields.get("neither_note") or ""
+    return {pk: {"reason": reason, "note": note} for pk in order} if reason else {}
 
 
 def strength_of(tiers: Sequence[Sequence[Any]], margins: Sequence[Any], order: Sequence[Any]) -> str:

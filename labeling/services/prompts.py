@@ -15,6 +15,7 @@ from labeling.formats import prompt_digest
 from labeling.models import AssignmentStatus, ImportRecord, Project, Prompt
 
 from .activity import record_event
+from .answer_index import index_prompts, is_indexed
 
 CHUNK = 1_000
 LOOKUP = 5_000  # values in one IN (…): below the limits of both databases
@@ -88,6 +89,8 @@ def ensure_prompts(
         )
         for row in missing
     )
+    if created and is_indexed(project):
+        index_prompts(project, created)
     ids |= {prompt.digest: prompt.pk for prompt in created}
     return ids, {row.digest for row in missing}
 

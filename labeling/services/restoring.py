@@ -22,7 +22,7 @@ from .slots import finish_task
 from .span_notes import carry_notes
 
 COPIED = {
-    TaskKind.DEMONSTRATION: ("text", "pasted_characters", "warnings", "started_from_id"),
+    TaskKind.DEMONSTRATION: ("text", "pasted_characters", "warnings", "started_from_id", "prompt_id"),
     TaskKind.RANKING: (
         "tiers", "unrankable", "unrankable_reasons", "margins", "scores", "flags", "presented_order",
         "shuffle_seed", "touched", "rationale",
@@ -48,6 +48,9 @@ def restore_revision(submission: Submission, review: Review) -> None:
     )
     if isinstance(before, Demonstration):
         reindex_answer(submission, before.text)
+        if before.prompt_id is not None:
+            submission.prompt_id = before.prompt_id
+            submission.save(update_fields=["prompt_id"])
     carry_notes(submission=submission, since=noted)
 
 

@@ -43,9 +43,10 @@ from .forms import form_behind
 from .judgments import Content, RankingContent, check_ranking, clean_line
 from .ranking_signals import refresh_signals
 from .review_rules import lock_for_decision, locked
-from .revisions import add_judgment, begin_revision
+from .revisions import add_judgment, begin_revision, prompt_for
 from .slots import add_slot, finish_task, unfinish_task
 from .span_notes import carry_notes
+from .written_prompts import settle_prompts, text_of, written_anew
 
 LONGEST_NOTE = 2_000
 # What a fix of a ranking may change beside its tiers; what is left out stays.
@@ -96,6 +97,8 @@ def fix_submission(
     revision: int,
     reviewer,
     text: str | None = None,
+    prompt: str | None = None,
+    category: str | None = None,
     tiers: Sequence[Sequence[int]] | None = None,
     answers: dict[str, Any] | None = None,
     note: str = "",
@@ -105,7 +108,8 @@ def fix_submission(
 ) -> Review:
     """Accept it with the reviewer's own revision, which its author sees as a difference.
 
-    text: the answer of a demonstration. tiers (and what FIXABLE names; what is left out stays): a ranking, by
+    text: the answer of a demonstration; prompt, category: where its author wrote it; left out, they stay.
+    tiers (and what FIXABLE names; what is left out stays): a ranking, by
     completion ids. answers: to the form's questions; left out, they stay. All is held against the form the
     work was done with. Raises Invalid where nothing was changed.
     """
@@ -114,10 +118,25 @@ def fix_submission(
     form = form_behind(before, submission)
     if answers is None:
         answers = before.answers
-    content = _fixed_content(submission, before, text, tiers, ranking | {"answers": answers}, form.definition)
+    if isinstance(before, Demonstration):
+        if tiers is not None or ranking:
+            raise Invalid("Send the mended answer.", field="text")
+        content = _fixed_answer(
+            submission,
+            before,
+            text,
+            written_anew(submission, before, prompt, category),
+            answers,
+            form.definition,
+        )
+    elif prompt is not None:
+        raise Invalid("This task has its prompt.", field="prompt")
+    else:
+        content = _fixed_content(before, text, tiers, ranking | {"answers": answers}, form.definition)
     review = _decide(submission, ReviewDecision.FIXED, reviewer, reasons, note, active_seconds)
     begin_revision(submission)
-    submission.save(update_fields=["revision_count"])
+    submission.prompt_id = prompt_for(content, submission.project, submission.prompt_id, reviewer)
+    submission.save(update_fields=["revision_count", "prompt_id"])
     add_judgment(
         submission,
         content,
@@ -179,6 +198,7 @@ def reopen_submission(*, submission: Submission, reviewer, note: str = "") -> Su
     submission.status, submission.review_reason = SubmissionStatus.AWAITING_REVIEW, ReviewReason.REOPENED
     submission.decided_at = None
     submission.save(update_fields=["status", "review_reason", "decided_at"])
+    settle_prompts(submission)
     record_event(
         action="submission.reopened", actor=reviewer, obj=submission, project=submission.project, note=note
     )
@@ -218,6 +238,7 @@ def _decide(
     submission.status, submission.decided_at = RESULT[decision], timezone.now()
     submission.conflict_open = False
     submission.save(update_fields=["status", "decided_at", "conflict_open"])
+    settle_prompts(submission)
     record_event(
         action="submission.reviewed",
         actor=reviewer,
@@ -251,27 +272,36 @@ def _queue_reason(submission: Submission) -> str:
     return ReviewReason.MODEL_DISAGREES if submission.conflict_open else ""
 
 
-def _fixed_content(
+def _fixed_answer(
     submission: Submission,
-    before: Demonstration | Ranking,
+    before: Demonstration,
     text: Any,
-    tiers: Any,
-    ranking: dict[str, Any],
+    written: dict[str, Any],
+    answers: Any,
     form: FormDefinition,
 ) -> Content:
-    if isinstance(before, Demonstration):
-        if text is None or tiers is not None or set(ranking) != {"answers"}:
-            raise Invalid("Send the mended answer.", field="text")
-        answers = ranking["answers"]
-        content: Content = check_fix(text=text, submission=submission, form=form, answers=answers)
-        unchanged = text == before.text and content.answers == before.answers
-    else:
-        if tiers is None or text is not None:
-            raise Invalid("Send the mended ranking.", field="tiers")
-        content, unchanged = _fixed_ranking(before, tiers, ranking, form)
-    if unchanged:
-        raise Invalid("Nothing was changed.", code="unchanged", hint="Accept it as it is instead.")
+    if text is None:
+        raise Invalid("Send the mended answer.", field="text")
+    content = check_fix(text=text, submission=submission, form=form, answers=answers, **written)
+    same_prompt = not written or content.prompt == text_of(submission.prompt)
+    if text == before.text and content.answers == before.answers and same_prompt:
+        raise _unchanged()
     return content
+
+
+def _fixed_content(
+    before: Ranking, text: Any, tiers: Any, ranking: dict[str, Any], form: FormDefinition
+) -> Content:
+    if tiers is None or text is not None:
+        raise Invalid("Send the mended ranking.", field="tiers")
+    content, unchanged = _fixed_ranking(before, tiers, ranking, form)
+    if unchanged:
+        raise _unchanged()
+    return content
+
+
+def _unchanged() -> Invalid:
+    return Invalid("Nothing was changed.", code="unchanged", hint="Accept it as it is instead.")
 
 
 def _fixed_ranking(

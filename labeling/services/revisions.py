@@ -10,6 +10,7 @@ from labeling.models import (
     Demonstration,
     FormVersion,
     JudgmentOrigin,
+    Project,
     Ranking,
     Submission,
     TaskKind,
@@ -17,6 +18,7 @@ from labeling.models import (
 
 from .answer_index import reindex_answer
 from .judgments import Content, RankingContent
+from .written_prompts import settle_prompts, store_prompt
 
 STORED_RANKING = PreparedInsert(Ranking)
 
@@ -60,4 +62,22 @@ def add_judgment(
         )
     reindex_answer(submission, content.text)
     started_from = submission.task.starting_draft_id if submission.task is not None else None
-    return Demonstration.objects.create(**common, **asdict(content), started_from_id=started_from)
+    values = asdict(content)
+    wrote_prompt = values.pop("prompt") is not None
+    del values["category"]
+    demonstration = Demonstration.objects.create(
+        **common,
+        **values,
+        started_from_id=started_from,
+        prompt_id=submission.prompt_id if wrote_prompt else None,
+    )
+    settle_prompts(submission)
+    return demonstration
+
+
+def prompt_for(content: Content, project: Project, prompt_id: int, author) -> int:
+    """The prompt this judgment belongs to: the task's, or the one that was written with it."""
+    if isinstance(content, RankingContent) or content.prompt is None:
+        return prompt_id
+    written = store_prompt(project=project, text=content.prompt, category=content.category, author=author)
+    return written.pk

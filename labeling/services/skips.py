@@ -91,6 +91,8 @@ def rewrite_prompt(*, task: Task, messages: Sequence[dict[str, str]], acting_use
         raise Conflict(
             "Somebody is working on it.", code="prompt_in_work", hint="Try again in a few minutes."
         )
+    if not task.prompt.messages:
+        raise Conflict("Who answers this task writes its prompt.", code="no_prompt")
     new = _new_prompt(task, messages, acting_user)
     _settle(task)
     close_locked(task)

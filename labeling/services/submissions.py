@@ -41,7 +41,7 @@ from .judgments import Content, check_prompt_flags, check_ranking
 from .known_answers import reason_to_review, record_result
 from .ranking_signals import refresh_signals
 from .receipts import body_hash, checked_key, with_answers
-from .revisions import add_judgment, begin_revision
+from .revisions import add_judgment, begin_revision, prompt_for
 from .slots import (
     COMPLETIONS,
     DRAFT,
@@ -93,15 +93,17 @@ def submit_demonstration(
     fence: int,
     idempotency_key: str,
     text: str,
+    prompt: str | None = None,
+    category: str = "",
     answers: dict[str, Any] | None = None,
     prompt_flags: Sequence[str] = (),
     active_seconds: int = 0,
     pasted_characters: int | None = None,
     confirmed_warnings: Sequence[str] = (),
 ) -> Submission:
-    """Store an answer; the same key and body again is answered alike. answers: to the form's own questions;
-    pasted_characters: None if not counted; confirmed_warnings: the checks whose warnings the person has seen
-    (labeling.services.answer_checks).
+    """Store an answer; the same key and body again is answered alike. prompt, category: where the task asks
+    for the prompt too; answers: to the form's own questions; pasted_characters: None if not counted;
+    confirmed_warnings: the checks whose warnings the person has seen (labeling.services.answer_checks).
 
     Raises Invalid (content, or another body under the same key), Conflict (`slot_taken`: kept as a late
     draft; `stale_lease`, `returned`), Gone (submitted, skipped, closed), Forbidden (paused, never handed
@@ -110,13 +112,14 @@ def submit_demonstration(
     if assignment.kind != TaskKind.DEMONSTRATION:
         raise Invalid("This task asks for a ranking.", field="text")
     confirmed = check_confirmed(confirmed_warnings)
+    written = {} if prompt is None else {"prompt": prompt, "category": category}
     return _submit(
         _Work(
             assignment=assignment,
             user=user,
             fence=fence,
             key=checked_key(idempotency_key),
-            body_sha256=body_hash(assignment, prompt_flags, with_answers({"text": text}, answers)),
+            body_sha256=body_hash(assignment, prompt_flags, with_answers({"text": text, **written}, answers)),
             prompt_flags=prompt_flags,
             active_seconds=sane_seconds(active_seconds),
             check=lambda task, form: check_answer(
@@ -126,6 +129,7 @@ def submit_demonstration(
                 answers=answers,
                 pasted_characters=pasted_characters,
                 confirmed=confirmed,
+                **written,
             ),
         )
     )
@@ -194,6 +198,8 @@ def _submit(work: _Work) -> Submission:
             if answered is not None:
                 return answered
             task = lock_task(work.assignment.task_id)
+            # What hangs on the task is at hand already: no query for it.
+            task.project, task.batch = work.assignment.project, work.assignment.batch
             form = form_shown(work.assignment, work.user, work.fence)
             content = work.check(task, form.definition)
             flags = check_prompt_flags(work.prompt_flags, form.definition)
@@ -241,9 +247,7 @@ def _answered_before(work: _Work) -> Submission | None:
 
 
 def _slot_for(work: _Work, task: Task) -> Assignment | DomainError:
-    """The slot this submission goes into, or the error that says why there is none (its text is to be
-    kept).
-    """
+    """The slot this submission goes into, or the error that says why there is none (its text is kept)."""
     slot = SLOT.first(pk=work.assignment.pk)
     if slot.annotator_id == work.user.pk:
         if slot.status == AssignmentStatus.LEASED and slot.fence == work.fence:
@@ -305,18 +309,17 @@ def _store(
     form: FormVersion,
 ) -> Submission:
     now = timezone.now()
-    # What hangs on the task is at hand already: no query for it.
-    task.project, task.batch = work.assignment.project, work.assignment.batch
     submission = SUBMISSION.first(slot=slot.pk)
     draft = DRAFT.first(task=task.pk, user=work.user.pk)
     measured = ledger.measure_draft(draft=draft, assignment=slot, user=work.user, claimed=work.active_seconds)
     seconds = measured.seconds + (draft.booked_seconds if draft is not None else 0)
+    prompt_id = prompt_for(content, work.assignment.project, task.prompt_id, work.user)
     if submission is None:
         reason = reason_to_review(task=task, annotator=work.user, content=content, prompt_flags=flags)
         submission = STORED.create(
             project=work.assignment.project,
             kind=task.kind,
-            prompt_id=task.prompt_id,
+            prompt_id=prompt_id,
             task=task,
             assignment=slot,
             annotator=work.user,
@@ -333,7 +336,7 @@ def _store(
             SubmissionStatus.AWAITING_REVIEW,
             ReviewReason.RESUBMITTED,
         )
-        submission.prompt_flags, submission.decided_at = flags, None
+        submission.prompt_id, submission.prompt_flags, submission.decided_at = prompt_id, flags, None
         submission.active_seconds += seconds
         submission.save()
         origin = JudgmentOrigin.RESUBMISSION

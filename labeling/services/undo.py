@@ -24,6 +24,7 @@ from .ranking_signals import refresh_signals
 from .restoring import reinstate_slot, restore_revision
 from .review_rules import locked, standing_review
 from .reviews import tell_author
+from .written_prompts import settle_prompts
 
 UNDO_MINUTES = 2  # longer than the pages offer it: a slow click is still a click
 
@@ -52,6 +53,7 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
     counts = submission.status == SubmissionStatus.ACCEPTED
     submission.decided_at = timezone.now() if counts else None
     submission.save(update_fields=["status", "decided_at"])
+    settle_prompts(submission)
     refresh_signals(submission, task)
     record_event(
         action="submission.decision_undone",

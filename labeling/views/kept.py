@@ -7,7 +7,7 @@ from typing import Any
 from annotate.errors import Invalid
 from labeling.models import Draft, Task, TaskKind
 from labeling.services.blind import public_ids, ranking_from_public
-from labeling.services.pairwise import STRENGTHS
+from labeling.services.pairwise import NEITHER, STRENGTHS
 from labeling.services.slots import shown_order
 
 
@@ -16,14 +16,16 @@ def kept_words(draft: Draft | None, task: Task) -> str:
     if draft is None:
         return ""
     if task.kind == TaskKind.DEMONSTRATION:
-        return str(draft.body.get("text", ""))
+        asked = str(draft.body.get("prompt", ""))
+        return "\n\n".join(filter(None, [asked, str(draft.body.get("text", ""))]))
     try:
         fields = ranking_from_public(draft.body, public_ids(task))
     except Invalid:
         return str(draft.body.get("rationale", ""))  # a draft is whatever a program has sent
     order, _ = shown_order(task=task, user=draft.user)
     letters = {pk: chr(ord("A") + index) for index, pk in enumerate(order)}
-    strength = next((each.label for each in STRENGTHS if each.value == draft.body.get("strength")), "")
+    said = draft.body.get("strength")
+    strength = next((str(each.label) for each in (*STRENGTHS, NEITHER) if each.value == said), "")
     return "\n".join(filter(None, [strength, *_lines(fields, letters)]))
 
 

@@ -12,6 +12,7 @@ from labeling.models import Completion, Demonstration, FormDefinition, Layout, R
 from labeling.services.answer_checks import shown_warnings
 from labeling.services.forms import form_behind, layout_of
 from labeling.services.judgments import MARGINS, UNRANKABLE_REASONS
+from labeling.services.written_prompts import text_of
 from labeling.textdiff import Piece, word_diff
 
 
@@ -51,6 +52,7 @@ class Revision:
     strength: str = ""  # of pairwise work: "A much better"
     warnings: list[dict[str, Any]] = field(default_factory=list)  # what its author submitted anyway
     edits: list[Piece] = field(default_factory=list)  # against the model's draft it started from
+    prompt_changes: list[Piece] = field(default_factory=list)  # of a prompt that its author wrote
 
     @property
     def order(self) -> str:
@@ -129,8 +131,9 @@ class _Shown:
 def _demonstrations(submission: Submission, reveal: bool) -> list[Revision]:
     revisions: list[Revision] = []
     before: str | None = None
+    asked_before = ""
     rows = submission.demonstrations.select_related(
-        "author", "guideline_version", "form_version", "started_from"
+        "author", "guideline_version", "form_version", "started_from", "prompt"
     )
     for judgment in rows:
         answers: list[tuple[str, str]] = []
@@ -138,6 +141,7 @@ def _demonstrations(submission: Submission, reveal: bool) -> list[Revision]:
             form = form_behind(judgment, submission).definition
             answers = _in_words(form, judgment.answers.get("task", {}))
         draft = judgment.started_from
+        prompt = text_of(judgment.prompt)
         revisions.append(
             Revision(
                 judgment,
@@ -145,11 +149,12 @@ def _demonstrations(submission: Submission, reveal: bool) -> list[Revision]:
                 unrankable=[],
                 changes=word_diff(before, judgment.text) if before is not None else [],
                 answers=answers,
-                warnings=shown_warnings(judgment.warnings, judgment.text, reveal=reveal),
+                warnings=shown_warnings(judgment.warnings, judgment.text, reveal=reveal, prompt=prompt),
                 edits=word_diff(draft.text, judgment.text) if draft is not None else [],
+                prompt_changes=word_diff(asked_before, prompt) if asked_before not in ("", prompt) else [],
             )
         )
-        before = judgment.text
+        before, asked_before = judgment.text, prompt
     return revisions
 
 

@@ -42,7 +42,7 @@ def _narrow_state(rows: QuerySet, value: str) -> QuerySet:
 
 @project_route(Action.VIEW_PROMPTS)
 def prompts(request: HttpRequest, *, project, membership) -> HttpResponseBase:
-    rows = project.prompts.all()
+    rows = project.prompts.written()
     if request.GET.get("state") not in dict(STATES[1:]):
         rows = rows.active()
     categories = project.prompts.exclude(category="").order_by("category").values_list("category", flat=True)
@@ -73,7 +73,7 @@ def prompts(request: HttpRequest, *, project, membership) -> HttpResponseBase:
 
 
 def _prompt(project, pk: int) -> Prompt:
-    prompt = project.prompts.select_related("import_record").filter(pk=pk).first()
+    prompt = project.prompts.written().select_related("import_record").filter(pk=pk).first()
     if prompt is None:
         raise NotFound("There is no such prompt.")
     return prompt

@@ -39,6 +39,7 @@ from labeling.services.judgments import margin_choices
 from labeling.services.pairwise import strengths
 from labeling.services.review_rules import is_undecided
 from labeling.services.undo import UNDO_MINUTES
+from labeling.services.written_prompts import text_of
 
 from . import side_by_side
 from .history import find_submission
@@ -183,7 +184,7 @@ def _fix(submission: Submission, form) -> dict[str, Any]:
     definition = form_behind(judgment, submission).definition
     if submission.kind == TaskKind.DEMONSTRATION:
         answers = answers_from_fields(fields, definition)
-        return {"text": form.get("text", ""), "answers": answers}
+        return {"text": form.get("text", ""), "answers": answers, "prompt": form.get("prompt")}
     order = _order(judgment, submission)
     return ranking_from_fields(fields, _names(submission), definition, order)
 
@@ -239,7 +240,10 @@ def _fix_context(request: HttpRequest, submission: Submission, judgment, error) 
     if submission.kind == TaskKind.DEMONSTRATION:
         fields = flat_fields(request.POST) if error else answers_to_fields(judgment.answers, {})
         text = request.POST.get("text", "") if error else judgment.text
-        return {"text": text, "asked": asked(form, "task", fields, wrong)}
+        prompt = None
+        if judgment.prompt_id is not None:
+            prompt = request.POST.get("prompt", "") if error else text_of(submission.prompt)
+        return {"text": text, "prompt": prompt, "asked": asked(form, "task", fields, wrong)}
     names = _names(submission)
     values = {name: getattr(judgment, name) for name in (*RANKING_FIELDS, "answers")}
     fields = ranking_to_public(values, names, as_text=True)

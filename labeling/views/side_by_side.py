@@ -78,7 +78,9 @@ def answers_of(submission: Submission) -> list[Answer]:
     """The piece under review first, then all others on its task, oldest first. Four queries or five."""
     rows = [submission]
     if submission.task is not None:
-        others = submission.task.submissions.exclude(pk=submission.pk).select_related("annotator")
+        # Where people write the prompt too, only answers to the same one stand beside each other.
+        others = submission.task.submissions.filter(prompt=submission.prompt_id).exclude(pk=submission.pk)
+        others = others.select_related("annotator")
         rows += list(others.order_by("pk"))
     model = Demonstration if submission.kind == TaskKind.DEMONSTRATION else Ranking
     judgments = _grouped(

@@ -142,7 +142,7 @@ def _simple(act: Callable[..., Any], said: str) -> Callable[..., tuple[str, int]
 
 def _rewrite(request, project, task: Task) -> tuple[str, int]:
     """The last message, which is the user's, gets another text; the turns before it stay."""
-    *before, last = task.prompt.messages
+    *before, last = task.prompt.messages or [{"role": "user", "content": ""}]
     text = request.POST.get("prompt", "")
     new = skips.rewrite_prompt(
         task=task, messages=[*before, {**last, "content": text}], acting_user=request.user

@@ -22,6 +22,7 @@ from labeling.guideline_reading import earlier_read
 from labeling.models import Assignment, AssignmentStatus, GuidelineVersion, Layout, SkipReason, TaskKind
 from labeling.permissions import Action, can
 from labeling.qualification_reports import standings
+from labeling.quality_page import categories_of
 from labeling.sections import sections_of
 from labeling.services import assignments, submissions
 from labeling.services.answers import answers_from_fields
@@ -31,6 +32,7 @@ from labeling.services.forms import form_shown
 from labeling.services.guidelines import acknowledge_version, current_version
 from labeling.services.pairwise import strengths
 from labeling.services.slots import lost_lease, shown_order
+from labeling.services.written_prompts import written_in
 from labeling.talk import Talk, talk_of
 from labeling.textdiff import line_diff
 from labeling.worksheet import Worksheet, is_in_hand, open_worksheet
@@ -239,6 +241,7 @@ def _submit(request: SignedInRequest, assignment: Assignment) -> None:
             if "pasted_characters" in form
             else None,
             confirmed_warnings=[name for name in form.get("confirmed_warnings", "").split(",") if name],
+            **written_in(form, assignment.batch),
         )
         return
     names = public_ids(assignment.task)
@@ -280,7 +283,8 @@ def _screen(request: SignedInRequest, sheet: Worksheet, error: Invalid | None = 
         "set_aside_field": set_aside_field(set_aside),
         "error": error,
         "to_confirm": to_confirm(error, confirmed=sent.get("confirmed_warnings", "") if sent else ""),
-        "stretches": stretches_of(error, fields.get("text", "")),
+        "stretches": stretches_of(error, fields),
+        "categories": categories_of(assignment.project) if sheet.writes_prompt else [],
         "active_seconds": draft.active_seconds if draft else 0,
         "revision": draft.revision if draft else 0,
         "idempotency_key": (sent and sent.get("idempotency_key")) or uuid.uuid4(),

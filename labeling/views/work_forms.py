@@ -40,12 +40,14 @@ def to_confirm(error: Invalid | None, *, confirmed: str) -> str:
     return ",".join(dict.fromkeys(before + [each["check"] for each in error.details]))
 
 
-def stretches_of(error: Invalid | None, text: str) -> list[dict[str, Any]]:
-    """Where in the answer something was refused or warned of, with the words there ("" for all of them)."""
-    text = text.replace("\r\n", "\n")  # as the checks have read it
+def stretches_of(error: Invalid | None, fields: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where in the answer, or in the prompt written with it, something was refused or warned of, with the
+    words there ("" for all of them).
+    """
     found = []
     for each in error.details if error is not None else []:
         if "check" in each:
+            text = str(fields.get(each["field"], "")).replace("\r\n", "\n")  # as the checks have read it
             start, end = each["start"], each["end"]
             found.append({**each, "quote": "" if end - start >= len(text) else text[start:end]})
     return found

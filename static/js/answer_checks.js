@@ -34,13 +34,20 @@ class AnswerChecks {
     let answer;
     try {
       const headers = { ...JSON.parse(document.body.getAttribute("hx-headers") || "{}"), "Content-Type": "application/json", Accept: "application/json" };
-      const response = await fetch(this.section.dataset.url, { method: "POST", credentials: "same-origin", headers, body: JSON.stringify({ text }), signal: this.asking.signal });
+      const response = await fetch(this.section.dataset.url, { method: "POST", credentials: "same-origin", headers, body: JSON.stringify(this.question(text)), signal: this.asking.signal });
       if (!response.ok) return;
       answer = await response.json();
     } catch {
       return; // a newer question, or no network: autosave says what is true of that
     }
     if (text === this.area.value) this.show(answer);
+  }
+
+  /* What is asked: the answer, held against the prompt where its author writes that too; or that prompt itself. */
+  question(text) {
+    const { of, prompt } = this.section.dataset;
+    if (of) return { text, of };
+    return prompt ? { text, prompt: document.getElementById(prompt).value } : { text };
   }
 
   show({ remarks, tokens }) {

@@ -173,11 +173,12 @@ async function copyText(source) {
 }
 
 document.addEventListener("click", (event) => {
-  const source = event.target.closest("[data-theme-toggle], [data-copy], [data-copy-text], [data-dialog], [data-dialog-close], [data-shortcuts-open], [data-dismiss]");
+  const source = event.target.closest("[data-theme-toggle], [data-copy], [data-copy-text], [data-dialog], [data-dialog-close], [data-shortcuts-open], [data-filters-toggle], [data-dismiss]");
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   if (!source) return;
   if (source.matches("[data-theme-toggle]")) nextTheme();
   else if (source.matches("[data-copy], [data-copy-text]")) copyText(source);
+  else if (source.matches("[data-filters-toggle]")) foldFilters(document.documentElement.dataset.filters === "open");
   else if (source.matches("[data-dialog]")) openDialog(document.querySelector(source.dataset.dialog));
   else if (source.matches("[data-dialog-close]")) source.closest("dialog").close();
   else if (source.matches("[data-shortcuts-open]")) showShortcuts();
@@ -280,6 +281,13 @@ function watchScrollers(root) {
   root.querySelectorAll?.(SCROLLERS).forEach((box) => widths.observe(box));
 }
 watchScrollers(document);
+/* Filters of a list, folded away where the screen is narrow. Kept on the root element, so that they stay open while one filter after the other is chosen. */
+function foldFilters(isFolded) {
+  document.documentElement.dataset.filters = isFolded ? "folded" : "open";
+  for (const button of document.querySelectorAll("[data-filters-toggle]")) button.setAttribute("aria-expanded", String(!isFolded));
+}
+body.addEventListener("htmx:afterSettle", () => foldFilters(document.documentElement.dataset.filters !== "open"));
+
 body.addEventListener("htmx:afterSettle", (event) => watchScrollers(event.detail.elt || document));
 
 /* ── focus is never lost after an htmx swap ── */

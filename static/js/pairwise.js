@@ -2,12 +2,13 @@
    shortcuts (data-shortcut); this adds arrows from anywhere, A and B to read an answer, and says what was chosen. */
 
 const KEYS = [["←", say("Further towards A")], ["→", say("Further towards B")], ["A", say("Read answer A")], ["B", say("Read answer B")]];
-const SIDES = { better: say("Better"), worse: "", same: say("About the same") };
+const SIDES = { better: say("Better"), worse: "", same: say("About the same"), none: say("Cannot be judged") };
 
 class Pairwise {
   constructor(root) {
     this.root = root;
-    this.strengths = [...root.querySelectorAll("input[name='strength']")];
+    this.choices = [...root.querySelectorAll("input[name='strength']")];
+    this.strengths = this.choices.filter((input) => input.value !== "neither"); // the row that arrows go along
     root.dataset.shortcuts = JSON.stringify(KEYS);
     root.addEventListener("change", (event) => { if (event.target.name === "strength") this.chosen(); });
     root.closest("form")?.addEventListener("autosave:restored", () => this.show());
@@ -15,7 +16,7 @@ class Pairwise {
     this.show();
   }
 
-  get choice() { return this.strengths.find((input) => input.checked); }
+  get choice() { return this.choices.find((input) => input.checked); }
 
   onKey(event) {
     if (!this.root.isConnected || !this.root.checkVisibility() || event.defaultPrevented || event.isComposing) return;
@@ -53,9 +54,11 @@ class Pairwise {
   }
 
   show() {
+    const isNeither = this.choice?.value === "neither";
+    this.root.querySelector("[name='neither_reason']").required = isNeither;
     const better = this.choice?.closest("label").dataset.better;
     for (const card of this.root.querySelectorAll("[data-side]")) {
-      const state = better === undefined ? "" : better === "" ? "same" : better === card.dataset.side ? "better" : "worse";
+      const state = better === undefined ? "" : better === "" ? "same" : better === "none" ? "none" : better === card.dataset.side ? "better" : "worse";
       card.dataset.stands = state;
       card.querySelector("[data-side-text]").textContent = SIDES[state] ?? "";
     }

@@ -7,11 +7,15 @@ from django.urls import reverse
 
 from annotate.errors import Invalid
 from labeling import reports
-from labeling.models import Batch
+from labeling.models import Batch, Draft
 from labeling.services.batches import create_batch_from_waiting, create_ranking_batch
 from labeling.services.dataset_rows import canonical_rows
+from labeling.services.drafts import save_draft
 from labeling.services.pairwise import STRENGTHS, ranking_of_strength, strength_of, strengths
+from labeling.services.quality_reports import refresh_report
 from labeling.services.recipes import Recipe
+from labeling.services.reviews import reopen_submission
+from labeling.views.kept import kept_words
 from tests.factories import make_completions, make_prompt, make_ranking_batch, publish_form, question
 
 from .work import claim, do_next
@@ -144,6 +148,7 @@ def test_a_form_without_a_strength_comes_back_with_what_was_entered(worker, cast
         "strength": "",
         "scores": {one: "6", other: "2"},
         "flags": {other: ["odd"]},
+        "neither": {"reason": "", "note": ""},
     }
     assert "My words" in answer.content.decode() and "My reason" in answer.content.decode()
     assert send(worker, cast, assignment, strength="a_better", **fields).status_code == 302
@@ -275,3 +280,123 @@ def test_returned_pairwise_work_starts_from_what_was_sent(worker, cast):
     page = page_of(worker, cast, again)
     assert page.context["pairwise"]["strength"] == "b_much_better"
     assert json.loads(page.context["fields"]["margins"]) == ["significantly"]
+
+
+# --- Neither can be judged ----------------------------------------------------------------------------------
+def neither(worker, cast, **fields):
+    """Both set aside by the annotator, from the page."""
+    pairs(cast, review_rate=0)
+    assignment = claim(cast.annotator, cast.project)
+    sent = {"strength": "neither", "neither_reason": "wrong_language", **fields}
+    return send(worker, cast, assignment, **sent), assignment
+
+
+@pytest.mark.django_db
+@pytest.mark.database
+def test_that_neither_can_be_judged_is_stored_as_a_ranking_stores_it(worker, cast):
+    answer, assignment = neither(worker, cast, neither_note=" In Danish. ")
+    assert answer.status_code == 302
+    stored = cast.project.submissions.get().current
+    order = assignment.presentation["order"]
+    assert (stored.tiers, stored.margins, stored.unrankable) == ([], [], order)
+    why = {"reason": "wrong_language", "note": "In Danish."}
+    assert stored.unrankable_reasons == {str(pk): why for pk in order}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "sent", [{"neither_reason": ""}, {"neither_reason": "whim"}, {"neither_reason": "other"}]
+)
+def test_neither_needs_a_reason_and_other_its_words(worker, cast, sent):
+    answer, _ = neither(worker, cast, **sent)
+    assert answer.status_code == 422
+    assert answer.context["pairwise"]["strength"] == "neither"
+    assert 'value="neither" required checked' in answer.content.decode()
+    assert not cast.project.submissions.exists()
+
+
+@pytest.mark.django_db
+def test_scores_that_the_form_requires_are_not_asked_of_what_cannot_be_judged(worker, cast):
+    publish_form(cast.project, "pairwise", scores="required")
+    assert neither(worker, cast)[0].status_code == 302
+
+
+@pytest.mark.django_db
+def test_it_shows_itself_again_on_the_screen_and_in_words(worker, client, cast):
+    neither(worker, cast, neither_note="In Danish.")
+    submission = cast.project.submissions.get()
+    own = worker.get(reverse("labeling:submission_detail", args=[cast.project.slug, submission.pk]))
+    assert "Neither can be judged" in own.content.decode() and "In Danish." in own.content.decode()
+    reopen_submission(submission=submission, reviewer=cast.lead)
+    client.force_login(cast.lead)
+    page = client.get(reverse("labeling:review_submission", args=[cast.project.slug, submission.pk]))
+    assert page.context["fix"]["pairwise"]["strength"] == "neither"
+    assert page.context["fix"]["pairwise"]["neither"] == {"reason": "wrong_language", "note": "In Danish."}
+
+
+@pytest.mark.django_db
+@pytest.mark.database
+def test_a_reviewer_turns_it_into_a_strength_and_back(worker, client, cast):
+    _, assignment = neither(worker, cast)
+    submission = cast.project.submissions.get()
+    a, b = assignment.presentation["order"]
+    reopen_submission(submission=submission, reviewer=cast.lead)
+    client.force_login(cast.lead)
+    address = reverse("labeling:review_submission", args=[cast.project.slug, submission.pk])
+    fix = {"decision": "fixed", "revision": 1, "strength": "b_better"}
+    assert client.post(address, fix).status_code == 302
+    stored = cast.project.submissions.get().current
+    assert (stored.tiers, stored.unrankable, stored.unrankable_reasons) == ([[b], [a]], [], {})
+    reopen_submission(submission=cast.project.submissions.get(), reviewer=cast.lead)
+    client.force_login(cast.admin)
+    fix |= {"revision": 2, "strength": "neither", "neither_reason": "unsafe"}
+    assert client.post(address, fix).status_code == 302
+    stored = cast.project.submissions.get().current
+    assert (stored.tiers, sorted(stored.unrankable)) == ([], sorted([a, b]))
+
+
+@pytest.mark.django_db
+@pytest.mark.database
+def test_no_dataset_and_no_measure_of_agreement_takes_it_for_an_opinion(worker, cast):
+    pairs(cast, overlap=2, review_rate=0)
+    first = claim(cast.annotator, cast.project)
+    send(worker, cast, first, strength="neither", neither_reason="unreadable")
+    do_next(cast.peer, cast.project, margins=["slightly"], scores={})
+    selected = list(canonical_rows(cast.project, "comparison", Recipe().resolved_for(cast.project)))
+    assert sorted(each.left_out != "" for each in selected) == [False, True]
+    [row] = [each.row for each in selected if each.row is not None]
+    assert None not in row["ranks"]
+    found = reports.ranking_agreement(cast.project)
+    assert (found.value, found.size) == (None, 0)
+    report = refresh_report(project=cast.project)
+    headline = report.body["agreement"]["pairwise_agreement"]
+    assert (headline["value"], headline["size"]) == (None, 0)
+
+
+@pytest.mark.django_db
+def test_programs_say_it_with_a_reason_for_each(cast, api_client_of):
+    pairs(cast, review_rate=0)
+    api = api_client_of(cast.annotator)
+    base = f"/api/projects/{cast.project.slug}/assignments/"
+    work = api.post(f"{base}next/", {}, format="json").json()
+    body = {"fence": work["fence"], "idempotency_key": "n", "strength": "neither"}
+    missing = api.post(f"{base}{work['id']}/submit/", body, format="json")
+    assert (missing.status_code, missing.json()["error"]["field"]) == (422, "unrankable_reasons")
+    why = {each["id"]: {"reason": "cut_off", "note": ""} for each in work["completions"]}
+    done = api.post(f"{base}{work['id']}/submit/", body | {"unrankable_reasons": why}, format="json")
+    assert done.status_code == 201
+    stored = cast.project.submissions.get().current
+    assert {each["reason"] for each in stored.unrankable_reasons.values()} == {"cut_off"}
+
+
+@pytest.mark.django_db
+def test_a_draft_of_it_comes_back_and_late_work_reads_as_it_did(worker, cast):
+    pairs(cast, review_rate=0)
+    slot = claim(cast.annotator, cast.project)
+    draft = Draft.objects.get()
+    body = {"strength": "neither", "neither_reason": "other", "neither_note": "Both are code."}
+    save_draft(task=slot.task, user=cast.annotator, body=body, revision=draft.revision)
+    page = page_of(worker, cast, slot)
+    assert page.context["pairwise"]["neither"] == {"reason": "other", "note": "Both are code."}
+    assert 'value="Both are code."' in page.content.decode()
+    assert "Neither can be judged" in kept_words(Draft.objects.get(), slot.task)

@@ -155,3 +155,12 @@ def test_programs_read_the_same(cast, api_client_of):
     answer = api_client_of(cast.lead).get(f"/api/projects/{cast.project.slug}/people/?search=anna").json()
     [row] = answer["results"]
     assert (row["pieces"], row["acceptance"]) == ({"demonstration": 1}, 1.0)
+
+
+def test_who_has_skipped_nothing_is_said_to_and_a_filter_without_a_match_says_that(client, cast):
+    client.force_login(cast.lead)
+    member = cast.project.memberships.get(user=cast.annotator)
+    address = reverse("labeling:person_skips", args=[cast.project.slug, member.pk])
+    page = client.get(address).content.decode()
+    assert "Anna has skipped nothing" in page and "Nothing matches." not in page
+    assert "Nothing matches." in client.get(f"{address}?reason=unsafe").content.decode()

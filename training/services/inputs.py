@@ -314,9 +314,9 @@ def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:
     present: set[int] = set()
     for start in range(0, len(chosen), 500):
         present |= set(
-            Prompt.objects.filter(project=project, pk__in=chosen[start : start + 500]).values_list(
-                "pk", flat=True
-            )
+            Prompt.objects.written()
+            .filter(project=project, pk__in=chosen[start : start + 500])
+            .values_list("pk", flat=True)
         )
     missing = [pk for pk in chosen if pk not in present]
     if missing:

@@ -9,6 +9,7 @@ from annotate.errors import DomainError
 from annotate.forms import add_domain_error
 from labeling.access import project_route
 from labeling.permissions import Action
+from labeling.services.written_prompts import batch_prompt_ids
 from training.forms import SampleForm
 from training.models import TrainingRun
 from training.services.sampling import sample_completions
@@ -35,8 +36,7 @@ def sample_new(request: HttpRequest, *, project, membership) -> HttpResponse:
 def _sample(request: HttpRequest, project, form: SampleForm) -> TrainingRun:
     data = form.cleaned_data
     if data["batch"] is not None:
-        rows = data["batch"].tasks.order_by("id").values_list("prompt_id", flat=True)
-        prompts = list(dict.fromkeys(rows))[: data["prompt_limit"] or None]
+        prompts = batch_prompt_ids(data["batch"])[: data["prompt_limit"] or None]
     else:
         prompts = data["prompts_version"]
     return sample_completions(
