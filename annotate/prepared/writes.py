@@ -5,6 +5,7 @@ each time. No signals are sent, and models with a save() or signals of their own
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Any
@@ -17,7 +18,7 @@ from django.db.models.deletion import Collector
 from .statements import Holes, Statement, default_connection
 
 
-class _Write:
+class _Write(ABC):
     """A statement with holes that answers how many rows it changed."""
 
     def __init__(self, build: Callable[..., Any], **kinds: type | UnionType) -> None:
@@ -44,8 +45,9 @@ class _Write:
                 self._compiled[connection.vendor] = Statement.of(text, parameters, places)
             return self._compiled[connection.vendor]
 
+    @abstractmethod
     def _query(self, built: Any) -> sql.Query:
-        raise NotImplementedError
+        """Django's query for what the builder returned. Raises TypeError for what cannot be prepared."""
 
 
 class PreparedUpdate(_Write):

@@ -14,6 +14,7 @@ from rest_framework.serializers import Serializer
 from labeling.models import Membership, Project
 from labeling.permissions import Action, load_project
 
+_threads = threading.local()
 PROJECT = "projects/<slug:slug>/"  # where the routes of a project begin
 # What the verbs of a route do in its viewset.
 LIST: dict[str, Any] = {"get": "list"}
@@ -96,6 +97,3 @@ def _kept(serializer_class: type[Serializer]) -> Serializer:
     if serializer_class not in kept:
         kept[serializer_class] = serializer_class()
     return kept[serializer_class]
-
-
-_threads = threading.local()
