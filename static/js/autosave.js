@@ -54,7 +54,9 @@ class LocalCopy {
     try { return JSON.parse(localStorage.getItem(this.key)); }
     catch { return null; }
   }
-  clear() {
+  /* What was written after `until` (milliseconds), perhaps in another tab, stays. */
+  clear(until = Infinity) {
+    if (Date.parse(this.read()?.at) > until) return;
     try { localStorage.removeItem(this.key); } catch { this.refused = true; }
   }
 }
@@ -216,6 +218,7 @@ class Autosave {
     this.firstChange = 0;
     this.time?.tick();
     const fields = readFields(this.form);
+    this.askedAt = Date.now();
     this.running = true;
     this.show("saving", say("Saving…"));
     let answer = null;
@@ -271,7 +274,7 @@ class Autosave {
     this.adopt(data, fields);
     this.form.dispatchEvent(new CustomEvent("autosave:saved", { bubbles: true, detail: data }));
     if (this.isDirty()) { this.copy.write(readFields(this.form), this.revision); this.schedule(); return; }
-    this.copy.clear();
+    this.copy.clear(this.askedAt);
     this.show("saved", say("Saved %(time)s", { time: clock(data.saved_at ? new Date(data.saved_at) : new Date()) }));
   }
 
@@ -319,6 +322,7 @@ class Autosave {
     this.time?.tick();
     clearTimeout(this.timer);
     this.copy.write(readFields(this.form), this.revision);
+    this.askedAt = Date.now();
     // A later listener may hold the submission back (an incomplete ranking): look once everybody has had a say.
     this.submitting = true;
     setTimeout(() => { if (!this.left && !this.asked) this.submitting = false; }, 1500);
@@ -327,7 +331,7 @@ class Autosave {
   afterSubmit(status) {
     this.submitting = this.asked = false;
     this.seen = null;
-    if (status >= 200 && status < 300) { this.copy.clear(); this.stopped = true; this.done = true; this.time?.stop(); }
+    if (status >= 200 && status < 300) { this.copy.clear(this.askedAt); this.stopped = true; this.done = true; this.time?.stop(); }
     else this.changed();
   }
 
@@ -389,9 +393,15 @@ function conflictDialog(mine, other, fromBrowser, letters) {
   return dialog;
 }
 
-/* The page says that these drafts were handed in: what the browser kept of them may go. */
+/* The page says that these drafts were handed in: what the browser had kept of them when it asked for the page may go. Once: the task
+   may come back to its author, in another tab, while this page still says so. */
+let pageAskedAt = performance.timeOrigin;
+document.body.addEventListener("htmx:beforeRequest", () => { pageAskedAt = Date.now(); });
 function forgetDone(root) {
-  for (const node of root.querySelectorAll("[data-draft-done]")) new LocalCopy(`draft:${document.body.dataset.user || "nobody"}:${node.dataset.draftDone}`).clear();
+  for (const node of root.querySelectorAll("[data-draft-done]:not([data-draft-forgotten])")) {
+    node.dataset.draftForgotten = "";
+    new LocalCopy(`draft:${document.body.dataset.user || "nobody"}:${node.dataset.draftDone}`).clear(pageAskedAt);
+  }
 }
 
 const alive = new Set();

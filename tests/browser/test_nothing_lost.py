@@ -223,6 +223,8 @@ def test_a_reviewer_who_decides_while_the_author_edits_in_another_tab(at_work, c
     )
     answer(other).fill("First thought, and a second one.")
     expect(status(other)).to_contain_text("returned", timeout=PATIENT)
+    # The first tab still says that it handed the task in; whatever comes into that page, these words stay.
+    page.evaluate("() => document.body.dispatchEvent(new CustomEvent('htmx:afterSettle', { detail: {} }))")
     kept = other.evaluate("() => Object.values(localStorage).find((text) => text.includes('second one'))")
     assert json.loads(kept)["fields"]["text"] == "First thought, and a second one."
     # Taken up again, the note is in view, and the words of the other tab are offered beside what was sent.
