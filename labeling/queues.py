@@ -52,35 +52,10 @@ from .models import (
 
 COUNTED_AT_MOST = 1_000  # "how much waits" is a hint for people; beyond this they read "1,000 or more"
 
-WHY = {
-    "in_hand": "You have this task in hand already.",
-    "returned": "A reviewer returned it to you.",
-    "own_draft": "You began it earlier; your words are still there.",
-    "assigned": "A lead gave it to you.",
-    "late": "You submitted it after your time had run out, and it was still free.",
-}
-# What the person is told of everything else: neither that a peer is at it, nor what it is for.
-WHY_NEXT = "It is next in the queue."
-# What leads read.
-WHY_FOR_LEADS = {
-    "in_hand": "They had it in hand already.",
-    "returned": "A reviewer returned it to them.",
-    "assigned": "A lead gave it to them.",
-    "own_draft": "They had begun it earlier.",
-    "late": "They submitted it after their time had run out, and it was still free.",
-    "begun": "Of the highest priority waiting; others are at it or done, so it is nearest completion.",
-    "deadline": "Of the highest priority waiting; its batch has the nearest deadline.",
-    "priority": "Of the highest priority waiting, and first in line.",
-    "calibration": "Calibration: everybody gets this task.",
-    "gold": "Gold: it was their turn for a task with a known answer.",
-    "screening": "Screening: they are not qualified for this kind of task yet.",
-    "repeat": "Drift check: they had ranked the same completions before.",
-}
-
 
 @dataclass(frozen=True)
 class Pick:
-    """A slot that may be leased to the person, and which rule chose it (a key of WHY_FOR_LEADS)."""
+    """A slot that may be leased to the person, and which rule chose it (labeling.handout_reasons)."""
 
     assignment: Assignment
     why: str
@@ -146,9 +121,30 @@ def first_open(*, user, project: Project, kinds: Sequence[str], lock: bool = Fal
     if not found:
         return None
     first = min(found, key=lambda row: (-row.priority, row.due_at, row.handout_rank, row.task_id))
-    if first.due_at < NO_DEADLINE:
-        return Pick(first, "deadline")
-    return Pick(first, "priority" if first.handout_rank else "begun")
+    return Pick(first, _why(first))
+
+
+def first_held(*, user, project: Project, kinds: Sequence[str]) -> Pick | None:
+    """The head of what others hold at this moment, once they let go of it: locked, if it is still free then.
+
+    A slot is held while its sibling is being claimed, too; passed over, it would wait while its person hears
+    that nothing does. None where no slot can be held (SQLite has one writer at a time).
+    """
+    if not connection.features.has_select_for_update_skip_locked:
+        return None
+    for kind in kinds:
+        for language in languages_of(user=user, project=project):
+            # The first that is found, not the best: nobody waits for one slot with another in hand.
+            row = HEAD_AWAITED.first(user=user.pk, project=project.pk, kind=str(kind), language=language)
+            if row is not None:
+                return Pick(row, _why(row))
+    return None
+
+
+def _why(slot: Assignment) -> str:
+    if slot.due_at < NO_DEADLINE:
+        return "deadline"
+    return "priority" if slot.handout_rank else "begun"
 
 
 def languages_of(*, user, project: Project) -> list[str]:
@@ -267,6 +263,13 @@ HEAD = Prepared(lambda **values: _head(**values)[:1], user=int, project=int, kin
 HEAD_LOCKED = Prepared(
     lambda **values: locked(_head(**values))[:1], user=int, project=int, kind=str, language=str
 )
+HEAD_AWAITED = Prepared(
+    lambda **values: _head(**values).select_for_update(of=("self",), no_key=True)[:1],
+    user=int,
+    project=int,
+    kind=str,
+    language=str,
+)
 
 
 def special_tasks(*, user, project: Project, purpose: str) -> QuerySet[Task]:
@@ -344,17 +347,6 @@ def waiting_counts(*, project: Project, user) -> list[Waiting]:
         )
         for kind, label in TaskKind.choices
     ]
-
-
-def explain(assignment: Assignment) -> str:
-    """Why this person was handed this slot, in a sentence for them; "" for one nobody has had."""
-    why = assignment.presentation.get("why", "")
-    return WHY.get(why, WHY_NEXT) if why else ""
-
-
-def explain_to_lead(assignment: Assignment) -> str:
-    """The same for leads: which rule chose it."""
-    return WHY_FOR_LEADS.get(assignment.presentation.get("why", ""), "")
 
 
 def returned_work(*, user, project: Project) -> QuerySet[Assignment]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Avg, Count, Exists, F, OuterRef, Q, QuerySet
 
-from . import queues
+from . import handout_reasons
 from .models import (
     Assignment,
     AssignmentStatus,
@@ -44,7 +44,7 @@ class SlotRow:
 def slots_of(task: Task) -> list[SlotRow]:
     """The task's slots in order, those that are void last (one query)."""
     rows = task.assignments.select_related("annotator", "reserved_for", "submission").order_by("slot")
-    slots = [SlotRow(each, queues.explain_to_lead(each)) for each in rows]
+    slots = [SlotRow(each, handout_reasons.explain_to_lead(each)) for each in rows]
     return sorted(slots, key=lambda slot: slot.assignment.status == AssignmentStatus.VOID)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotate.prepared import Prepared
-from labeling import queues
+from labeling import handout_reasons
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -69,7 +69,7 @@ class Worksheet:
 
     @property
     def why(self) -> str:
-        return queues.explain(self.assignment)
+        return handout_reasons.explain(self.assignment)
 
     @property
     def tells_why(self) -> bool:

@@ -10,7 +10,7 @@ from rest_framework import mixins, serializers, viewsets
 from rest_framework.response import Response
 
 from annotate.errors import Invalid
-from labeling import queues, task_reports
+from labeling import handout_reasons, task_reports
 from labeling.models import Assignment, GoldAnswer, GoldResult, Membership, Submission, Task
 from labeling.permissions import Action
 from labeling.services import gold, skips, task_control
@@ -33,7 +33,7 @@ class SlotOutput(serializers.ModelSerializer):
         fields = ["id", "slot", "status", "annotator", "reserved_for", "priority", "leased_at", "why"]
 
     def get_why(self, assignment: Assignment) -> str:
-        return queues.explain_to_lead(assignment)
+        return handout_reasons.explain_to_lead(assignment)
 
 
 class AssignInput(serializers.Serializer):

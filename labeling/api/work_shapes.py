@@ -5,7 +5,7 @@ from __future__ import annotations
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
-from labeling import queues
+from labeling import handout_reasons
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -127,7 +127,7 @@ class AssignmentRow(serializers.ModelSerializer):
         return opaque_number("task", assignment.task_id)
 
     def get_why(self, assignment: Assignment) -> str:
-        return queues.explain(assignment)
+        return handout_reasons.explain(assignment)
 
 
 class SubmitInput(serializers.Serializer):

@@ -251,7 +251,7 @@ def _choose(
     user, project: Project, membership: Membership | None, kinds: Sequence[str]
 ) -> queues.Pick | None:
     """1. their own work 2. bounds of the day 3. screening 4. special turns 5. the queue 6. what calibration
-    is left.
+    is left 7. what others hold at this moment, if they let go of it.
     """
     if not kinds:
         return None
@@ -271,6 +271,7 @@ def _choose(
         take_turn(**who, kinds=qualified)
         or queues.first_open(**who, kinds=qualified, lock=True)
         or special(**who, kinds=qualified, purpose=TaskPurpose.CALIBRATION)
+        or queues.first_held(**who, kinds=qualified)
     )
 
 

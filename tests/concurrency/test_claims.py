@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import pytest
+from django.db import transaction
 
 from labeling.models import Assignment, Role, Submission, Task
 from labeling.services.projects import add_member
@@ -51,6 +53,18 @@ def test_nobody_is_idle_while_a_slot_is_free(claimers):
     facts = let_loose(project, users, "claim")
     assert len({fact["assignment"] for fact in facts}) == len(facts) == PROCESSES
     assert {fact["user"] for fact in facts} == set(users)
+
+
+def test_a_slot_that_somebody_lets_go_of_is_not_passed_over(claimers):
+    """Its sibling being claimed holds the last free slot for a moment, too: who asks then waits for it."""
+    project, users = claimers
+    make_demonstration_batch(project, tasks=1)
+    crew = Crew([{"do": "claim", "project": project.pk, "users": users[:3], "fork": True}])
+    with transaction.atomic():
+        Assignment.objects.select_for_update(no_key=True).get()
+        crew.go()
+        time.sleep(1)
+    assert len(crew.facts()) == 1
 
 
 def test_only_as_many_claims_succeed_as_there_are_slots(claimers):

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from labeling import queues, task_reports
+from labeling import handout_reasons, task_reports
 from labeling.models import AuditEvent, GoldResult, Submission, SubmissionStatus, Task
 from labeling.services import turns
 from labeling.services.assignments import claim_next, release_assignment
@@ -294,7 +294,7 @@ def test_a_gold_slot_given_back_looks_like_any_other(cast, rates):
     release_assignment(assignment=held, user=cast.annotator)
     again = claim(cast.peer, cast.project)
     assert (again.task, again.pk) == (task, held.pk)
-    assert queues.explain(again) == queues.WHY_NEXT
+    assert handout_reasons.explain(again) == handout_reasons.WHY_NEXT
 
 
 # --- The drift check ---------------------------------------------------------------------------------------
@@ -311,7 +311,9 @@ def test_a_ranking_comes_again_after_some_days_as_a_task_of_its_own(cast, monkey
     Submission.objects.filter(pk=first.pk).update(created_at=timezone.now() - timedelta(days=15))
     repeat = claim(cast.annotator, cast.project)
     assert (repeat.task.purpose, repeat.task.repeat_of) == ("repeat", first.task)
-    assert repeat.presentation["why"] == "repeat" and queues.explain(repeat) == queues.WHY_NEXT
+    assert (
+        repeat.presentation["why"] == "repeat" and handout_reasons.explain(repeat) == handout_reasons.WHY_NEXT
+    )
     order = [pk for [pk] in first.current.tiers]
     again = rank(repeat, cast.annotator, [order[1], order[0], order[2]])
     assert (again.gold_result.agreement, again.gold_result.passed) == (pytest.approx(2 / 3), None)

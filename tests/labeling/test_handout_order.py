@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from labeling import queues
+from labeling import handout_reasons, queues
 from labeling.models import Assignment, AssignmentStatus, Completion, Draft, Skip, TaskKind
 from labeling.services.assignments import (
     claim_next,
@@ -103,8 +103,8 @@ def test_tasks_nearest_completion_go_before_fresh_ones(cast):
     joined = claim(cast.peer, cast.project)
     assert joined.task_id == begun.task_id
     # Leads read why; the person is not told that a peer is at it.
-    assert queues.explain_to_lead(joined) == queues.WHY_FOR_LEADS["begun"]
-    assert queues.explain(joined) == queues.WHY_NEXT
+    assert handout_reasons.explain_to_lead(joined) == handout_reasons.WHY_FOR_LEADS["begun"]
+    assert handout_reasons.explain(joined) == handout_reasons.WHY_NEXT
 
 
 def test_the_kind_asked_for_is_the_kind_given(cast):
@@ -124,7 +124,7 @@ def test_returned_work_comes_before_new_work(cast):
     return_submission(submission=submission, revision=1, reviewer=cast.lead, note="One sentence, please.")
     again = claim(cast.annotator, cast.project)
     assert (again.pk, again.fence) == (submission.assignment_id, 2)
-    assert queues.explain(again) == queues.WHY["returned"]
+    assert handout_reasons.explain(again) == handout_reasons.WHY["returned"]
 
 
 def test_skipped_returned_work_does_not_block_the_queue(cast):
@@ -147,7 +147,7 @@ def test_a_task_with_ones_own_words_comes_back_first(cast):
     assert release_expired() == 2
     back = claim(cast.peer, cast.project)
     assert back.task_id == two.task_id
-    assert queues.explain(back) == queues.WHY["own_draft"]
+    assert handout_reasons.explain(back) == handout_reasons.WHY["own_draft"]
 
 
 @pytest.mark.parametrize("stop", [pause_batch, close_batch])

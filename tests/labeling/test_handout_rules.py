@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
-from labeling import queues
+from labeling import handout_reasons, queues
 from labeling.models import Assignment, Batch, Draft
 from labeling.services.assignments import claim_next
 from labeling.services.batch_control import change_policy, hold_overdue
@@ -36,7 +36,7 @@ def test_among_equals_the_nearest_deadline_goes_first(cast):
     sooner = make_demonstration_batch(cast.project, tasks=1, deadline_at=in_days(2))
     order = [claim(user, cast.project) for user in (cast.annotator, cast.peer)]
     assert [each.batch for each in order] == [sooner, later]
-    assert queues.explain_to_lead(order[0]) == queues.WHY_FOR_LEADS["deadline"]
+    assert handout_reasons.explain_to_lead(order[0]) == handout_reasons.WHY_FOR_LEADS["deadline"]
 
 
 def test_priority_goes_before_deadlines(cast):

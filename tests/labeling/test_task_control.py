@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annotate.errors import Conflict, Invalid
-from labeling import queues, task_reports
+from labeling import handout_reasons, task_reports
 from labeling.models import Assignment, AuditEvent, Notification, Skip, Submission, Task
 from labeling.services.assignments import claim_next, release_expired, skip_assignment
 from labeling.services.batch_overlap import change_batch_overlap
@@ -47,7 +47,7 @@ def test_an_assigned_task_is_next_for_its_person_and_nobody_else(cast, last_task
     assert last_task.pk not in others
     mine = claim(cast.annotator, cast.project)
     assert (mine.pk, mine.presentation["why"]) == (slot.pk, "assigned")
-    assert queues.explain_to_lead(mine) == "A lead gave it to them."
+    assert handout_reasons.explain_to_lead(mine) == "A lead gave it to them."
 
 
 def test_an_assignment_is_told_and_written_down(cast, last_task):
