@@ -9,6 +9,7 @@ import uuid
 import structlog
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
 
 from annotate.errors import Invalid, Unauthorized, respond, translate, wants_json
 
@@ -40,15 +41,22 @@ class RequestLogMiddleware:
 
     @staticmethod
     def _log(request: HttpRequest, response: HttpResponse, milliseconds: float) -> None:
-        cached_user = getattr(request, "_cached_user", None)  # never query just to log
         log.info(
             "request",
             method=request.method,
             path=request.path,  # without the query string: it may carry tokens
             status=response.status_code,
             ms=milliseconds,
-            user=getattr(cached_user, "pk", None),
+            user=_known_user(request),
         )
+
+
+def _known_user(request: HttpRequest) -> int | None:
+    """Whoever asked, by session or token, if somebody has looked already: never a query just to log."""
+    user = getattr(request, "user", None)
+    if isinstance(user, SimpleLazyObject):
+        user = getattr(request, "_cached_user", None)
+    return getattr(user, "pk", None)
 
 
 class SignInRequiredMiddleware(LoginRequiredMiddleware):
