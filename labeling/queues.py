@@ -50,6 +50,7 @@ from .models import (
     TaskStatus,
 )
 
+HELD = "held"  # why: somebody else is at this slot in this moment
 COUNTED_AT_MOST = 1_000  # "how much waits" is a hint for people; beyond this they read "1,000 or more"
 
 
@@ -121,30 +122,21 @@ def first_open(*, user, project: Project, kinds: Sequence[str], lock: bool = Fal
     if not found:
         return None
     first = min(found, key=lambda row: (-row.priority, row.due_at, row.handout_rank, row.task_id))
-    return Pick(first, _why(first))
+    if first.due_at < NO_DEADLINE:
+        return Pick(first, "deadline")
+    return Pick(first, "priority" if first.handout_rank else "begun")
 
 
 def first_held(*, user, project: Project, kinds: Sequence[str]) -> Pick | None:
-    """The head of what others hold at this moment, once they let go of it: locked, if it is still free then.
+    """The head of what others hold at this moment, such as the sibling of a slot they are claiming: not to be
+    leased, but to be waited for. Asked after `first_open` with `lock` has found nothing.
 
-    A slot is held while its sibling is being claimed, too; passed over, it would wait while its person hears
-    that nothing does. None where no slot can be held (SQLite has one writer at a time).
+    None where no slot can be held: SQLite has one writer at a time.
     """
     if not connection.features.has_select_for_update_skip_locked:
         return None
-    for kind in kinds:
-        for language in languages_of(user=user, project=project):
-            # The first that is found, not the best: nobody waits for one slot with another in hand.
-            row = HEAD_AWAITED.first(user=user.pk, project=project.pk, kind=str(kind), language=language)
-            if row is not None:
-                return Pick(row, _why(row))
-    return None
-
-
-def _why(slot: Assignment) -> str:
-    if slot.due_at < NO_DEADLINE:
-        return "deadline"
-    return "priority" if slot.handout_rank else "begun"
+    held = first_open(user=user, project=project, kinds=kinds)
+    return Pick(held.assignment, HELD) if held is not None else None
 
 
 def languages_of(*, user, project: Project) -> list[str]:
@@ -262,13 +254,6 @@ def locked(rows: QuerySet) -> QuerySet:
 HEAD = Prepared(lambda **values: _head(**values)[:1], user=int, project=int, kind=str, language=str)
 HEAD_LOCKED = Prepared(
     lambda **values: locked(_head(**values))[:1], user=int, project=int, kind=str, language=str
-)
-HEAD_AWAITED = Prepared(
-    lambda **values: _head(**values).select_for_update(of=("self",), no_key=True)[:1],
-    user=int,
-    project=int,
-    kind=str,
-    language=str,
 )
 
 

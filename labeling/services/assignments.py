@@ -40,7 +40,7 @@ from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, wa
 from .turns import special, take_turn
 from .work_again import note_out_of_work
 
-CLAIM_ATTEMPTS = 5
+CLAIM_ATTEMPTS = 20
 RELEASED_AT_ONCE = 500
 LONGEST_NOTE = 500
 
@@ -63,13 +63,15 @@ def claim_next(*, user, project: Project, kind: str | None = None) -> Assignment
             pick = _choose(user, project, membership, allowed)
             if pick is None and len(allowed) < len(kinds):
                 _refuse_unread(user, project, [gates[name] for name in kinds if not gates[name].is_open])
-            if pick is not None:
+            if pick is not None and pick.why != queues.HELD:
                 claimed = _lease(pick, user, project, gates[pick.assignment.kind].version_id)
                 if claimed is not None:
                     return claimed
         # Nothing, or somebody was faster: slots whose lease has run out may still be there. The sweeper frees
         # them within seconds; hand-out does not depend on it.
-        if pick is None and release_expired(project=project) == 0:
+        if pick is not None and pick.why == queues.HELD:
+            _await(pick.assignment)
+        elif pick is None and release_expired(project=project) == 0:
             if kind is None:
                 note_out_of_work(user=user, project=project)
             return None
@@ -251,7 +253,7 @@ def _choose(
     user, project: Project, membership: Membership | None, kinds: Sequence[str]
 ) -> queues.Pick | None:
     """1. their own work 2. bounds of the day 3. screening 4. special turns 5. the queue 6. what calibration
-    is left 7. what others hold at this moment, if they let go of it.
+    is left 7. what others hold at this moment.
     """
     if not kinds:
         return None
@@ -273,6 +275,12 @@ def _choose(
         or special(**who, kinds=qualified, purpose=TaskPurpose.CALIBRATION)
         or queues.first_held(**who, kinds=qualified)
     )
+
+
+def _await(held: Assignment) -> None:
+    """Until others let go of a slot. In a transaction that holds nothing else: nobody waits in a circle."""
+    with transaction.atomic():
+        Assignment.objects.select_for_update(no_key=True).filter(pk=held.pk).first()
 
 
 def _lease(pick: queues.Pick, user, project: Project, version_id: int | None) -> Assignment | None:

@@ -69,9 +69,13 @@ def pause_for_a_moment(source, task, user, project) -> None:
 
 
 def lower_without_guard(tasks) -> None:
-    """The control: look which slots are free, think for a moment, then void them whatever became of them."""
+    """The control: look which slots are free, think until somebody has taken one, then void them whatever
+    became of them."""
     from labeling.models import Assignment
+    from tests.concurrency.worker import say
 
-    free = [slot for task in tasks for slot in Assignment.objects.filter(task=task, status="open")]
-    time.sleep(0.3)
-    Assignment.objects.filter(pk__in=[slot.pk for slot in free]).update(status="void")
+    free = Assignment.objects.filter(pk__in=[slot.pk for task in tasks for slot in task.assignments.open()])
+    say(looked=free.count())
+    while not free.exclude(status="open").exists():
+        time.sleep(0.01)
+    free.update(status="void")

@@ -31,12 +31,11 @@ def people():
     return cast.project, members(ANNOTATORS, Role.ANNOTATOR), members(LEADS, Role.LEAD)
 
 
-def let_loose(project, annotators, leads, *, guarded: bool) -> list[dict]:
+def crews(project, annotators, leads, *, guarded: bool) -> tuple[Crew, Crew]:
+    """(annotators, leads), each ready to go."""
     order = {"project": project.pk, "fork": True}
     lead = {**order, "do": "lead", "users": leads, "rounds": 12, "guarded": guarded}
-    crew = Crew([{**order, "do": "work beside leads", "users": annotators}, lead])
-    crew.go()
-    return crew.facts()
+    return Crew([{**order, "do": "work beside leads", "users": annotators}]), Crew([lead])
 
 
 def lost() -> int:
@@ -47,7 +46,10 @@ def lost() -> int:
 def test_no_task_is_judged_too_often_and_no_work_is_lost_whatever_leads_do(people):
     project, annotators, leads = people
     make_demonstration_batch(project, tasks=12, overlap=3, review_rate=0)
-    facts = let_loose(project, annotators, leads, guarded=True)
+    working, leading = crews(project, annotators, leads, guarded=True)
+    working.go()
+    leading.go()
+    facts = working.facts() + leading.facts()
     assert len({fact["lead"] for fact in facts if "lead" in fact}) >= 4  # most verbs took effect
     # A lead may take work back, and it is kept then; nothing else stops a submission.
     refusals = {fact["refused"] for fact in facts if fact.get("by") == "annotator"}
@@ -68,6 +70,10 @@ def test_without_the_guard_a_lead_voids_what_people_have_taken(people):
     """The race is real: look, think, then write, and slots in hand or submitted are void."""
     project, annotators, leads = people
     make_demonstration_batch(project, tasks=30, overlap=3, review_rate=0)
-    facts = let_loose(project, annotators, leads[:1], guarded=False)
-    closed_under_them = [fact for fact in facts if fact.get("refused") == "task_closed"]
+    working, leading = crews(project, annotators, leads[:1], guarded=False)
+    leading.go()
+    assert leading.next_fact() == {"looked": 90}
+    working.go()
+    closed_under_them = [fact for fact in working.facts() if fact.get("refused") == "task_closed"]
+    leading.facts()
     assert lost() + len(closed_under_them) > 0

@@ -35,7 +35,7 @@ def claim_unguarded(user, project):
     pick = queues.next_assignment(user=user, project=project, kinds=["demonstration", "ranking"])
     if pick is None or pick.why == "in_hand":
         return None
-    time.sleep(0.25)
+    time.sleep(1)  # longer than a busy machine takes to let the next one look
     pick.assignment.annotator, pick.assignment.status = user, "leased"
     pick.assignment.lease_expires_at = "2100-01-01T00:00Z"
     pick.assignment.save()
@@ -103,7 +103,7 @@ def decide(user, submission_id: int, *, guarded: bool) -> None:
     submission = Submission.objects.select_related("project").get(pk=submission_id)
     if not guarded:
         if submission.status == "awaiting_review":
-            time.sleep(2)  # longer than a busy machine takes to let the next one look
+            time.sleep(2)  # as in `claim_unguarded`
             Review.objects.create(
                 submission=submission,
                 # Each in a revision of its own, so that not even the constraint stops them.
@@ -140,7 +140,7 @@ def send_mails(outbox: str, *, guarded: bool) -> None:
             lines = list(
                 Notification.objects.filter(user=user, mail_status="waiting").select_related("project")
             )
-            time.sleep(0.05)
+            time.sleep(0.5)
             Notification.objects.filter(pk__in=[line.pk for line in lines]).update(mail_status="sent")
             return lines
 
