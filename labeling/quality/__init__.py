@@ -35,6 +35,7 @@ from .meters import (
     paste_share,
     self_agreement,
 )
+from .plackett_luce import PlackettLuce, adherence_of, plackett_luce
 
 __all__ = [
     "Ceiling",
@@ -48,11 +49,13 @@ __all__ = [
     "Pace",
     "PasteShare",
     "Piece",
+    "PlackettLuce",
     "Rate",
     "SelfAgreement",
     "Slope",
     "TieRule",
     "accuracy_ceiling",
+    "adherence_of",
     "bootstrap_interval",
     "ceiling_interval",
     "clustered_rate",
@@ -70,6 +73,7 @@ __all__ = [
     "paces",
     "pairwise_agreement",
     "paste_share",
+    "plackett_luce",
     "position_bias",
     "position_win_rates",
     "ranking_alpha",
