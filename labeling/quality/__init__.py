@@ -36,8 +36,10 @@ from .meters import (
     self_agreement,
 )
 from .plackett_luce import PlackettLuce, adherence_of, plackett_luce
+from .rules import RULES, Opinion, Tally, Weighing, majority_cycles, weigh
 
 __all__ = [
+    "RULES",
     "Ceiling",
     "Consensus",
     "CrowdConsensus",
@@ -46,6 +48,7 @@ __all__ = [
     "Interval",
     "Judgment",
     "KemenyConsensus",
+    "Opinion",
     "Pace",
     "PasteShare",
     "Piece",
@@ -53,7 +56,9 @@ __all__ = [
     "Rate",
     "SelfAgreement",
     "Slope",
+    "Tally",
     "TieRule",
+    "Weighing",
     "accuracy_ceiling",
     "adherence_of",
     "bootstrap_interval",
@@ -69,6 +74,7 @@ __all__ = [
     "krippendorff_alpha",
     "length_bias",
     "length_slope",
+    "majority_cycles",
     "mean_kendall_tau_b",
     "paces",
     "pairwise_agreement",
@@ -79,5 +85,6 @@ __all__ = [
     "ranking_alpha",
     "schulze_consensus",
     "self_agreement",
+    "weigh",
     "wilson_interval",
 ]

@@ -35,7 +35,7 @@ from .activity import record_event
 
 log = structlog.get_logger(__name__)
 
-LAYOUT = 1  # raise it when the body's shape or a definition changes: every report is then computed anew
+LAYOUT = 2  # raise it when the body's shape or a definition changes: every report is then computed anew
 LOST_AFTER = timedelta(minutes=15)  # a claim older than this belongs to a worker that died
 LEAST_PAUSE = timedelta(minutes=1)
 REST = 10  # it is computed at most a tenth of the time

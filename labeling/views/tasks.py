@@ -23,6 +23,8 @@ from labeling.services import gold, skips, task_control
 from labeling.services.blind import completions_in_order
 from labeling.services.forms import current_version
 
+from .consensus_card import consensus_card
+
 ID_DIGITS = 16  # the longest number of a slot
 
 
@@ -43,6 +45,7 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
         "answer": answer,
         "completion_flags": current_version(project, task.batch.layout).definition.completion_flags,
         "completions": completions,
+        "consensus": consensus_card(task),
         "results": task.submissions.filter(gold_result__isnull=False).select_related(
             "annotator", "gold_result"
         )[:50],
