@@ -157,7 +157,11 @@ def _gold(request, project, task: Task) -> tuple[str, int]:
     form = request.POST
     common = {"task": task, "acting_user": request.user, "note": form.get("note", "")}
     if task.kind == TaskKind.DEMONSTRATION:
-        gold.mark_gold(**common, minimum_score=whole_number(form.get("minimum_score")) or None)
+        gold.mark_gold(
+            **common,
+            minimum_score=whole_number(form.get("minimum_score")) or None,
+            reference=form.get("reference", ""),
+        )
         return "The task is gold.", task.pk
     places: dict[int, list[int]] = {}
     unrankable, flags = [], {}

@@ -10,7 +10,7 @@ from django.utils.html import escape
 
 from labeling import people_report
 from labeling.models import Role, Submission, SubmissionStatus
-from labeling.people_report import GoldFigure, figures_of
+from labeling.people_report import figures_of
 from labeling.services.assignments import skip_assignment
 from labeling.services.projects import add_member
 from labeling.services.quality_reports import refresh_due, refresh_report
@@ -116,13 +116,6 @@ def test_it_is_searched_filtered_and_sorted(cast, page):
     assert set(names("?activity=idle")) == {"alice", "lena"}
     for sort in people_report.sort_orders(cast.project):
         assert len(names(f"?sort={sort}")) == 4
-
-
-def test_gold_is_shown_when_somebody_says_how_to_read_it(cast, page, monkeypatch):
-    assert "Gold" not in page().content.decode()
-    monkeypatch.setattr(people_report, "_gold_readers", [])
-    people_report.read_gold_with(lambda project, users: {cast.annotator.pk: GoldFigure(7, 9)})
-    assert "7 / 9" in page().content.decode()
 
 
 def queries_of(act) -> int:
