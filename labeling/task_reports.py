@@ -123,7 +123,7 @@ def awaits_score(submission: Submission) -> bool:
 
 
 def gold_by_person(project: Project, users: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """{user id: (passed, decided)} over gold that was passed or missed; who has none is left out (one query)."""
+    """{user id: (passed, decided)} over gold passed or missed; who has none is left out (one query)."""
     rows = (
         GoldResult.objects.filter(
             submission__project=project,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from django.contrib import messages
@@ -61,7 +62,8 @@ def _page(request: HttpRequest, project, task: Task, error: DomainError | None) 
         raise NotFound("Nobody has ranked this task yet.")
     for submission in submissions:
         submission.project = project
-    answers = side_by_side.answers_of(submissions[0])
+    # None of them is the one under review here.
+    answers = [dataclasses.replace(each, is_this=False) for each in side_by_side.answers_of(submissions[0])]
     completions = list(task.completions.order_by("task_completions__position"))
     standing = standing_adjudication(task)
     rule = request.POST.get("rule") or request.GET.get("rule")
