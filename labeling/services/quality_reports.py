@@ -18,6 +18,7 @@ from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from annotate.doorbell import ring
+from annotate.quoted_rows import plain_cause
 from labeling import quality_rows
 from labeling.models import AuditEvent, Project, QualityReport, Submission, TaskAgreement
 from labeling.quality.agreement_report import (
@@ -87,7 +88,9 @@ def refresh_report(*, project: Project) -> QualityReport | None:
     except Exception as error:
         mine = QualityReport.objects.filter(pk=report.pk, fence=fence)
         mine.update(
-            claimed_at=None, error=f"{type(error).__name__}: {error}"[:300], next_at=as_of + DAILY / 24
+            claimed_at=None,
+            error=f"{type(error).__name__}: {plain_cause(error)}"[:300],
+            next_at=as_of + DAILY / 24,
         )
         raise
 
