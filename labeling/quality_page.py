@@ -49,11 +49,19 @@ def report_of(project: Project) -> QualityReport:
 
 
 def rows_of(project: Project, body: dict[str, Any], cut: str) -> list[dict[str, Any]]:
-    """One cut of the report with a `label` for people to read and a `query` for the list of the work behind
-    it. At most one query."""
+    """One cut of the report with a `label` for people to read, a `query` for the list of the work behind it,
+    and alpha of scores and flags as `ratings`. At most one query."""
     rows = body.get("by", {}).get(cut, [])
     labels = _labels(project, cut, rows)
-    return [{**row, "label": labels(row["key"]), "query": _query(cut, row["key"], rows)} for row in rows]
+    return [
+        {
+            **row,
+            "label": labels(row["key"]),
+            "query": _query(cut, row["key"], rows),
+            "ratings": [row.get("scores_alpha", {}), row.get("flags_alpha", {})],
+        }
+        for row in rows
+    ]
 
 
 def _labels(project: Project, cut: str, rows: list[dict[str, Any]]):

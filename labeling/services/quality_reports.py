@@ -30,6 +30,7 @@ from labeling.quality.agreement_report import (
     headline,
 )
 from labeling.quality.meters_report import meters_report
+from labeling.quality.ratings_by_cut import add_ratings
 from labeling.quality.ratings_report import ratings_report
 
 from .activity import record_event
@@ -117,6 +118,9 @@ def _compute(project: Project) -> _Found:
     demonstrations = quality_rows.demonstrations_of(project)
     comparisons = Comparisons(rankings)
     tasks = by_task(comparisons)
+    vocabulary = quality_rows.vocabulary(project)
+    by = by_cut(comparisons)
+    add_ratings(by, comparisons, vocabulary)
     body = {
         "counts": {
             "rankings": len(rankings),
@@ -124,8 +128,8 @@ def _compute(project: Project) -> _Found:
             "people": len({each.person for each in rankings} | {each.person for each in demonstrations}),
         },
         "agreement": headline(comparisons),
-        "ratings": ratings_report(rankings, demonstrations, quality_rows.vocabulary(project)),
-        "by": by_cut(comparisons),
+        "ratings": ratings_report(rankings, demonstrations, vocabulary),
+        "by": by,
         "disagreements": disagreements(comparisons, tasks),
         "meters": meters_report(rankings, demonstrations),
         "decisions": decisions_of(project, timezone.now()),
