@@ -44,6 +44,15 @@ def _setting(
     return field(default=default, metadata=metadata)
 
 
+TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "tuple": (tuple, list),
+    "str": (str,),
+}
+
+
 @dataclass(frozen=True)
 class ProjectSettings:
     """Checked settings of one project, stored as JSON on the Project.
@@ -154,14 +163,7 @@ class ProjectSettings:
     @staticmethod
     def _check(spec: dataclasses.Field, value: Any) -> None:
         low, high = spec.metadata["minimum"], spec.metadata["maximum"]
-        types: dict[str, tuple[type, ...]] = {
-            "int": (int,),
-            "float": (int, float),
-            "bool": (bool,),
-            "tuple": (tuple, list),
-            "str": (str,),
-        }
-        expected = types[str(spec.type)]
+        expected = TYPES[str(spec.type)]
         if not isinstance(value, expected) or (isinstance(value, bool) and spec.type != "bool"):
             raise ValueError(f"{spec.name}: must be a {spec.type}")
         if low is not None and not low <= value <= high:
