@@ -313,6 +313,7 @@ class Autosave {
   takeOver({ fields, revision }) {
     this.sent.delete(essence(fields));
     this.adopt({ revision }, fields);
+    this.savedAt = clock(new Date());
     this.save();
   }
 

@@ -102,7 +102,7 @@ def test_a_save_whose_answer_was_lost_is_no_other_window(stage, context):
     def draft(body):
         count = len(saves(stage))
         if count == 1:
-            return 0, None
+            return 502, "a proxy gave up; the site did not"
         return conflict("first words", 1) if body["revision"] == 0 else (200, {"revision": 2})
 
     stage.answer["PUT /draft"] = draft
