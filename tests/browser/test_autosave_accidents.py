@@ -1,4 +1,4 @@
-"""Accidents around a draft that is saved while somebody types: each once lost words, or said what was not true."""
+"""Accidents around a draft that is saved while somebody types: each once lost words, or said an untruth."""
 
 from __future__ import annotations
 

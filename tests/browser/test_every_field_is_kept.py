@@ -1,4 +1,4 @@
-"""Every field of every screen where people work: what was put there is there again after a reload, and what is
+"""Every field of every screen where people work: what was put there is there after a reload, and what is
 put there while a save is under way is not lost.
 """
 
@@ -35,7 +35,9 @@ STATE = """(selector) => {
   const form = document.querySelector(selector), left = ["csrfmiddlewaretoken", "idempotency_key", "fence",
     "active_seconds", "revision", "decision"];
   const fields = {}, plain = (value) => (/^[[{]/.test(value) ? JSON.parse(value) : value);
-  for (const [name, value] of new FormData(form)) if (!left.includes(name)) (fields[name] ||= []).push(plain(value));
+  for (const [name, value] of new FormData(form)) {
+    if (!left.includes(name)) (fields[name] ||= []).push(plain(value));
+  }
   return fields;
 }"""
 
