@@ -173,6 +173,7 @@ def test_a_submission_that_something_held_back_goes_on_saving(stage, context):
     page.get_by_role("button", name="Submit").click()
     page.locator("#text").press_sequentially("!")
     wait_until(page, lambda: last_saved(stage).get("text") == "an answer!")
+    assert not stage.bodies("POST", "/submit")
 
 
 def test_escape_does_not_choose_between_two_texts(stage, context):
