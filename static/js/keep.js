@@ -62,7 +62,7 @@ const formOf = (event) => event.target.closest?.("form[data-keep]");
 for (const name of ["input", "change", "ranking:change"]) document.addEventListener(name, (event) => { const form = formOf(event); if (form) changed(form); });
 document.addEventListener("submit", (event) => {
   const form = formOf(event);
-  const kept = form && !event.defaultPrevented && read(keyOf(form));
+  const kept = form && read(keyOf(form)); // htmx has prevented the browser's own sending
   if (kept) write(keyOf(form), { ...kept, sent: true });
 });
 

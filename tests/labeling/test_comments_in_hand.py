@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+from contextlib import nullcontext
+
 import pytest
+from django.apps import apps
+from django.db import connection
+from django.utils import timezone
 
 from labeling.models import CommentThread, Notification
 from labeling.services.assignments import release_assignment
@@ -138,3 +144,18 @@ def test_a_program_asks_about_what_it_has_in_hand(cast, slot, api_client_of):
     assert [each["text"] for each in own.get(mine).json()["comments"]] == ["Why?", "So."]
     assert lead.patch(mine, {"is_open": False}).json()["is_open"] is False
     assert own.get(f"{root}comments/{thread['id']}/").json()["is_open"] is False
+
+
+def test_threads_from_before_know_whose_work_they_are_about(cast, slot):
+    submission = submit(slot, cast.annotator)
+    now = timezone.now()
+    thread = CommentThread.objects.create(
+        project=cast.project, submission=submission, last_comment_at=now, last_author=cast.lead
+    )
+    migration = importlib.import_module("labeling.migrations.0015_comments_on_work_in_hand")
+    editor = connection.schema_editor()
+    with editor if connection.vendor == "postgresql" else nullcontext(editor) as opened:
+        migration.name_the_work(apps, opened)
+    thread.refresh_from_db()
+    assert (thread.task_id, thread.person) == (slot.task_id, cast.annotator)
+    assert piece_of(submission).thread == thread
