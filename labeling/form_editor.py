@@ -24,7 +24,7 @@ def definition_of(sent: Mapping[str, Any], layout: str) -> dict[str, Any]:
             values[name] = _scale(sent, "scale")
         elif name in ("scores", "rationale"):
             values[name] = sent.get(name, "")
-        elif name in ("ask_margins", "allow_ties"):
+        elif name in ("ask_margins", "allow_ties", "allow_neither"):
             values[name] = name in sent
         else:
             read = _question if name == "questions" else _flag
@@ -159,6 +159,8 @@ def in_lines(form: FormDefinition) -> str:
         lines += [f"Ties: {'allowed' if form.allow_ties else 'not allowed'}", f"Why: {form.rationale}"]
     if form.layout == "ranking":
         lines.append(f"Margins: {'asked' if form.ask_margins else 'not asked'}")
+    if form.layout == "pairwise":
+        lines.append(f"Neither can be judged: {'may be said' if form.allow_neither else 'may not be said'}")
     lines += [f"Flag of a completion: {flag.label} ({flag.key})" for flag in form.completion_flags]
     lines += [f"Flag of the prompt: {flag.label} ({flag.key})" for flag in form.prompt_flags]
     for question in form.questions:

@@ -216,7 +216,7 @@ def _page(
         "settled": settled,
         "history": answers[0].history,
         "prompt_flags": prompt_flag_labels(submission, judgment),
-        "talk": talk.talk_of(submission, request.user),
+        "talk": talk.talk_of(talk.piece_of(submission), request.user),
         "reasons": project.settings.return_reasons,
         "guideline": judgment.guideline_version or current_version(project, submission.kind),
         "error": error,

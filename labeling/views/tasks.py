@@ -14,7 +14,7 @@ from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling import task_reports
+from labeling import talk, task_reports
 from labeling.access import project_route
 from labeling.listing import Filter, Listing
 from labeling.models import Skip, SkipReason, Task, TaskKind
@@ -31,12 +31,15 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
     task = find_task(project, pk)
     answer = getattr(task, "gold_answer", None)
     completions = []
+    slots = task_reports.slots_of(task)
     if task.kind == TaskKind.RANKING:
         ids = task.task_completions.order_by("position").values_list("completion_id", flat=True)
         completions = _with_answer(completions_in_order(list(ids)), answer)
     context = {
         "task": task,
-        "slots": task_reports.slots_of(task),
+        "slots": slots,
+        "holders": [each.assignment for each in slots if each.assignment.annotator is not None],
+        "talks": talk.talks_on(task, request.user),
         "candidates": task_reports.candidates(task),
         "skips": task.skips.select_related("user").order_by("-pk"),
         "waits": task_reports.waits_for_decision(task),

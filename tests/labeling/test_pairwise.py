@@ -10,6 +10,7 @@ from labeling import reports
 from labeling.models import Batch, Draft
 from labeling.services.batches import create_batch_from_waiting, create_ranking_batch
 from labeling.services.dataset_rows import canonical_rows
+from labeling.services.datasets import create_dataset, freeze_dataset
 from labeling.services.drafts import save_draft
 from labeling.services.pairwise import STRENGTHS, ranking_of_strength, strength_of, strengths
 from labeling.services.quality_reports import refresh_report
@@ -313,6 +314,67 @@ def test_neither_needs_a_reason_and_other_its_words(worker, cast, sent):
     assert answer.context["pairwise"]["strength"] == "neither"
     assert 'value="neither" required checked' in answer.content.decode()
     assert not cast.project.submissions.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.database
+def test_a_project_that_asks_for_a_choice_offers_and_takes_no_neither(worker, cast, api_client_of):
+    publish_form(cast.project, "pairwise", allow_neither=False)
+    pairs(cast, review_rate=0)
+    assignment = claim(cast.annotator, cast.project)
+    assert "Neither can be judged" not in page_of(worker, cast, assignment).content.decode()
+    answer = send(worker, cast, assignment, strength="neither", neither_reason="unsafe")
+    assert (answer.status_code, answer.context["error"].field) == (422, "strength")
+    api = api_client_of(cast.annotator)
+    address = f"/api/projects/{cast.project.slug}/assignments/{assignment.pk}/"
+    work = api.get(address).json()
+    assert work["rules"]["allow_neither"] is False
+    names = [each["id"] for each in work["completions"]]
+    body = {
+        "fence": work["fence"],
+        "idempotency_key": "n",
+        "tiers": [],
+        "unrankable": names,
+        "unrankable_reasons": {name: {"reason": "unsafe"} for name in names},
+    }
+    refused = api.post(f"{address}submit/", body, format="json")
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "strength")
+    assert not cast.project.submissions.exists()
+
+
+@pytest.mark.django_db
+def test_a_form_from_before_allows_neither_and_its_editor_shows_it(client, cast):
+    form = cast.project.forms.get(layout="pairwise")
+    old = {name: value for name, value in form.current.definition_json.items() if name != "allow_neither"}
+    type(form.current).objects.filter(pk=form.current.pk).update(definition_json=old)
+    assert form.versions.get(pk=form.current.pk).definition.allow_neither
+    client.force_login(cast.lead)
+    editor = client.get(reverse("labeling:form_edit", args=[cast.project.slug, "pairwise"]))
+    assert 'name="allow_neither" checked' in editor.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_draft_that_says_neither_where_it_may_no_more_shows_what_was_set_aside(worker, cast):
+    pairs(cast, review_rate=0)
+    assignment = claim(cast.annotator, cast.project)
+    said = {"strength": "neither", "neither_reason": "unsafe"}
+    Draft.objects.filter(task=assignment.task).update(body=said)
+    new = publish_form(cast.project, "pairwise", allow_neither=False)
+    type(assignment).objects.filter(pk=assignment.pk).update(form_version=new)
+    page = page_of(worker, cast, assignment)
+    assert [each.what for each in page.context["set_aside"]] == ["Which is better"]
+    assert "Neither can be judged: unsafe" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_datasets_leave_it_out_and_count_it_by_reason(worker, cast):
+    neither(worker, cast)
+    recipe = {"fractions": {"train": 1, "validation": 0, "test": 0}}
+    dataset = create_dataset(
+        project=cast.project, kind="comparison", name="c", recipe=recipe, acting_user=cast.admin
+    )
+    version = freeze_dataset(dataset=dataset, acting_user=cast.admin)
+    assert version.manifest["left_out"] == {"none can be ranked: wrong_language": 1}
 
 
 @pytest.mark.django_db
