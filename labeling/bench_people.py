@@ -31,8 +31,8 @@ from labeling.models import (
     Submission,
     Task,
 )
-from labeling.services.figures import refresh_figures
 from labeling.services.projects import create_project
+from labeling.services.quality_reports import refresh_report
 
 SUBMISSIONS, QUICK_SUBMISSIONS = 100_000, 4_000
 PEOPLE, QUICK_PEOPLE = 200, 20
@@ -91,7 +91,7 @@ def fill(submissions: int, people: int) -> Project:
         project=project, work="ranking", unit="hour", amount="18.50", currency="EUR", created_by=admin,
         valid_from=(now - timedelta(days=400)).date(),
     )  # fmt: skip
-    refresh_figures(project=project)
+    refresh_report(project=project)
     settle_statistics()
     return project
 

@@ -82,6 +82,10 @@ class CutRow(serializers.Serializer):
     alpha = EstimateOutput(required=False)
     tau_b = EstimateOutput(required=False)
     cohen_kappa = EstimateOutput(required=False, help_text="For pairs of people.")
+    reliability = EstimateOutput(
+        required=False,
+        help_text="For people: how probably they name the better of two completions, judged by all others.",
+    )
 
 
 class MetersOutput(serializers.Serializer):

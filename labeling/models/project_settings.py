@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from labeling.quality.rules import RULES
+
 # Settings of old that a project's forms say now: {name: layout whose form has it}.
 MOVED_TO_FORMS = {
     "require_scores": "ranking",
@@ -74,6 +76,12 @@ class ProjectSettings:
         "A ranking that puts fewer of its pairs as the others of its task do goes to review (0: never).",
         0,
         1,
+    )
+    consensus_rule: str = _setting(
+        "schulze",
+        "What proposes the consensus of a task's rankings; the others are shown beside it. The last two "
+        "count reliable people for more.",
+        choices=RULES,
     )
     model_conflict_confidence: float = _setting(
         0.9, "A reward model at least this sure that a pair is the other way round asks for a look.", 0.5, 1

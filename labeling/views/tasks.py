@@ -23,6 +23,8 @@ from labeling.services import gold, skips, task_control
 from labeling.services.blind import completions_in_order
 from labeling.services.forms import current_version
 
+from .consensus_card import consensus_card
+
 ID_DIGITS = 16  # the longest number of a slot
 
 
@@ -46,6 +48,7 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
         "answer": answer,
         "completion_flags": current_version(project, task.batch.layout).definition.completion_flags,
         "completions": completions,
+        "consensus": consensus_card(task),
         "results": task.submissions.filter(gold_result__isnull=False).select_related(
             "annotator", "gold_result"
         )[:50],
@@ -157,7 +160,11 @@ def _gold(request, project, task: Task) -> tuple[str, int]:
     form = request.POST
     common = {"task": task, "acting_user": request.user, "note": form.get("note", "")}
     if task.kind == TaskKind.DEMONSTRATION:
-        gold.mark_gold(**common, minimum_score=whole_number(form.get("minimum_score")) or None)
+        gold.mark_gold(
+            **common,
+            minimum_score=whole_number(form.get("minimum_score")) or None,
+            reference=form.get("reference", ""),
+        )
         return "The task is gold.", task.pk
     places: dict[int, list[int]] = {}
     unrankable, flags = [], {}
