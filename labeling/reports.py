@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from annotate.words import _
+
 from .models import (
     Appeal,
     Assignment,
@@ -176,14 +178,18 @@ def first_steps(project: Project) -> list[dict[str, Any]]:
     return [
         {
             "done": published,
-            "text": "Publish a guideline, so that people know what good work is",
+            "text": _("Publish a guideline, so that people know what good work is"),
             "route": "labeling:guidelines",
         },
-        {"done": project.prompts.written().exists(), "text": "Import prompts", "route": "labeling:prompts"},
-        {"done": project.batches.exists(), "text": "Make a batch of tasks", "route": "labeling:batches"},
+        {
+            "done": project.prompts.written().exists(),
+            "text": _("Import prompts"),
+            "route": "labeling:prompts",
+        },
+        {"done": project.batches.exists(), "text": _("Make a batch of tasks"), "route": "labeling:batches"},
         {
             "done": project.memberships.exclude(role="admin").exists(),
-            "text": "Invite annotators and a lead",
+            "text": _("Invite annotators and a lead"),
             "route": "labeling:people",
         },
     ]

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from annotate.words import _
+
 from .project import Project
 
 
@@ -80,11 +82,11 @@ class MailStatus(models.TextChoices):
     none: nothing to mail (read before, not wanted, or older than mails are).
     """
 
-    NONE = "none", "None"
-    WAITING = "waiting", "Waiting"
-    CLAIMED = "claimed", "Claimed"
-    SENT = "sent", "Sent"
-    FAILED = "failed", "Failed"  # given up after days of attempts
+    NONE = "none", _("None")
+    WAITING = "waiting", _("Waiting")
+    CLAIMED = "claimed", _("Claimed")
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed")  # given up after days of attempts
 
 
 class NotificationQuerySet(models.QuerySet):

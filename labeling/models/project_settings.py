@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from annotate.words import _
+
 # Settings of old that a project's forms say now: {name: layout whose form has it}.
 MOVED_TO_FORMS = {
     "require_scores": "ranking",
@@ -25,7 +27,7 @@ DEFAULT_RETURN_REASONS = (
 
 
 # What happens to an answer that a check finds something in.
-CHECK_ACTIONS = (("off", "Off"), ("warn", "Warn"), ("refuse", "Refuse"))
+CHECK_ACTIONS = (("off", _("Off")), ("warn", _("Warn")), ("refuse", _("Refuse")))
 LONGEST_WORD_LIST, LONGEST_WORD = 5_000, 100
 
 

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from annotate.words import _
+
 from .project import Project
 
 # Event -> (what it is, in words; the audit actions that are it). A webhook asks for events by name.
@@ -71,9 +73,9 @@ class Webhook(models.Model):
 class DeliveryStatus(models.TextChoices):
     """waiting → delivered or failed; sent again by hand it waits again."""
 
-    WAITING = "waiting", "Waiting"
-    DELIVERED = "delivered", "Delivered"  # answered with 2xx
-    FAILED = "failed", "Failed"  # given up after a day of attempts, or because the webhook was disabled
+    WAITING = "waiting", _("Waiting")
+    DELIVERED = "delivered", _("Delivered")  # answered with 2xx
+    FAILED = "failed", _("Failed")  # given up after a day of attempts, or because the webhook was disabled
 
 
 class WebhookDelivery(models.Model):

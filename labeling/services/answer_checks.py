@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.checks import Finding, find_blocked_words, find_personal_data, find_repeated_prompt
 from labeling.formats import prompt_digest
 from labeling.models import FormDefinition, Project, ProjectSettings, Prompt, Submission, Task
@@ -23,12 +24,12 @@ from .written_prompts import check_category, check_prompt_text, messages_of
 
 MOST_SHOWN = 50  # findings of one text; a person mends them from the top
 CHECKS = {
-    "length": "Length",
-    "blocked_words": "Blocked words",
-    "personal_data": "Personal data",
-    "repeated_prompt": "Repeated prompt",
-    "near_duplicate": "Near duplicate",
-    "untouched_draft": "Untouched draft",
+    "length": _("Length"),
+    "blocked_words": _("Blocked words"),
+    "personal_data": _("Personal data"),
+    "repeated_prompt": _("Repeated prompt"),
+    "near_duplicate": _("Near duplicate"),
+    "untouched_draft": _("Untouched draft"),
 }
 
 
@@ -57,7 +58,7 @@ class Remark:
         return {
             "check": self.check,
             "of": self.of,
-            "title": CHECKS[self.check],
+            "title": str(CHECKS[self.check]),
             "action": self.action,
             "kind": found.kind,
             "message": found.message,

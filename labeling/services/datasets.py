@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
+from annotate.words import _
 from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, export_lines, split_of
 from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 
@@ -31,9 +32,9 @@ INLINE_ROWS = 20_000  # a version of up to this many rows is built while the per
 ATTEMPTS = 3
 PIECE = 1 << 16
 NOTHING_FITS = {
-    DatasetKind.SFT: "There is no accepted demonstration that fits this recipe.",
-    DatasetKind.COMPARISON: "There is no accepted ranking that fits this recipe.",
-    DatasetKind.PROMPTS: "There is no prompt that fits this recipe.",
+    DatasetKind.SFT: _("There is no accepted demonstration that fits this recipe."),
+    DatasetKind.COMPARISON: _("There is no accepted ranking that fits this recipe."),
+    DatasetKind.PROMPTS: _("There is no prompt that fits this recipe."),
 }
 
 

@@ -10,23 +10,24 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import SPLITS, split_of
 from labeling.models import Project
 
 SOURCES = {
-    "people": "Written or ranked by people here",
-    "imports": "Imported from files",
-    "edits": "Comparisons: a model's draft and the answer a person made of it",
+    "people": _("Written or ranked by people here"),
+    "imports": _("Imported from files"),
+    "edits": _("Comparisons: a model's draft and the answer a person made of it"),
 }
 DEFAULT_SOURCES = ("people", "imports")
 DECISIONS = {
-    "accepted": "Accepted by a reviewer",
-    "fixed": "Fixed by a reviewer",
-    "unreviewed": "Accepted without review",
+    "accepted": _("Accepted by a reviewer"),
+    "fixed": _("Fixed by a reviewer"),
+    "unreviewed": _("Accepted without review"),
 }
 RANKINGS = {
-    "each": "Every accepted ranking",
-    "adjudicated": "The settled order where there is one, in place of the task's rankings",
+    "each": _("Every accepted ranking"),
+    "adjudicated": _("The settled order where there is one, in place of the task's rankings"),
 }
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000

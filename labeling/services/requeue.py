@@ -9,6 +9,7 @@ from django.db import models, transaction
 from django.db.models import Max
 
 from annotate.errors import Conflict, DomainError, Forbidden, Invalid
+from annotate.words import _
 from labeling.models import (
     Assignment,
     BatchStatus,
@@ -28,8 +29,8 @@ MOST_AT_ONCE = 200
 
 
 class RequeueMode(models.TextChoices):
-    RETURN = "return", "Return them to their authors"  # who mend them under the guideline in force
-    NEW_SLOT = "new_slot", "Ask somebody else too"  # one slot more; what was said stays
+    RETURN = "return", _("Return them to their authors")  # who mend them under the guideline in force
+    NEW_SLOT = "new_slot", _("Ask somebody else too")  # one slot more; what was said stays
 
 
 @dataclass

@@ -9,13 +9,14 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotate.errors import DomainError
+from annotate.words import _
 from labeling import talk
 from labeling.access import project_route
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from labeling.services import comments as service
 
-STATES = [("all", "All"), ("open", "Open"), ("resolved", "Resolved")]
+STATES = [("all", _("All")), ("open", _("Open")), ("resolved", _("Resolved"))]
 
 
 @project_route(Action.REVIEW)

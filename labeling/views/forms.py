@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
 from annotate.forms import whole_number
+from annotate.words import _
 from labeling.access import project_route
 from labeling.asking import asked
 from labeling.form_editor import changed, definition_of, in_lines, rows_of, scale_of
@@ -28,22 +29,22 @@ SAMPLE_TEXTS = (
     "This is another model’s answer to the same prompt.",
 )
 TYPE_LABELS = {
-    "yes_no": "Yes or no",
-    "one_of": "One of …",
-    "several_of": "Several of …",
-    "scale": "Scale",
-    "short_text": "Short text",
-    "long_text": "Long text",
+    "yes_no": _("Yes or no"),
+    "one_of": _("One of …"),
+    "several_of": _("Several of …"),
+    "scale": _("Scale"),
+    "short_text": _("Short text"),
+    "long_text": _("Long text"),
 }
-PER_LABELS = {"task": "once a task", "completion": "of each completion"}
+PER_LABELS = {"task": _("once a task"), "completion": _("of each completion")}
 
 
 class PublishForm(forms.Form):
     change_summary = forms.CharField(
         required=False,
         max_length=service.LONGEST_SUMMARY,
-        label="What changed",
-        help_text="Shown to the people who work with it.",
+        label=_("What changed"),
+        help_text=_("Shown to the people who work with it."),
     )
 
 
@@ -206,7 +207,7 @@ def _editor(
 
 
 def _list_of(definition: dict[str, Any], name: str) -> dict[str, Any]:
-    titles = {"completion_flags": "Flags of a completion", "prompt_flags": "Flags of the prompt"}
+    titles = {"completion_flags": _("Flags of a completion"), "prompt_flags": _("Flags of the prompt")}
     return {"name": name, "title": titles[name], "rows": rows_of(definition, name)}
 
 

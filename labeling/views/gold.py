@@ -19,7 +19,7 @@ from labeling.services.gold import score_demonstration
 
 from .history import find_submission
 
-PURPOSES = [("gold", "Gold"), ("screening", "Screening")]
+PURPOSES = [("gold", _("Gold")), ("screening", _("Screening"))]
 
 
 @project_route(Action.MANAGE_BATCHES)

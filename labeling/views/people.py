@@ -53,7 +53,7 @@ def _people_page(request, project, membership, form=None, link=None, status=200)
             Filter(
                 "activity",
                 _("Activity"),
-                [("", _("All")), ("worked", "Worked in seven days"), ("idle", "Did not")],
+                [("", _("All")), ("worked", _("Worked in seven days")), ("idle", _("Did not"))],
                 apply=people_report.narrow_activity,
             ),
         ],

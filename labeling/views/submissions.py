@@ -147,7 +147,7 @@ def _filters(project) -> list[Filter]:
         Filter(
             "shared",
             _("Judged by"),
-            [("", _("Any number")), ("yes", "Two or more")],
+            [("", _("Any number")), ("yes", _("Two or more"))],
             apply=lambda rows, value: quality_page.shared_only(rows),
         ),
         DateFilter("from", _("From"), apply=lambda rows, day: rows.filter(created_at__gte=_midnight(day))),

@@ -26,13 +26,13 @@ from training.services.texts import save_text
 from training.views.charts import compare_charts, run_charts
 
 STAGE_WORDS = {
-    Stage.PRETRAIN: "A tokenizer and a small base model from plain text.",
-    Stage.SFT: "Supervised fine-tuning on accepted demonstrations.",
-    Stage.REWARD: "A reward model from people's rankings.",
-    Stage.PPO: "Improves the SFT model against the reward model.",
-    Stage.SAMPLE: "Completions from checkpoints, to be ranked.",
-    Stage.EVALUATE: "Measures a checkpoint on held-out data.",
-    Stage.SCORE: "A reward model on what people rank: rankings it contradicts come before reviewers.",
+    Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
+    Stage.SFT: _("Supervised fine-tuning on accepted demonstrations."),
+    Stage.REWARD: _("A reward model from people's rankings."),
+    Stage.PPO: _("Improves the SFT model against the reward model."),
+    Stage.SAMPLE: _("Completions from checkpoints, to be ranked."),
+    Stage.EVALUATE: _("Measures a checkpoint on held-out data."),
+    Stage.SCORE: _("A reward model on what people rank: rankings it contradicts come before reviewers."),
 }
 MOST_COMPARED = 6
 COLUMNS: list[Column] = [
@@ -219,10 +219,10 @@ def run_events(request: HttpRequest, *, project, membership, number: int) -> Jso
 
 
 CHANGES = {
-    "cancel": (service.cancel_run, "The run is being cancelled."),
-    "resume": (service.resume_run, "The run goes on from its last checkpoint."),
-    "retry": (service.retry_run, "The run is queued again."),
-    "retry_follow_up": (service.retry_follow_up, "It is tried again."),
+    "cancel": (service.cancel_run, _("The run is being cancelled.")),
+    "resume": (service.resume_run, _("The run goes on from its last checkpoint.")),
+    "retry": (service.retry_run, _("The run is queued again.")),
+    "retry_follow_up": (service.retry_follow_up, _("It is tried again.")),
 }
 
 
