@@ -224,7 +224,9 @@ def refuse(remarks: Iterable[Remark]) -> None:
 def check_confirmed(names: Any) -> list[str]:
     """The names of checks a submission confirms."""
     if not isinstance(names, list | tuple) or any(name not in CHECKS for name in names):
-        raise Invalid(f"Checks are among {', '.join(CHECKS)}.", field="confirmed_warnings")
+        raise Invalid(
+            _("Checks are among %(known)s.") % {"known": ", ".join(CHECKS)}, field="confirmed_warnings"
+        )
     return list(names)
 
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from annotate.accounts.models import User
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _
 from labeling.models import Comment, CommentThread, Membership, Project, Role, Submission
 from labeling.talk import mentioned_in, participants
 
@@ -38,12 +39,12 @@ def add_comment(*, submission: Submission, author, text: str) -> Comment:
         raise Invalid("The comment is empty.", field="text")
     now = timezone.now()
     Submission.objects.select_for_update().get(pk=submission.pk)  # two first comments make one thread
-    thread, _ = CommentThread.objects.get_or_create(
+    thread, _made = CommentThread.objects.get_or_create(
         submission=submission,
         defaults={"project": submission.project, "last_comment_at": now, "last_author": author},
     )
     if thread.comments.count() >= MOST_COMMENTS:
-        raise Conflict(f"There are {MOST_COMMENTS} comments on this piece already.")
+        raise Conflict(_("There are %(most)s comments on this piece already.") % {"most": MOST_COMMENTS})
     earlier = set(thread.comments.values_list("author", flat=True))
     comment = Comment.objects.create(thread=thread, author=author, text=text)
     thread.is_open, thread.resolved_by, thread.resolved_at = True, None, None

@@ -76,8 +76,12 @@ class Recipe:
         value = getattr(self, name)
         is_list = isinstance(value, list | tuple) and len(value) <= MOST_ENTRIES
         if not is_list or not all(type(item) is kind for item in value):
-            what = "numbers" if kind is int else "texts"
-            raise Invalid(f"{name}: a list of at most {MOST_ENTRIES:,} {what}.", field=name)
+            said = (
+                _("A list of at most %(most)s numbers.")
+                if kind is int
+                else _("A list of at most %(most)s texts.")
+            )
+            raise Invalid(f"{name}: {said % {'most': f'{MOST_ENTRIES:,}'}}", field=name)
         # Sorted and without repeats: equal choices are equal recipes, and give equal manifests.
         object.__setattr__(self, name, tuple(sorted(set(value))))
 
@@ -86,7 +90,10 @@ class Recipe:
         if not value:
             raise Invalid("Choose at least one.", field=name)
         if unknown := set(value) - set(choices):
-            raise Invalid(f"“{min(unknown)}” is none of {', '.join(choices)}.", field=name)
+            raise Invalid(
+                _("“%(name)s” is none of %(known)s.") % {"name": min(unknown), "known": ", ".join(choices)},
+                field=name,
+            )
 
     def _day(self, name: str) -> date | None:
         value = getattr(self, name)
@@ -118,9 +125,9 @@ class Recipe:
         known = {spec.name for spec in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise Invalid(
-                f"A recipe has no “{min(unknown)}”.",
+                _("A recipe has no “%(name)s”.") % {"name": min(unknown)},
                 field=min(unknown),
-                hint=f"It has {', '.join(sorted(known))}.",
+                hint=_("It has %(known)s.") % {"known": ", ".join(sorted(known))},
             )
         return cls(**values)
 

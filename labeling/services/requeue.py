@@ -52,7 +52,7 @@ def requeue_submissions(
     """
     note = clean_line(note, "note", LONGEST_NOTE)
     if mode not in RequeueMode.values:
-        raise Invalid(f"Choose one of {', '.join(RequeueMode.values)}.", field="mode")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(RequeueMode.values)}, field="mode")
     if mode == RequeueMode.RETURN and not note:
         raise Invalid("Say what to look at again: their authors read it.", field="note")
     submissions = _chosen(project, submission_ids)
@@ -81,7 +81,11 @@ def _chosen(project: Project, ids: Sequence[int]) -> list[Submission]:
     if not wanted:
         raise Invalid("Choose at least one judgment.", field="submissions")
     if len(wanted) > MOST_AT_ONCE:
-        raise Invalid(f"At most {MOST_AT_ONCE} at once.", field="submissions", hint="Narrow the list.")
+        raise Invalid(
+            _("At most %(most)s at once.") % {"most": MOST_AT_ONCE},
+            field="submissions",
+            hint="Narrow the list.",
+        )
     found = list(project.submissions.select_related("project").filter(pk__in=wanted).order_by("pk"))
     if len(found) != len(wanted):
         raise Invalid("One of them is not of this project.", field="submissions")

@@ -47,7 +47,7 @@ def comment_add(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
     try:
         service.add_comment(submission=submission, author=request.user, text=request.POST.get("text", ""))
     except DomainError as error:
-        messages.error(request, f"Not sent. {error.message}")
+        messages.error(request, _("Not sent. %(message)s") % {"message": error.message})
     else:
         messages.success(request, "Sent.")
     return redirect(_back(request, project, pk))

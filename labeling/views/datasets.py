@@ -272,7 +272,7 @@ def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, nu
     for problem in problems:
         messages.error(request, f"{version}: {problem}.")
     if not problems:
-        messages.success(request, f"Every byte of {version} is as it was frozen.")
+        messages.success(request, _("Every byte of %(version)s is as it was frozen.") % {"version": version})
     return redirect("labeling:dataset_version", slug=project.slug, pk=pk, number=number)
 
 

@@ -104,11 +104,15 @@ def form_publish(request: HttpRequest, *, project, membership, layout: str) -> H
         return redirect("labeling:form_edit", slug=project.slug, layout=layout)
     form = PublishForm(request.POST)
     if not form.is_valid():
-        raise Invalid(f"At most {service.LONGEST_SUMMARY} characters.", field="change_summary")
+        raise Invalid(
+            _("At most %(most)s characters.") % {"most": service.LONGEST_SUMMARY}, field="change_summary"
+        )
     version = service.publish_version(
         project=project, layout=layout, acting_user=request.user, **form.cleaned_data
     )
-    messages.success(request, f"Version {version.number} is in force. Work in hand keeps its own.")
+    messages.success(
+        request, _("Version %(number)s is in force. Work in hand keeps its own.") % {"number": version.number}
+    )
     return redirect("labeling:forms", slug=project.slug)
 
 
@@ -162,7 +166,7 @@ def _form(project, layout: str) -> Form:
 def _version(form: Form, number: int) -> FormVersion:
     version = form.versions.filter(number=number).first()
     if version is None:
-        raise NotFound(f"There is no version {number} of this form.")
+        raise NotFound(_("There is no version %(number)s of this form.") % {"number": number})
     return version
 
 

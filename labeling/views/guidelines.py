@@ -132,7 +132,10 @@ def guideline_publish(request: HttpRequest, *, project, membership, kind: str) -
     version = service.publish_version(
         project=project, kind=kind, acting_user=request.user, **form.cleaned_data
     )
-    messages.success(request, f"Version {version.number} is in force. Annotators are asked to read it.")
+    messages.success(
+        request,
+        _("Version %(number)s is in force. Annotators are asked to read it.") % {"number": version.number},
+    )
     return redirect("labeling:guidelines", slug=project.slug)
 
 
@@ -191,5 +194,5 @@ def _guideline(project, kind: str) -> Guideline:
 def _version(guideline: Guideline, number: int) -> GuidelineVersion:
     version = guideline.versions.filter(number=number).first()
     if version is None:
-        raise NotFound(f"There is no version {number} of this guideline.")
+        raise NotFound(_("There is no version %(number)s of this guideline.") % {"number": number})
     return version

@@ -111,7 +111,7 @@ def prompt_change(request: HttpRequest, *, project, membership, pk: int) -> Http
     """`change` is archive or restore."""
     prompt = _prompt(project, pk)
     if request.POST.get("change") not in CHANGES:
-        raise Invalid(f"Choose one of {', '.join(CHANGES)}.", field="change")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(CHANGES)}, field="change")
     change, said = CHANGES[request.POST["change"]]
     change(prompt=prompt, acting_user=request.user)
     messages.success(request, said)

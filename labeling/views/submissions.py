@@ -69,11 +69,11 @@ def submissions_requeue(request: HttpRequest, *, project, membership) -> HttpRes
         }
         return render(request, "labeling/submissions.html", context, status=422)
     if answer.done:
-        messages.success(request, f"To be judged again: {len(answer.done)}.")
+        messages.success(request, _("To be judged again: %(n)s.") % {"n": len(answer.done)})
     for pk, why in answer.refused[:5]:
-        messages.warning(request, f"{pk} stays as it is. {why}")
+        messages.warning(request, _("%(pk)s stays as it is. %(why)s") % {"pk": pk, "why": why})
     if len(answer.refused) > 5:
-        messages.warning(request, f"And {len(answer.refused) - 5} more stay as they are.")
+        messages.warning(request, _("And %(n)s more stay as they are.") % {"n": len(answer.refused) - 5})
     return redirect(quality_page.submissions_url(project, _listing(request, project).query_string()))
 
 

@@ -1,4 +1,4 @@
-"""A page speaks its reader's language; every language says all there is to say, and the catalogues keep up."""
+"""A page speaks its reader's language; every language says everything, and the catalogues keep up."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ COLUMNS: list[Column] = [
 def find_run(project, number: int) -> TrainingRun:
     run = project.runs.filter(number=number).select_related("created_by", "project").first()
     if run is None:
-        raise NotFound(f"There is no run {number} in this project.")
+        raise NotFound(_("There is no run %(number)s in this project.") % {"number": number})
     return run
 
 
@@ -161,7 +161,7 @@ def _keep_preset(request: HttpRequest, form: RunForm, keep: PresetForm) -> HttpR
         else:
             _show(form, error)
         return None
-    messages.success(request, f"Kept as “{preset.name}”.")
+    messages.success(request, _("Kept as “%(name)s”.") % {"name": preset.name})
     return redirect(
         f"{reverse('training:run_new', args=[form.project.slug])}?stage={form.stage}&preset={preset.name}"
     )
@@ -177,7 +177,7 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
         except DomainError as error:
             add_domain_error(form, error)
         else:
-            messages.success(request, f"“{path.name}” is there. Choose it below.")
+            messages.success(request, _("“%(name)s” is there. Choose it below.") % {"name": path.name})
             return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage=pretrain")
     context = {
         "form": RunForm(project=project, stage=Stage.PRETRAIN),
@@ -231,7 +231,7 @@ def run_change(request: HttpRequest, *, project, membership, number: int) -> Htt
     run = find_run(project, number)
     change = CHANGES.get(request.POST.get("change", ""))
     if change is None:
-        raise Invalid(f"A change is one of {', '.join(CHANGES)}.", field="change")
+        raise Invalid(_("A change is one of %(known)s.") % {"known": ", ".join(CHANGES)}, field="change")
     change[0](run=run, acting_user=request.user)
     messages.success(request, change[1])
     return redirect("training:run_detail", slug=project.slug, number=run.number)
