@@ -161,13 +161,40 @@ class BatchPolicyForm(forms.Form):
 
 
 SETTING_LABELS = {
+    "lease_minutes": _("Lease minutes"),
+    "demonstration_review_rate": _("Demonstration review rate"),
+    "ranking_review_rate": _("Ranking review rate"),
+    "new_person_reviews": _("New person reviews"),
+    "review_flagged": _("Review flagged"),
+    "low_agreement_below": _("Low agreement below"),
+    "model_conflict_confidence": _("Model conflict confidence"),
+    "default_overlap": _("Default overlap"),
+    "max_tasks_per_day": _("Max tasks per day"),
+    "max_hours_per_day": _("Max hours per day"),
+    "match_languages": _("Match languages"),
+    "calibration_rate": _("Calibration rate"),
+    "gold_rate": _("Gold rate"),
+    "gold_pass_mark": _("Gold pass mark"),
+    "review_missed_gold": _("Review missed gold"),
+    "repeat_rate": _("Repeat rate"),
+    "repeat_after_days": _("Repeat after days"),
+    "skips_until_parked": _("Skips until parked"),
+    "require_qualification": _("Require qualification"),
     "completions_per_task": _("Completions per task (K)"),
+    "response_min_characters": _("Response min characters"),
+    "response_max_characters": _("Response max characters"),
+    "prompt_min_characters": _("Prompt min characters"),
+    "prompt_max_characters": _("Prompt max characters"),
     "check_length": _("Length"),
+    "blocked_words": _("Blocked words"),
     "check_blocked_words": _("Blocked words in answers"),
     "check_personal_data": _("Personal data"),
     "check_repeated_prompt": _("Repeated prompt"),
     "check_near_duplicate": _("Near duplicates"),
+    "near_duplicate_share": _("Near duplicate share"),
     "check_untouched_draft": _("Untouched draft"),
+    "show_pay": _("Show pay"),
+    "return_reasons": _("Return reasons"),
 }
 
 
@@ -190,8 +217,7 @@ class SettingsForm(forms.Form):
 
     @staticmethod
     def _field(spec: dataclasses.Field, value) -> forms.Field:
-        label = SETTING_LABELS.get(spec.name) or spec.name.replace("_", " ").capitalize()
-        options = {"label": label, "help_text": spec.metadata["help"], "initial": value}
+        options = {"label": SETTING_LABELS[spec.name], "help_text": spec.metadata["help"], "initial": value}
         bounds = {"min_value": spec.metadata["minimum"], "max_value": spec.metadata["maximum"]}
         match str(spec.type):
             case "bool":
@@ -208,7 +234,7 @@ class SettingsForm(forms.Form):
                 widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}), required=False, **options
             )
         options["initial"] = "\n".join(f"{item['key']}: {item['label']}" for item in value)
-        options["help_text"] += " One “key: label” a line."
+        options["help_text"] = f"{options['help_text']} {_('One “key: label” a line.')}"
         return FlagListField(
             widget=forms.Textarea(attrs={"rows": max(3, len(value))}), required=False, **options
         )
@@ -224,9 +250,11 @@ class FlagListField(forms.CharField):
                 continue
             key, colon, label = (part.strip() for part in line.partition(":"))
             if not (key and colon and label):
-                raise forms.ValidationError(f"Line {number}: write “key: label”.")
+                raise forms.ValidationError(_("Line %(number)s: write “key: label”.") % {"number": number})
             if any(item["key"] == key for item in items):
-                raise forms.ValidationError(f"Line {number}: the key “{key}” is there twice.")
+                raise forms.ValidationError(
+                    _("Line %(number)s: the key “%(key)s” is there twice.") % {"number": number, "key": key}
+                )
             items.append({"key": key, "label": label})
         return items
 

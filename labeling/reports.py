@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import ngettext
 
 from annotate.words import _
 
@@ -130,35 +131,53 @@ def ranking_agreement(project: Project, batch: Batch | None = None, ties: TieRul
 
 def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
     """What needs a lead now, most pressing first: [{"count", "text", "route"}]."""
+    drafts = sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline))
+    review, appeals, late, skipped, gold = (
+        project.submissions.reviewable_by(user).count(),
+        Appeal.objects.open().filter(project=project).exclude(author=user).count(),
+        Draft.objects.filter(task__project=project, is_late=True).count(),
+        skipped_tasks(project).order_by().count(),
+        unscored(project).order_by().count(),
+    )
     candidates = [
         (
-            project.submissions.reviewable_by(user).count(),
-            "submissions await review",
+            review,
+            ngettext("submission awaits review", "submissions await review", review),
             "labeling:review_queue",
         ),
         (
-            Appeal.objects.open().filter(project=project).exclude(author=user).count(),
-            "appeals wait for an answer",
+            appeals,
+            ngettext("appeal waits for an answer", "appeals wait for an answer", appeals),
             "labeling:appeals",
         ),
         (
-            Draft.objects.filter(task__project=project, is_late=True).count(),
-            "submissions came after their slot was taken",
+            late,
+            ngettext(
+                "submission came after its slot was taken",
+                "submissions came after their slot was taken",
+                late,
+            ),
             "labeling:review_queue",
         ),
         (
-            skipped_tasks(project).order_by().count(),
-            "skipped tasks wait for a decision",
+            skipped,
+            ngettext("skipped task waits for a decision", "skipped tasks wait for a decision", skipped),
             "labeling:tasks_skipped",
         ),
         (
-            unscored(project).order_by().count(),
-            "gold or screening answers wait for a score",
+            gold,
+            ngettext(
+                "gold or screening answer waits for a score",
+                "gold or screening answers wait for a score",
+                gold,
+            ),
             "labeling:gold",
         ),
         (
-            sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline)),
-            "guideline drafts are not published yet",
+            drafts,
+            ngettext(
+                "guideline draft is not published yet", "guideline drafts are not published yet", drafts
+            ),
             "labeling:guidelines",
         ),
     ]

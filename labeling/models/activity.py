@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from annotate.words import _
 
+from .event_words import EVENT_WORDS
 from .project import Project
 
 
@@ -54,7 +55,8 @@ class AuditEvent(models.Model):
     @property
     def phrase(self) -> str:
         """The action in words: "guideline.published" is "Guideline published"."""
-        return self.action.replace(".", " ").replace("_", " ").capitalize()
+        words = EVENT_WORDS.get(self.action)
+        return str(words) if words else self.action.replace(".", " ").replace("_", " ").capitalize()
 
 
 # Kind of notification, or what it begins with -> the preference that says when it comes by e-mail.

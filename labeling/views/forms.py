@@ -25,8 +25,8 @@ from labeling.services.pairwise import strengths
 from labeling.textdiff import line_diff
 
 SAMPLE_TEXTS = (
-    "This is where a model’s answer stands. People read it before they judge it.",
-    "This is another model’s answer to the same prompt.",
+    _("This is where a model’s answer stands. People read it before they judge it."),
+    _("This is another model’s answer to the same prompt."),
 )
 TYPE_LABELS = {
     "yes_no": _("Yes or no"),
@@ -36,6 +36,7 @@ TYPE_LABELS = {
     "short_text": _("Short text"),
     "long_text": _("Long text"),
 }
+ASKED_LABELS = {"required": _("Required"), "offered": _("Offered"), "hidden": _("Hidden")}
 PER_LABELS = {"task": _("once a task"), "completion": _("of each completion")}
 
 
@@ -193,7 +194,7 @@ def _editor(
         "has": dict.fromkeys(has, True),
         "types": [(name, TYPE_LABELS[name]) for name in QUESTION_TYPES],
         "per": [(name, PER_LABELS[name]) for name in PER if layout != "demonstration" or name == "task"],
-        "asked_choices": [(name, name.capitalize()) for name in ASKED],
+        "asked_choices": [(name, ASKED_LABELS[name]) for name in ASKED],
         "revision": form.draft_revision if revision is None else revision,
         "error": error,
         "wrong": _control(error.field) if error and error.field else "",

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, NotFound
@@ -122,7 +123,7 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
             "choices": choices,
             "companions": _companions(project, request.GET),
             "kinds": ImportKind.choices,
-            "formats": FORMATS.items(),
+            "formats": [(name, gettext(words)) for name, words in FORMATS.items()],
             "columns": columns,
             "lenient": bool(request.GET.get("leave_out_faulty_rows")),
             "mapping": [

@@ -23,10 +23,10 @@ from labeling.services.requeue import MOST_AT_ONCE, RequeueMode, requeue_submiss
 
 AGREEMENT_CHOICES = [
     ("", _("Any")),
-    ("below-50", "below 50 %"),
-    ("50-70", "50 to 70 %"),
-    ("70-90", "70 to 90 %"),
-    ("from-90", "90 % and more"),
+    ("below-50", _("below 50 %")),
+    ("50-70", _("50 to 70 %")),
+    ("70-90", _("70 to 90 %")),
+    ("from-90", _("90 % and more")),
 ]
 
 

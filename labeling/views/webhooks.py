@@ -18,7 +18,7 @@ from labeling.models.webhook import TEST_EVENT, WEBHOOK_EVENTS
 from labeling.permissions import Action
 from labeling.services import webhooks as service
 
-EVENT_CHOICES = [(name, label) for name, (label, _) in WEBHOOK_EVENTS.items()]
+EVENT_CHOICES = [(name, label) for name, (label, _actions) in WEBHOOK_EVENTS.items()]
 LOG_ROWS = 30
 
 
@@ -140,8 +140,8 @@ def _one_page(
         sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
         search=lambda rows, text: rows.filter(body__icontains=text),
         filters=[
-            Filter("status", "Status", [("", _("All")), *DeliveryStatus.choices]),
-            Filter("event", "Event", [("", _("All")), *EVENT_CHOICES, (TEST_EVENT, _("A test"))]),
+            Filter("status", _("Status"), [("", _("All")), *DeliveryStatus.choices]),
+            Filter("event", _("Event"), [("", _("All")), *EVENT_CHOICES, (TEST_EVENT, _("A test"))]),
         ],
         per_page=LOG_ROWS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 
 from annotate import catalogues
 from annotate.accounts.preferences import change_preferences
+from labeling.models.event_words import EVENT_WORDS
 
 DOMAINS = ["django", "djangojs"]
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -59,6 +61,22 @@ def test_a_translation_has_the_placeholders_of_its_source(language, domain):
             if said and (said.strip() == said) != (source.strip() == source):
                 wrong.append((source, said))
     assert wrong == []
+
+
+def test_every_action_of_the_audit_trail_has_its_words():
+    recorded = {
+        constant.value
+        for room in catalogues.ROOMS
+        for path in (catalogues.ROOT / room).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "record_event"
+        for argument in call.keywords
+        if argument.arg == "action"
+        for constant in ast.walk(argument.value)
+        if isinstance(constant, ast.Constant) and re.fullmatch(r"[a-z_]+\.[a-z_]+", str(constant.value))
+    }
+    assert len(recorded) > 80
+    assert recorded - set(EVENT_WORDS) == set()
 
 
 # --- Which language, and where ------------------------------------------------------------------------------
