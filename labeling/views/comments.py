@@ -10,6 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
+from annotate.words import _
 from labeling import talk
 from labeling.access import project_route
 from labeling.listing import Filter, Listing
@@ -17,7 +18,7 @@ from labeling.permissions import Action
 from labeling.services import comments as service
 
 ID_DIGITS = 16  # the longest number of a slot
-STATES = [("all", "All"), ("open", "Open"), ("resolved", "Resolved")]
+STATES = [("all", _("All")), ("open", _("Open")), ("resolved", _("Resolved"))]
 
 
 @project_route(Action.REVIEW)
@@ -103,7 +104,7 @@ def _add(request: SignedInRequest, piece: talk.Piece) -> HttpResponse:
     except DomainError as error:
         if request.htmx:
             raise
-        messages.error(request, f"Not sent. {error.message}")
+        messages.error(request, _("Not sent. %(message)s") % {"message": error.message})
     else:
         if not request.htmx:
             messages.success(request, "Sent.")
