@@ -175,9 +175,10 @@ def test_a_ranking_of_fewer_than_two_is_left_out_and_counted(cast):
 def test_work_that_ranks_nothing_is_counted_by_its_reason(cast):
     make_ranking(cast.project, cast.annotator)
     for reason in ("wrong_language", "wrong_language", "unsafe"):
-        submission = make_ranking(cast.project, cast.annotator, [], unrankable=(0, 1))
-        why = {str(pk): {"reason": reason, "note": ""} for pk in submission.current.unrankable}
-        submission.rankings.update(unrankable_reasons=why)
+        submission = make_ranking(cast.project, cast.annotator)
+        ids = submission.current.presented_order
+        why = {str(pk): {"reason": reason, "note": ""} for pk in ids}
+        submission.rankings.update(tiers=[], unrankable=ids, unrankable_reasons=why)
     version = freeze(cast, "comparison")
     assert version.manifest["left_out"] == {
         "none can be ranked: wrong_language": 2,
