@@ -9,13 +9,12 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from annotate.accounts.models import User
-from annotate.bench import Bench, Result, benchmark
+from annotate.bench import Bench, Result, benchmark, settle_statistics
 from labeling.models import (
     Assignment,
     Batch,
@@ -93,8 +92,7 @@ def fill(submissions: int, people: int) -> Project:
         valid_from=(now - timedelta(days=400)).date(),
     )  # fmt: skip
     refresh_report(project=project)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    settle_statistics()
     return project
 
 

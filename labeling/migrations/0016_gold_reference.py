@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0014_written_prompts'),
+        ('labeling', '0015_comments_on_work_in_hand'),
     ]
 
     operations = [

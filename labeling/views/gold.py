@@ -22,7 +22,7 @@ from labeling.textdiff import word_diff
 from .history import find_submission
 from .review import go_on, kept_of, review_query
 
-PURPOSES = [("gold", "Gold"), ("screening", "Screening")]
+PURPOSES = [("gold", _("Gold")), ("screening", _("Screening"))]
 
 
 @project_route(Action.MANAGE_BATCHES)
