@@ -143,13 +143,14 @@ def _reliability(comparisons: Comparisons) -> dict[int, dict[str, Any]]:
     found = estimate_reliability(
         [{rankings[n].person: rankings[n].ranks for n in records} for records in comparisons.tasks]
     )
-    decided = dict.fromkeys(found, 0)
+    decided = {record.person: 0 for record in rankings}
     for records in comparisons.tasks:
         for n in records:
             decided[rankings[n].person] += sum(1 for sign in comparisons.signs[n] if sign)
     return {
-        person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[index]
-        for person, value in found.items()
+        person: as_dict(Estimate(found[person], None, size))
+        for person, size in decided.items()
+        if person in found
     }
 
 
