@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.accounts.models import User
 from annotate.errors import Conflict, Invalid, NotFound
-from annotate.words import _
-from labeling.models import Comment, CommentThread, Membership, Project, Role, Submission
+from annotate.words import _, in_a_sentence, later
+from labeling.models import Comment, CommentThread, Membership, Project, Role, Submission, TaskKind
 from labeling.talk import mentioned_in, participants
 
 from .activity import notify, record_event
@@ -77,12 +78,13 @@ def _tell(
     path = reverse("labeling:submission_detail", args=[submission.project.slug, submission.pk]) + "#comments"
     for user in people:
         if user in mentioned:
-            kind, what = "comment.mentioned", "mentions you"
+            kind, what = "comment.mentioned", gettext_noop("%(who)s mentions you on %(kind)s %(n)s: %(said)s")
         elif user.pk in concerned:
-            kind, what = "comment.added", "writes"
+            kind, what = "comment.added", gettext_noop("%(who)s writes on %(kind)s %(n)s: %(said)s")
         else:
             continue
-        text = f"{author} {what} on {submission.kind} {submission.pk}: {said}"
+        piece = in_a_sentence(TaskKind(submission.kind).label)
+        text = later(what, who=author, kind=piece, n=submission.pk, said=said)
         notify(user=user, project=submission.project, kind=kind, text=text, path=path)
 
 
