@@ -148,7 +148,7 @@ def _reliability(comparisons: Comparisons) -> dict[int, dict[str, Any]]:
         for n in records:
             decided[rankings[n].person] += sum(1 for sign in comparisons.signs[n] if sign)
     return {
-        person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[index]
+        person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[misc]
         for person, value in found.items()
     }
 
