@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from training.rlhf import checkpoints
-from training.rlhf.config import as_dict, validate
+from training.rlhf.config import as_dict, describe, validate
 from training.rlhf.errors import EXIT_ORPHANED, ConfigError, RlhfError, RunFolderError
 from training.rlhf.events import EventLog
 
@@ -81,7 +81,9 @@ class Run:
         resolved: dict[str, Any] = {"stage": self.stage, "config": as_dict(config)}
         if stored is not None:
             old, new = stored["config"], resolved["config"]
-            changed = [name for name in new if name not in old or old[name] != new[name]]
+            # A field that came later is as it was while it has its default.
+            defaults = {spec.name: spec.default for spec in describe(self.stage)}
+            changed = [name for name in new if old.get(name, defaults[name]) != new[name]]
             if changed:
                 raise ConfigError(
                     changed[0],

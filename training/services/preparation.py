@@ -267,7 +267,11 @@ def ranking_of(row: Row) -> Row | None:
     if len(kept) < 2:
         return None
     texts, ranks = zip(*kept, strict=True)
-    return {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
+    ranking = {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
+    if (margins := row.get("margins")) is not None:
+        # Places keep their numbers when a completion is left out, and so do the boundaries between them.
+        ranking["margins"] = margins[: max((rank for rank in ranks if rank is not None), default=1) - 1]
+    return ranking
 
 
 def conversation_text(row: Row) -> str:

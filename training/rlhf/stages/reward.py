@@ -53,6 +53,12 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         training_rows, encoder, limit, config.over_long, config.train_file, run, regress=regress
     )
     scale = scale_of(training, config.train_file) if regress else None
+    if config.margin_scale and not any(any(row.margins or ()) for row in training):
+        raise DataError(
+            "no ranking says by how much one completion is better (margins), so margin_scale has nothing to "
+            "scale; collect rankings with margins, or set margin_scale to 0",
+            file=config.train_file,
+        )
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(
         held_out_rows,
@@ -179,7 +185,7 @@ class RankingTask:
 
     def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
         for group in self.groups(rows, self.training):
-            found = self._measure([self.training[row] for row in group])
+            found = self._measure([self.training[row] for row in group], self.config.margin_scale)
             weight = len(group)
             yield MicroLoss(
                 found["loss"] / len(rows),
@@ -216,7 +222,7 @@ class RankingTask:
             metrics |= {"validation_accuracy": correct / pairs, "validation_longer_wins": longer / pairs}
         return metrics
 
-    def _measure(self, rankings: list[EncodedRanking]) -> dict[str, Any]:
+    def _measure(self, rankings: list[EncodedRanking], margin_scale: float = 0.0) -> dict[str, Any]:
         batch = self.batch(rankings)
         scores = self.scores(batch)
         loss, correct, pairs, longer, start = scores.new_zeros(()), 0.0, 0, 0, 0
@@ -224,7 +230,9 @@ class RankingTask:
             count = len(ranking.responses)
             lengths = [len(response) for response in ranking.responses]
             mine = scores[start : start + count]
-            found = pairwise_loss(mine, ranking.ranks, lengths)
+            found = pairwise_loss(
+                mine, ranking.ranks, lengths, margins=ranking.margins, margin_scale=margin_scale
+            )
             if self.scale:
                 loss = loss + score_loss(mine, self.scale.standardized(ranking.scores))
             else:
