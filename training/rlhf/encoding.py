@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from training.rlhf.chat import ChatEncoder, Encoded
 from training.rlhf.data import Demonstration, Messages, Ranking, untied_pairs
@@ -35,7 +35,7 @@ class EncodedRanking:
     row: int
     scores: list[float] = field(default_factory=list)  # where they are regressed
     margins: list[float | None] | None = None
-    source: Ranking | None = None  # the row of the file, for reports
+    source: Any = None  # the Ranking of the file, for reports
     kept: list[int] = field(default_factory=list)  # which of its completions these are
 
     @property

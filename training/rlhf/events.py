@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-EVENT_TYPES = ("state", "metrics", "progress", "log", "checkpoint", "error")
+EVENT_TYPES = ("state", "metrics", "progress", "log", "checkpoint", "error", "report")
 
 
 class EventLog:

@@ -103,6 +103,10 @@ class Run:
     def metrics(self, values: dict[str, float]) -> None:
         self.events.write("metrics", self.step, values)
 
+    def report(self, name: str, data: dict[str, Any]) -> None:
+        """A table or more, whole in one event; a later one of the same name takes its place."""
+        self.events.write("report", self.step, {"name": name, "report": data})
+
     def progress(self, total_steps: int, seconds_per_step: float | None) -> None:
         left = None if seconds_per_step is None else round(seconds_per_step * (total_steps - self.step), 1)
         self.events.write(

@@ -129,7 +129,7 @@ class Preparation:
         if RunInputRole.REWARD_MODEL in self.models:
             version = self._one(RunInputRole.TRAIN_DATA)
             self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
-            rows = self._rankings(self._rows(version, [held_out_split(version)]))
+            rows = self._described(self._rows(version, [held_out_split(version)]))
             self.config["comparisons_file"] = self._write("comparisons.jsonl", rows)
 
     def _score(self) -> None:
@@ -179,8 +179,8 @@ class Preparation:
         temporary.replace(path)
         return str(path)
 
-    def _rankings(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Canonical comparison rows as the trainer reads them.
+    def _rankings(self, rows: Iterator[Row], *, with_source: bool = False) -> Iterator[Row]:
+        """Canonical comparison rows as the trainer reads them; on demand with person and prompt.
 
         The trainer scores the last token of a text, so empty completions are left out, and rankings that have
         fewer than two others; both are counted and said.
@@ -191,6 +191,9 @@ class Preparation:
             ranking = ranking_of(row)
             if ranking is None:
                 short += 1
+            elif with_source:
+                who = row["source"].get("annotator") or ""
+                yield ranking | {"annotator": who, "prompt_id": row["prompt_id"]}
             else:
                 yield ranking
         if empty:
@@ -198,6 +201,16 @@ class Preparation:
                 f"{empty} empty completions were left out, "
                 f"and {short} rankings of which less than two remained."
             )
+
+    def _described(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Rankings with what a report is broken down by: pseudonym of the person, category of the prompt."""
+        rankings = self._rankings(rows, with_source=True)
+        while chunk := list(itertools.islice(rankings, 500)):
+            ids = [int(row["prompt_id"]) for row in chunk if row["prompt_id"].isdecimal()]
+            found = Prompt.objects.filter(project=self.run.project_id, pk__in=ids)
+            categories = {str(pk): name for pk, name in found.values_list("pk", "category")}
+            for row in chunk:
+                yield row | {"category": categories.get(row["prompt_id"]) or ""}
 
     def _prompts(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The prompts of any kind of row, each once."""

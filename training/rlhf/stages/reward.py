@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -198,8 +198,11 @@ class RankingTask:
             )
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Loss, accuracy over untied pairs, mean score gap, and how often the longer completion wins."""
+    def evaluate(self, seen: Callable[[EncodedRanking, list[float]], None] | None = None) -> dict[str, float]:
+        """Loss, accuracy over untied pairs, mean score gap, and how often the longer completion wins.
+
+        `seen` is told each ranking with the scores of its completions.
+        """
         if not self.held_out:
             return {}
         self.training_mode(False)
@@ -211,6 +214,10 @@ class RankingTask:
                     "the validation loss is not finite (rankings in rows "
                     f"{[self.held_out[row].row for row in group[:8]]})"
                 )
+            if seen:
+                scores = iter(found["scores"].tolist())
+                for ranking in (self.held_out[row] for row in group):
+                    seen(ranking, [next(scores) for _ in ranking.responses])
             loss += found["loss"].item()
             correct += found["correct"]
             pairs += found["pairs"]
@@ -245,6 +252,7 @@ class RankingTask:
             "pairs": pairs,
             "longer": longer,
             "tokens": batch.tokens,
+            "scores": scores.detach(),  # (completions,) in the order of rankings
         }
 
     @torch.no_grad()
