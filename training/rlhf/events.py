@@ -54,6 +54,17 @@ class EventLog:
         self._file.close()
 
 
+class NoEvents:
+    """The diary of a process that has none: the leading one writes for all."""
+
+    def write(self, kind: str, step: int, data: dict[str, Any]) -> None:
+        if kind not in EVENT_TYPES:
+            raise ValueError(f"unknown event type {kind!r}")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def read_events(path: Path, after: int = 0) -> Iterator[dict[str, Any]]:
     """Whole events with a sequence number above `after`; a torn last line is left for later."""
     with open(path, "rb") as file:

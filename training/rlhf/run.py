@@ -15,7 +15,7 @@ from typing import Any
 from training.rlhf import checkpoints
 from training.rlhf.config import as_dict, describe, validate
 from training.rlhf.errors import EXIT_ORPHANED, ConfigError, RlhfError, RunFolderError
-from training.rlhf.events import EventLog
+from training.rlhf.events import EventLog, NoEvents
 
 CONFIG, EVENTS, RESULT, CHECKPOINTS, LOCK = (
     "config.json",
@@ -43,7 +43,12 @@ class Run:
         except OSError as error:
             raise RunFolderError(f"cannot write to {self.folder}: {error.strerror}") from error
         self._take_lock()
-        self.events = EventLog(self.folder / EVENTS)
+        self.events: EventLog | NoEvents = EventLog(self.folder / EVENTS)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes to the folder (see `Follower`)."""
+        return True
 
     @property
     def checkpoints(self) -> Path:
@@ -169,3 +174,32 @@ class Run:
             os._exit(EXIT_ORPHANED)
 
         threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
+
+
+class Follower(Run):
+    """The run folder as a process sees it that helps another one: read, and never written to."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        self.folder = Path(folder)
+        self.stage = stage
+        self.stop_requested = False
+        self.step = 0
+        self._handlers = {}
+        self.events = NoEvents()
+
+    @property
+    def leads(self) -> bool:
+        return False
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def settle_config(self, values: dict[str, Any] | None, *, resume: bool) -> Any:
+        """The configuration; what is wrong with it is for the leading process to say."""
+        if values is None:
+            values = json.loads((self.folder / CONFIG).read_bytes())["config"]
+        return validate(self.stage, values)
+
+    def finish(self, status: str, **result: Any) -> None:
+        """The leading process writes the result."""

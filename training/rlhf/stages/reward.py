@@ -36,10 +36,11 @@ from training.rlhf.models import (
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.supervised import MicroLoss, steps_in, train
+from training.rlhf.team import Team
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
-    accelerator = open_accelerator(config)
+    accelerator = open_accelerator(config, in_team=True)
     read = read_rankings if config.labels == "ranks" else read_scores
     regress = config.labels == "scores"
     training_rows = read(config.train_file)
@@ -153,6 +154,7 @@ class RankingTask:
         scale: Scale | None = None,
     ) -> None:
         self.scale = scale
+        self.team = Team(accelerator)
         self.model, self.tokenizer, self.config, self.accelerator = model, tokenizer, config, accelerator
         self.scorer = SequenceScores(model, packing=config.packing)
         self.group_by_length = not self.scorer.packs
@@ -184,7 +186,7 @@ class RankingTask:
         return groups_within(rows, rankings, limit)
 
     def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
-        for group in self.groups(rows, self.training):
+        for group in self.groups(self.team.share(rows), self.training):
             found = self._measure([self.training[row] for row in group], self.config.margin_scale)
             weight = len(group)
             yield MicroLoss(
@@ -207,21 +209,24 @@ class RankingTask:
             return {}
         self.training_mode(False)
         loss = correct = pairs = longer = 0.0
-        for group in self.groups(range(len(self.held_out)), self.held_out):
-            found = self._measure([self.held_out[row] for row in group])
-            if not math.isfinite(found["loss"].item()):
-                raise NonFiniteError(
-                    "the validation loss is not finite (rankings in rows "
-                    f"{[self.held_out[row].row for row in group[:8]]})"
-                )
-            if seen:
-                scores = iter(found["scores"].tolist())
-                for ranking in (self.held_out[row] for row in group):
-                    seen(ranking, [next(scores) for _ in ranking.responses])
-            loss += found["loss"].item()
-            correct += found["correct"]
-            pairs += found["pairs"]
-            longer += found["longer"]
+        mine = self.team.share(range(len(self.held_out)))
+        with self.team.together():
+            for group in self.groups(mine, self.held_out):
+                found = self._measure([self.held_out[row] for row in group])
+                if not math.isfinite(found["loss"].item()):
+                    raise NonFiniteError(
+                        "the validation loss is not finite (rankings in rows "
+                        f"{[self.held_out[row].row for row in group[:8]]})"
+                    )
+                if seen:
+                    scores = iter(found["scores"].tolist())
+                    for ranking in (self.held_out[row] for row in group):
+                        seen(ranking, [next(scores) for _ in ranking.responses])
+                loss += found["loss"].item()
+                correct += found["correct"]
+                pairs += found["pairs"]
+                longer += found["longer"]
+        loss, correct, pairs, longer = self.team.add_up({"": [loss, correct, pairs, longer]})[""]
         metrics = {"validation_loss": loss / len(self.held_out), "validation_pairs": pairs}
         if self.scale:  # in the units of the people who scored
             metrics["validation_score_error"] = math.sqrt(loss / len(self.held_out)) * self.scale.deviation
