@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from .conftest import ROOT, World, events, final_checkpoint, result, run_here, write_config
 
@@ -21,7 +24,15 @@ ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m"]
 
 
 def start(launcher: list[str], stage: str, config: dict | None, out: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, *launcher, "training.rlhf", stage, *write_config(config, out), "--out", str(out)]
+    command = [
+        sys.executable,
+        *launcher,
+        "training.rlhf",
+        stage,
+        *write_config(config, out),
+        "--out",
+        str(out),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*command, *more], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -61,7 +72,12 @@ def configuration(world: World, stage: str, models: dict[str, Path]) -> dict:
     }
     if stage == "ppo":
         texts = {"pretrain_coefficient": 0.5, "pretrain_files": [world.text], "pretrain_length": 32}
-        chosen["ppo"] |= texts | {"ema_decay": 0.9, "kl_controller": "adaptive", "evaluate_every": 2, "steps": 3}
+        chosen["ppo"] |= texts | {
+            "ema_decay": 0.9,
+            "kl_controller": "adaptive",
+            "evaluate_every": 2,
+            "steps": 3,
+        }
     return world.config(stage, **chosen[stage])
 
 
@@ -86,3 +102,50 @@ def test_accelerate_launches_it_too(world, models, tmp_path):
     assert run_here("sft", config, tmp_path / "alone") == 0
     assert run_together(ACCELERATE, "sft", config, tmp_path / "together") == 0
     assert_alike(tmp_path / "together", tmp_path / "alone")
+
+
+def test_a_stop_asked_of_the_launcher_leaves_one_checkpoint_and_resuming_is_exact(world, models, tmp_path):
+    config = configuration(world, "sft", models) | {"epochs": 8, "log_every": 1}
+    assert run_together(TORCHRUN, "sft", config, tmp_path / "whole") == 0
+    process = start(TORCHRUN, "sft", config, tmp_path / "stopped")
+    deadline = time.monotonic() + 120
+    while not any("train_loss" in row for row in written(tmp_path / "stopped")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=120)
+    assert result(tmp_path / "stopped")["status"] == "interrupted"
+    assert run_together(TORCHRUN, "sft", None, tmp_path / "stopped", "--resume") == 0
+    ours, theirs = (
+        load_file(final_checkpoint(tmp_path / name) / "model.safetensors") for name in ("stopped", "whole")
+    )
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def written(out: Path) -> list[dict]:
+    return numbers(out) if (out / "events.jsonl").exists() else []
+
+
+def test_what_one_process_finds_not_finite_ends_the_run_with_that_sentence(world, models, tmp_path):
+    """Only the longest row reaches position 55, and only one process has that row."""
+    folder = tmp_path / "poisoned"
+    shutil.copytree(models["base"], folder)
+    (folder / "manifest.json").unlink()
+    tensors = load_file(folder / "model.safetensors")
+    tensors["transformer.wpe.weight"][55] = torch.nan
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    rows = [json.loads(line) for line in Path(world.sft).read_text().splitlines()]
+    rows = [row for row in rows if len(row["messages"][0]["content"]) < 30][:8]
+    long = {"role": "user", "content": "zzyx " * 10}
+    rows[1] = {"messages": [long, {"role": "assistant", "content": "The cat is black."}]}
+    config = world.config(
+        "sft",
+        model=str(folder),
+        train_file=world.write("one_long.jsonl", rows),
+        validation_file="",
+        epochs=1,
+        micro_batch_tokens=64,
+    )
+    assert run_together(TORCHRUN, "sft", config, tmp_path / "r") != 0
+    error = result(tmp_path / "r")["error"]
+    assert error["code"] == "not_finite" and "[" in error["message"]

@@ -34,6 +34,8 @@ def told(sure: float = 1.0) -> dict:
 def evaluation(cast, sft_version, **more) -> TrainingRun:
     run = make_sft_run(cast, sft_version)
     append_event(run.pk, type="report", data={"name": "reward", "report": told()})
+    answer = {"prompt": "Why?", "reference": "So.", "answer": "<i>Because</i>", "rouge_l": 0.25}
+    append_event(run.pk, type="report", data={"name": "answers", "report": {"rows": [answer]}})
     append_event(run.pk, type="report", data={"name": "reward", "report": told(**more)})
     return run
 
@@ -52,6 +54,7 @@ def test_the_page_shows_accuracy_by_cut_calibration_and_the_ceiling(client, cast
         assert words.replace(" %", "") in page.replace("\u202f", " ").replace("\xa0", " "), words
     assert "&lt;b&gt;loud&lt;/b&gt;-heron" in page and "<b>loud" not in page
     assert "plot-calibration-data" in page
+    assert "&lt;i&gt;Because&lt;/i&gt;" in page and "Answers beside references" in page
 
 
 def test_two_evaluations_stand_side_by_side(client, cast, sft_version):

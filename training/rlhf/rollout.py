@@ -19,6 +19,7 @@ from training.rlhf.generation import Sampled, generate, stop_ids
 from training.rlhf.losses import selected_logprobs
 from training.rlhf.models import SequenceScores, TokenLogits
 from training.rlhf.team import Team
+from training.rlhf.text_metrics import distinct_n
 
 Network = TypeVar("Network", bound=nn.Module)
 ROWS_AT_A_TIME = 256  # sampled together
@@ -232,8 +233,13 @@ class Roller:
 
 
 def length_metrics(episodes: Episodes, prefix: str = "") -> dict[str, float]:
+    """Mean length, share that ended, and how much of what is said differs."""
     count = len(episodes.responses)
+    tokens = [response.tokens for response in episodes.responses]
     return {
+        # What falls when a policy says the same to everything (of tokens, ends included).
+        f"{prefix}distinct_1": distinct_n(tokens, 1),
+        f"{prefix}distinct_2": distinct_n(tokens, 2),
         f"{prefix}response_length": sum(len(response.tokens) for response in episodes.responses) / count,
         f"{prefix}eos_rate": sum(response.ended for response in episodes.responses) / count,
     }

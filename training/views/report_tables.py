@@ -47,6 +47,11 @@ def reward_tables(reports: dict[str, Report]) -> dict[str, Any] | None:
     }
 
 
+def answer_rows(reports: dict[str, Report]) -> list[dict[str, Any]]:
+    """{"prompt", "reference", "answer", "rouge_l"} of some answers, from the least alike to the most."""
+    return reports.get("answers", {}).get("rows", [])
+
+
 def _interval(row: Report) -> Report:
     """With `value`, as the tag that draws intervals takes it."""
     return row | {"value": row["accuracy"]}

@@ -24,7 +24,7 @@ from training.services.event_log import curves, live_message, log_lines, reports
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
 from training.views.charts import compare_charts, run_charts
-from training.views.report_tables import compared_reports, reward_tables
+from training.views.report_tables import answer_rows, compared_reports, reward_tables
 
 STAGE_WORDS = {
     Stage.PRETRAIN: "A tokenizer and a small base model from plain text.",
@@ -194,11 +194,12 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
 @project_route(Action.VIEW_RUNS)
 def run_detail(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
     run = find_run(project, number)
-    found = curves(run)
+    found, told = curves(run), reports(run)
     context = {
         "run": run,
         "charts": run_charts(run, found),
-        "report": reward_tables(reports(run)),
+        "report": reward_tables(told),
+        "answers": answer_rows(told),
         "lines": log_lines(run),
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
         "checkpoints": run.checkpoints.all(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from training.rlhf.answers import measure_answers
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import read_demonstrations, read_rankings
 from training.rlhf.encoding import EncodedRanking, encode_rankings, encode_rows, tied_pairs
@@ -34,7 +35,7 @@ def execute(run: Run, config: Any) -> None:
 
 
 def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
-    """Loss, perplexity and top-1 accuracy per response token."""
+    """Loss, perplexity and top-1 accuracy per response token; and what the model answers by itself."""
     rows = read_demonstrations(config.messages_file)
     model, tokenizer = load_causal_lm(config.model, allowed_hub_ids=config.allowed_hub_ids)
     limit = min(config.maximum_length, context_length(model))
@@ -43,7 +44,10 @@ def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str,
     )
     task = ResponseTask(_placed(model, accelerator), tokenizer, [], encoded, config, accelerator)
     found = task.evaluate()
-    return {
+    answered = {}
+    if config.answers:
+        answered = measure_answers(rows, model, tokenizer, run, config, accelerator)
+    return answered | {
         "loss": found["validation_loss"],
         "perplexity": found["validation_perplexity"],
         "accuracy": found["validation_accuracy"],

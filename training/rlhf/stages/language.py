@@ -58,7 +58,7 @@ class LanguageTask:
         if not rows:
             return {}
         self.training_mode(False)
-        loss, correct, tokens = 0.0, 0.0, 0
+        loss = correct = tokens = 0.0
         with self.team.together():
             for batch, group in self.batches(True, self.team.share(rows)):
                 found = self._measure(batch)
