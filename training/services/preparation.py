@@ -83,7 +83,8 @@ class Preparation:
 
     def _reward(self) -> None:
         version = self._one(RunInputRole.TRAIN_DATA)
-        self._learning_files(version, self._rankings)
+        learns_ranks = self.run.hyperparameters.get("labels", "ranks") == "ranks"
+        self._learning_files(version, self._rankings if learns_ranks else self._scores)
         demonstrations = self.versions.get(RunInputRole.DEMONSTRATIONS)
         if demonstrations:
             self.config["demonstrations_file"] = self._write(
@@ -143,9 +144,11 @@ class Preparation:
     ) -> None:
         self.config["train_file"] = self._write("train.jsonl", convert(self._rows(version, ["train"])))
         if version.row_counts.get("validation"):
-            self.config["validation_file"] = self._write(
-                "validation.jsonl", convert(self._rows(version, ["validation"]))
-            )
+            rows = convert(self._rows(version, ["validation"]))
+            if (first := next(rows, None)) is None:
+                self.report("No row of the validation split can be used: this run has no validation.")
+                return
+            self.config["validation_file"] = self._write("validation.jsonl", itertools.chain([first], rows))
 
     def _one(self, role: str) -> DatasetVersion:
         return self.versions[role][0]
@@ -204,6 +207,29 @@ class Preparation:
                 f"{empty} empty completions were left out, "
                 f"and {short} rankings of which less than two remained."
             )
+
+    def _scores(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Each prompt's completions with the mean of the scores that people gave them.
+
+        Rows of one prompt are neighbours in a version. What nobody scored, and empty texts, are left out.
+        """
+        empty = unscored = 0
+        for _prompt, judged in itertools.groupby(rows, key=lambda row: row["prompt_id"]):
+            found: dict[str, tuple[str, list[float]]] = {}
+            for row in judged:
+                messages, scores = row["messages"], row.get("scores") or [None] * len(row["completions"])
+                for completion, score in zip(row["completions"], scores, strict=True):
+                    entry = found.setdefault(completion["id"], (completion["text"], []))
+                    if score is not None:
+                        entry[1].append(score)
+            scored = [(text, given) for text, given in found.values() if text.strip() and given]
+            empty += sum(not text.strip() for text, _ in found.values())
+            unscored += sum(bool(text.strip()) and not given for text, given in found.values())
+            if scored:
+                means = [sum(given) / len(given) for _, given in scored]
+                yield {"messages": messages, "completions": [text for text, _ in scored], "scores": means}
+        if empty or unscored:
+            self.report(f"Left out: {unscored} completions that nobody scored, and {empty} empty ones.")
 
     def _described(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Rankings with what a report is broken down by: pseudonym of the person, category of the prompt."""

@@ -255,7 +255,8 @@ class RewardConfig(FineTuneConfig):
         "ranks",
         ("ranks", "preferences", "scores"),
         "What the rows hold and how it is learnt: ranks; scores of single completions (say 1 to 10), turned "
-        "into preferences within a prompt; or such scores, regressed. Dataset versions hold ranks.",
+        "into preferences within a prompt; or such scores, regressed. Dataset versions hold ranks, and "
+        "scores where their recipe includes them; several people's scores of a completion are averaged.",
         group=DATA,
     )
     margin_scale: float = number(
