@@ -148,9 +148,14 @@ def _reliability(comparisons: Comparisons) -> dict[int, dict[str, Any]]:
         for n in records:
             decided[rankings[n].person] += sum(1 for sign in comparisons.signs[n] if sign)
     return {
+<<<<<<< HEAD
         person: as_dict(Estimate(found[person], None, size))
         for person, size in decided.items()
         if person in found
+=======
+        person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[misc]
+        for person, value in found.items()
+>>>>>>> main
     }
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
-from annotate.words import _, in_a_sentence
+from annotate.words import _, in_a_sentence, later
 from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, export_lines, split_of
 from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 
@@ -225,7 +225,12 @@ def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_backg
         rows=manifest["rows"],
     )
     if in_background:
-        _notify_owner(version, f"{version} is ready: {sum(manifest['rows'].values()):,} rows.")
+        _notify_owner(
+            version,
+            later(
+                "%(version)s is ready: %(n)s rows.", version=version, n=f"{sum(manifest['rows'].values()):,}"
+            ),
+        )
     # Last: if the commit then fails, the folder has no ready version and the next attempt replaces it.
     writer.publish()
 
@@ -244,7 +249,9 @@ def _fail(version: DatasetVersion, problem: str, in_background: bool) -> None:
             error=problem,
         )
         if in_background:
-            _notify_owner(version, f"{version} was not frozen: {problem}")
+            _notify_owner(
+                version, later("%(version)s was not frozen: %(problem)s", version=version, problem=problem)
+            )
 
 
 def _notify_owner(version: DatasetVersion, text: str) -> None:

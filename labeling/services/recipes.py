@@ -50,6 +50,7 @@ class Recipe:
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
     submitted_from: str = ""
     submitted_until: str = ""
+    include_scores: bool = False  # of comparison datasets: the scores people gave single completions
     include_gold: bool = False  # also what people answered to gold, screening and repeated tasks
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
     salt: str = ""
@@ -63,8 +64,9 @@ class Recipe:
         self._check_choice("decisions", DECISIONS)
         if self.rankings not in RANKINGS:
             raise Invalid(f"One of {', '.join(RANKINGS)}.", field="rankings")
-        if not isinstance(self.include_gold, bool):
-            raise Invalid("Yes or no.", field="include_gold")
+        for name in ("include_gold", "include_scores"):
+            if not isinstance(getattr(self, name), bool):
+                raise Invalid("Yes or no.", field=name)
         begin, end = self._day("submitted_from"), self._day("submitted_until")
         if begin and end and begin > end:
             raise Invalid("The last day is before the first.", field="submitted_until")
@@ -137,8 +139,9 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
-        if not self.include_gold:
-            del values["include_gold"]  # recipes and versions from before it stay as they were, to the byte
+        for name in ("include_gold", "include_scores"):
+            if not getattr(self, name):
+                del values[name]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def resolved_for(self, project: Project) -> Recipe:

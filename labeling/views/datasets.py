@@ -133,6 +133,8 @@ def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]
         lines.append((_("Guideline versions"), _("%(n)s chosen") % {"n": len(recipe["guideline_versions"])}))
     if recipe["exclude_annotators"]:
         lines.append((_("Without"), ", ".join(recipe["exclude_annotators"])))
+    if recipe.get("include_scores"):
+        lines.append((_("Scores"), _("included, where people gave some")))
     if recipe["submitted_from"] or recipe["submitted_until"]:
         days = {"first": recipe["submitted_from"] or "…", "last": recipe["submitted_until"] or "…"}
         lines.append((_("Days"), _("%(first)s to %(last)s") % days))
