@@ -143,19 +143,13 @@ def _reliability(comparisons: Comparisons) -> dict[int, dict[str, Any]]:
     found = estimate_reliability(
         [{rankings[n].person: rankings[n].ranks for n in records} for records in comparisons.tasks]
     )
-    decided = {record.person: 0 for record in rankings}
+    decided = dict.fromkeys(found, 0)
     for records in comparisons.tasks:
         for n in records:
             decided[rankings[n].person] += sum(1 for sign in comparisons.signs[n] if sign)
     return {
-<<<<<<< HEAD
-        person: as_dict(Estimate(found[person], None, size))
-        for person, size in decided.items()
-        if person in found
-=======
         person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[misc]
         for person, value in found.items()
->>>>>>> main
     }
 
 

@@ -10,7 +10,6 @@ import secrets
 import signal
 import subprocess
 import time
-from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -23,7 +22,7 @@ from annotate.accounts.services import create_user
 from annotate.environment import BASE_DIR
 from annotate.errors import DomainError
 from annotate.management.commands.up import manage
-from labeling.models import Project, QualityReport, Role
+from labeling.models import Project, Role
 from labeling.services.projects import add_member
 from labeling.services.quality_reports import refresh_report
 from labeling.services.sample import create_sample_project
@@ -39,11 +38,6 @@ SHOWN = {"demo-admin": "admin", "demo-lead": "lead", "demo-annotator": "annotato
 LEFT_REVIEWS = 8  # pieces left for the lead who looks on
 TICK = 0.5
 QUALITY_PATIENCE = 120  # seconds until a worker that computes the quality report must be done
-
-
-def is_of(report: QualityReport, moment: datetime) -> bool:
-    """Whether the report was computed of what there was at that moment, or later."""
-    return report.as_of is not None and report.as_of >= moment
 
 
 class DemoFailed(CommandError):
@@ -181,11 +175,7 @@ class Command(BaseCommand):
         """The quality report of all that was done: the worker's own comes a minute later, too late for who
         looks on now, or is being computed of a moment before."""
         done_at, patience = timezone.now(), time.monotonic() + QUALITY_PATIENCE
-<<<<<<< HEAD
-        while (found := refresh_report(project=project)) is None or not is_of(found, done_at):
-=======
         while (found := refresh_report(project=project)) is None or not found.as_of or found.as_of < done_at:
->>>>>>> main
             if time.monotonic() > patience:
                 raise DemoFailed("The quality report is not computed in time. See the worker's log.")
             time.sleep(TICK)
