@@ -292,7 +292,7 @@ class Versions(ProjectRows):
         return dataset
 
     def get_queryset(self):
-        return self._dataset().versions.select_related("dataset__project").order_by("-number")
+        return self._dataset().versions.select_related("dataset__project", "parent").order_by("-number")
 
     @extend_schema(summary="One version, with its manifest", responses=shapes.VersionDetailSerializer)
     def retrieve(self, request, slug, dataset_pk, number):

@@ -8,6 +8,7 @@ from . import (
     comments,
     consensus,
     data,
+    dataset_frozen,
     forms,
     guidelines,
     overview,
@@ -42,6 +43,7 @@ ROOMS = (
     comments,
     consensus,
     data,
+    dataset_frozen,
     activity,
     webhooks,
 )

@@ -83,13 +83,20 @@ def change_recipe(*, dataset: Dataset, recipe: Mapping[str, Any], acting_user) -
 
 
 def freeze_dataset(
-    *, dataset: Dataset, acting_user, note: str = "", in_background: bool | None = None
+    *,
+    dataset: Dataset,
+    acting_user,
+    note: str = "",
+    in_background: bool | None = None,
+    recipe: Recipe | None = None,
+    parent: DatasetVersion | None = None,
 ) -> DatasetVersion:
     """Begin the next version and build it: at once up to INLINE_ROWS rows, else in the background.
 
-    `in_background` decides instead of the size. Raises Invalid where nothing fits the recipe.
+    `in_background` decides instead of the size. `recipe`: in place of the dataset's, for a version made of
+    another one, its `parent`. Raises Invalid where nothing fits the recipe.
     """
-    recipe = Recipe.from_json(dataset.recipe).resolved_for(dataset.project)
+    recipe = (recipe or Recipe.from_json(dataset.recipe)).resolved_for(dataset.project)
     rows = count_selected(dataset.project, dataset.kind, recipe)
     if rows == 0:
         raise Invalid(
@@ -108,6 +115,7 @@ def freeze_dataset(
             number=last + 1,
             recipe=recipe.to_json(),
             note=note.strip()[:300],
+            parent=parent,
             created_by=acting_user,
         )
         record_event(
@@ -117,6 +125,7 @@ def freeze_dataset(
             project=dataset.project,
             dataset=dataset.pk,
             number=version.number,
+            **({"parent": parent.number, "recipe": recipe.to_json()} if parent else {}),
         )
         if in_background:
             ring_on_commit("labeling.tasks.build_version", version.pk)

@@ -30,6 +30,8 @@ RANKINGS = {
 }
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
+# Named in JSON only where they leave something out, as `rankings` is.
+LATER_LISTS = ("exclude_imports", "exclude_guideline_versions")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Recipe:
     categories: tuple[str, ...] = ()
     guideline_versions: tuple[int, ...] = ()
     exclude_annotators: tuple[str, ...] = ()  # pseudonyms
+    exclude_imports: tuple[int, ...] = ()
+    exclude_guideline_versions: tuple[int, ...] = ()
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
     submitted_from: str = ""
     submitted_until: str = ""
@@ -54,7 +58,7 @@ class Recipe:
     salt: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("batches", "imports", "guideline_versions"):
+        for name in ("batches", "imports", "guideline_versions", *LATER_LISTS):
             self._check_list(name, int)
         for name in ("sources", "decisions", "categories", "exclude_annotators"):
             self._check_list(name, str)
@@ -129,6 +133,9 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
+        for name in LATER_LISTS:
+            if not values[name]:
+                del values[name]
         if not self.include_gold:
             del values["include_gold"]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

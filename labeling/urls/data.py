@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import datasets, imports, prompts
+from labeling.views import dataset_frozen, datasets, imports, prompts
 
 PROJECT = "projects/<slug:slug>/"
 IMPORT = f"{PROJECT}imports/<int:pk>/"
@@ -27,6 +27,8 @@ urlpatterns = [
     path(VERSION, datasets.dataset_version, name="dataset_version"),
     path(f"{VERSION}progress/", datasets.dataset_progress, name="dataset_progress"),
     path(f"{VERSION}verify/", datasets.dataset_verify, name="dataset_verify"),
+    path(f"{VERSION}compare/", dataset_frozen.dataset_compare, name="dataset_compare"),
+    path(f"{VERSION}rebuild/", dataset_frozen.dataset_rebuild_without, name="dataset_rebuild_without"),
     path(f"{VERSION}manifest/", datasets.dataset_manifest, name="dataset_manifest"),
     path(f"{VERSION}download/", datasets.dataset_download, name="dataset_download"),
 ]

@@ -18,7 +18,14 @@ from labeling.access import project_route
 from labeling.data_forms import RecipeForm
 from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
 from labeling.listing import Filter, Listing
-from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
+from labeling.models import (
+    Dataset,
+    DatasetKind,
+    DatasetVersion,
+    DatasetVersionStatus,
+    GuidelineVersion,
+    Project,
+)
 from labeling.permissions import Action, can
 from labeling.services import background, dataset_browse, downloads, lineage, verification
 from labeling.services import datasets as service
@@ -106,9 +113,9 @@ def _dataset(project: Project, pk: int) -> Dataset:
     return dataset
 
 
-def _version(project: Project, pk: int, number: int) -> DatasetVersion:
+def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset=_dataset(project, pk), number=number)
-    version = versions.select_related("dataset__project", "created_by").first()
+    version = versions.select_related("dataset__project", "created_by", "parent").first()
     if version is None:
         raise NotFound("There is no such dataset version.")
     return version
@@ -133,6 +140,13 @@ def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]
         lines.append(("Guideline versions", f"{len(recipe['guideline_versions'])} chosen"))
     if recipe["exclude_annotators"]:
         lines.append(("Without", ", ".join(recipe["exclude_annotators"])))
+    if recipe.get("exclude_imports"):
+        left_out = project.imports.filter(pk__in=recipe["exclude_imports"])
+        lines.append(("Without files", ", ".join(left_out.values_list("filename", flat=True))))
+    if recipe.get("exclude_guideline_versions"):
+        left_out = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
+        numbers = left_out.order_by("number").values_list("number", flat=True)
+        lines.append(("Without guideline versions", ", ".join(str(number) for number in numbers)))
     if recipe["submitted_from"] or recipe["submitted_until"]:
         lines.append(("Days", f"{recipe['submitted_from'] or '…'} to {recipe['submitted_until'] or '…'}"))
     shares = " · ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
@@ -165,12 +179,13 @@ def dataset_freeze(request: SignedInRequest, *, project, membership, pk: int) ->
 @project_route(Action.VIEW_DATASETS)
 def dataset_version(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
     """The page of a version; `split`, `q` and `page` choose the rows shown."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     context: dict[str, Any] = {
         "version": version,
         "dataset": version.dataset,
         "recipe": _described(project, version.recipe),
         "may_download": can(membership, Action.DOWNLOAD_DATASETS),
+        "may_freeze": can(membership, Action.FREEZE_DATASETS),
         "may_preview": can(membership, Action.LAUNCH_RUNS) and version.dataset.kind != DatasetKind.PROMPTS,
         "progress": Progress("dataset", version.pk).read(),
     }
@@ -249,7 +264,7 @@ def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, 
 @project_route(Action.VIEW_DATASETS)
 def dataset_progress(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
     """The state of a freeze as a fragment, asked for every second while it runs."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     context = {"version": version, "progress": Progress("dataset", version.pk).read()}
     response = render(request, "labeling/_dataset_progress.html", context)
     if version.status != DatasetVersionStatus.FREEZING:
@@ -261,7 +276,7 @@ def dataset_progress(request: SignedInRequest, *, project, membership, pk: int, 
 def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
     """Recompute all hashes; the answer is the version's page with a message for each thing that was
     changed."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     if version.status != DatasetVersionStatus.READY:
         raise Conflict("Only a ready version can be verified.", code="version_not_ready")
     problems = verification.verify_version(version=version)
@@ -277,7 +292,7 @@ def dataset_download(
     request: SignedInRequest, *, project, membership, pk: int, number: int
 ) -> StreamingHttpResponse:
     """A version in an export `format`, all of it or one `split`, streamed."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     format, split = request.GET.get("format", "canonical"), request.GET.get("split") or None
     pieces = downloads.download_version(version=version, format=format, split=split, acting_user=request.user)
     export = EXPORT_FORMATS[format]
@@ -290,7 +305,7 @@ def dataset_manifest(
     request: SignedInRequest, *, project, membership, pk: int, number: int
 ) -> StreamingHttpResponse:
     """manifest.json, byte for byte: the SHA-256 of these bytes is the version's."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     data = service.manifest_path(version=version).read_bytes()
     return stream_file(
         request, iter([data]), filename=downloads.manifest_filename(version), media_type="application/json"
