@@ -1,5 +1,5 @@
-"""REST: what is told about a frozen version beyond its rows: the difference to another one, and one made anew
-without something.
+"""REST: what is told about a frozen version beyond its rows: its data card, the difference to another one,
+and one made anew without something.
 """
 
 from __future__ import annotations
@@ -7,15 +7,17 @@ from __future__ import annotations
 import uuid
 
 from django.urls import path
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
 from annotate.errors import Invalid, NotFound
+from annotate.streaming import stream_file
 from labeling.formats import SPLITS
 from labeling.models import DatasetVersion
 from labeling.permissions import Action
-from labeling.services import background, dataset_diff, dataset_rebuild
+from labeling.services import background, dataset_cards, dataset_diff, dataset_rebuild, downloads
 
 from .base import valid_input, valid_query
 from .data_serializers import VersionSerializer
@@ -99,6 +101,24 @@ class VersionDiff(VersionRows):
         return old
 
 
+class VersionCard(VersionRows):
+    policy = {"get": Action.VIEW_DATASETS}
+
+    @extend_schema(
+        tags=TAG, summary="Data card of a version", responses={(200, "text/markdown"): OpenApiTypes.STR}
+    )
+    def get(self, request, slug, dataset_pk, number):
+        """Counts, splits, agreement, licences, guideline versions and known limits, as Markdown."""
+        version = self.version()
+        card = dataset_cards.card_of(version=version)
+        return stream_file(
+            request._request,
+            iter([card.encode()]),
+            filename=downloads.card_filename(version),
+            media_type="text/markdown; charset=utf-8",
+        )
+
+
 class RebuildInput(serializers.Serializer):
     what = serializers.ChoiceField(choices=dataset_rebuild.WITHOUT)
     which = serializers.CharField(
@@ -129,6 +149,7 @@ class VersionRebuild(VersionRows):
 
 
 urlpatterns = [
+    path(f"{VERSION}card/", VersionCard.as_view(), name="api_version_card"),
     path(f"{VERSION}diff/", VersionDiff.as_view(), name="api_version_diff"),
     path(f"{VERSION}rebuild/", VersionRebuild.as_view(), name="api_version_rebuild"),
 ]

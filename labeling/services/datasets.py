@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
@@ -20,6 +20,7 @@ from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary,
 from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 
 from .activity import notify, record_event
+from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_rows import canonical_rows, count_selected
 from .progress import Progress
@@ -150,8 +151,8 @@ def build_version(*, version: DatasetVersion, in_background: bool = False) -> Da
     version.refresh_from_db()
     try:
         with VersionWriter(version) as writer:
-            manifest, sha256, size = _write_files(version, writer, heartbeat)
-            _make_ready(version, writer, manifest, sha256, size, in_background)
+            frozen = _write_files(version, writer, heartbeat)
+            _make_ready(version, writer, frozen, in_background)
     except (DomainError, ExportError) as error:
         _fail(version, str(error), in_background)
     except Exception:
@@ -164,23 +165,33 @@ def build_version(*, version: DatasetVersion, in_background: bool = False) -> Da
     return version
 
 
-def _write_files(
-    version: DatasetVersion, writer: VersionWriter, heartbeat: Progress
-) -> tuple[dict, str, int]:
+class _Frozen(NamedTuple):
+    """What the row is to know of the files."""
+
+    manifest: dict[str, Any]
+    sha256: str
+    size: int
+    facts: dict[str, Any]
+
+
+def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Progress) -> _Frozen:
     recipe = Recipe.from_json(version.recipe)
-    dataset = version.dataset
+    dataset, facts = version.dataset, FactGatherer(version)
     with one_snapshot():
         total = count_selected(dataset.project, dataset.kind, recipe)
         for selected in canonical_rows(dataset.project, dataset.kind, recipe):
             if selected.row is None:
                 writer.statistics.leave_out(selected)
                 continue
-            writer.add(split_of(selected.group, recipe.salt, recipe.fractions), selected)
+            split = split_of(selected.group, recipe.salt, recipe.fractions)
+            writer.add(split, selected)
+            facts.add(split, selected)
             if writer.count % 500 == 0:
                 heartbeat.tell("writing", writer.count, total)
+        gathered = facts.to_json(writer.statistics.to_json()["statistics"])
     if writer.count == 0:
         raise Invalid(NOTHING_FITS[DatasetKind(dataset.kind)], code="empty_dataset")
-    return writer.finish(version.recipe)
+    return _Frozen(*writer.finish(version.recipe), gathered)
 
 
 @contextlib.contextmanager
@@ -209,7 +220,8 @@ def one_snapshot() -> Iterator[None]:
 
 
 @transaction.atomic
-def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_background: bool) -> None:
+def _make_ready(version, writer: VersionWriter, frozen: _Frozen, in_background: bool) -> None:
+    manifest, sha256 = frozen.manifest, frozen.sha256
     ready = DatasetVersion.objects.filter(
         pk=version.pk, status=DatasetVersionStatus.FREEZING, attempt=version.attempt
     ).update(
@@ -217,7 +229,8 @@ def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_backg
         row_counts=manifest["rows"],
         sha256=sha256,
         manifest=manifest,
-        size_bytes=size,
+        size_bytes=frozen.size,
+        facts=frozen.facts,
         frozen_at=timezone.now(),
     )
     if ready != 1:
@@ -229,6 +242,7 @@ def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_backg
         project=version.dataset.project,
         sha256=sha256,
         rows=manifest["rows"],
+        facts_sha256=facts_digest(frozen.facts),  # the trail is sealed: `verify` holds the facts against it
     )
     if in_background:
         _notify_owner(version, f"{version} is ready: {sum(manifest['rows'].values()):,} rows.")

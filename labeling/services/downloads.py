@@ -38,6 +38,11 @@ def manifest_filename(version: DatasetVersion) -> str:
     return f"{_stem(version)}.manifest.json"
 
 
+def card_filename(version: DatasetVersion) -> str:
+    """project-dataset-v3-1a2b3c4d.card.md"""
+    return f"{_stem(version)}.card.md"
+
+
 def filename_of(version: DatasetVersion, format: str, split: str | None = None) -> str:
     """project-dataset-v3-1a2b3c4d-train.preference.jsonl"""
     part = f"-{split}" if split else ""

@@ -27,6 +27,7 @@ urlpatterns = [
     path(VERSION, datasets.dataset_version, name="dataset_version"),
     path(f"{VERSION}progress/", datasets.dataset_progress, name="dataset_progress"),
     path(f"{VERSION}verify/", datasets.dataset_verify, name="dataset_verify"),
+    path(f"{VERSION}card/", dataset_frozen.dataset_card, name="dataset_card"),
     path(f"{VERSION}compare/", dataset_frozen.dataset_compare, name="dataset_compare"),
     path(f"{VERSION}rebuild/", dataset_frozen.dataset_rebuild_without, name="dataset_rebuild_without"),
     path(f"{VERSION}manifest/", datasets.dataset_manifest, name="dataset_manifest"),

@@ -1,21 +1,22 @@
-"""Pages about frozen versions: what changed between two, one made anew without something."""
+"""Pages about frozen versions: the data card, what changed between two, one made anew without something."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError
+from annotate.streaming import stream_file
 from labeling.access import project_route
 from labeling.formats import SPLITS
 from labeling.formats.differences import ABSENT, FieldDifference
 from labeling.models import DatasetVersion
 from labeling.permissions import Action
-from labeling.services import background, dataset_diff, dataset_rebuild
+from labeling.services import background, dataset_cards, dataset_diff, dataset_rebuild, downloads
 from labeling.textdiff import Piece, word_diff
 
 from .datasets import version_of
@@ -81,6 +82,19 @@ def _shown(field: FieldDifference) -> dict[str, Any]:
         pieces += [] if old is ABSENT else [Piece("del", str(old))]
         pieces += [] if new is ABSENT else [Piece("ins", str(new))]
     return {"name": field.field, "pieces": pieces}
+
+
+@project_route(Action.VIEW_DATASETS)
+def dataset_card(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponseBase:
+    """The data card; with `download`, the Markdown itself."""
+    version = version_of(project, pk, number)
+    card = dataset_cards.card_of(version=version)
+    if "download" in request.GET:
+        name, media_type = downloads.card_filename(version), "text/markdown; charset=utf-8"
+        return stream_file(request, iter([card.encode()]), filename=name, media_type=media_type)
+    _, _, text = card.partition("\n")  # the page has its own heading
+    context = {"version": version, "dataset": version.dataset, "text": text}
+    return render(request, "labeling/dataset_card.html", context)
 
 
 @project_route(Action.FREEZE_DATASETS, methods=("POST",))
