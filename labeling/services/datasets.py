@@ -16,7 +16,15 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
-from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, export_lines, split_of
+from labeling.formats import (
+    EXPORT_FORMATS,
+    SPLITS,
+    ExportError,
+    ExportFormat,
+    ExportSummary,
+    export_lines,
+    split_of,
+)
 from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 
 from .activity import notify, record_event
@@ -338,24 +346,47 @@ def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
             yield orjson.loads(line)
 
 
-def export_version(
-    *, version: DatasetVersion, format: str, split: str | None = None, summary: ExportSummary | None = None
-) -> Iterator[bytes]:
-    """A version, or one split of it, in an export format: pieces of about 64 kB, memory flat whatever its
-    size. `summary`, where given, is filled meanwhile: what the format could not hold was left out.
-
-    Raises Invalid for a format that this kind of dataset does not have; everything is checked before the
-    first piece.
-    """
+def check_format(version: DatasetVersion, format: str) -> ExportFormat:
+    """The export format of that name. Raises Invalid where this kind of dataset does not have it."""
     export = EXPORT_FORMATS.get(format)
     if export is None or version.dataset.kind not in export.kinds:
         names = ", ".join(name for name, each in EXPORT_FORMATS.items() if version.dataset.kind in each.kinds)
         raise Invalid(f"This dataset has no format “{format}”.", field="format", hint=f"It has {names}.")
-    paths = [split_path(version=version, split=name) for name in ([split] if split else SPLITS)]
-    return _pieces(paths, format, summary)
+    return export
 
 
-def _pieces(paths: list[Path], format: str, summary: ExportSummary | None) -> Iterator[bytes]:
+def export_version(
+    *,
+    version: DatasetVersion,
+    format: str,
+    split: str | None = None,
+    summary: ExportSummary | None = None,
+    marks: Mapping[str, Any] | None = None,
+) -> Iterator[bytes]:
+    """A version, or one split of it, in an export format: pieces of about 64 kB, memory flat whatever its
+    size. `summary`, where given, is filled meanwhile: what the format could not hold was left out. `marks`:
+    what is chosen of a format that leaves something to choose.
+
+    Raises Invalid for a format that this kind of dataset does not have; everything is checked before the
+    first piece.
+    """
+    export = check_format(version, format)
+    try:
+        export.marks_of(marks)
+    except ExportError as error:
+        raise Invalid(f"{error}.", field="options") from error
+    paths = split_paths(version=version, split=split)
+    return _pieces(paths, format, summary, marks)
+
+
+def split_paths(*, version: DatasetVersion, split: str | None) -> list[Path]:
+    """The files of one split, or of all in their order. Raises as `split_path` does."""
+    return [split_path(version=version, split=name) for name in ([split] if split else SPLITS)]
+
+
+def _pieces(
+    paths: list[Path], format: str, summary: ExportSummary | None, marks: Mapping[str, Any] | None
+) -> Iterator[bytes]:
     if format == "canonical":  # byte for byte what the hash was taken of
         for path in paths:
             with open(path, "rb") as file:
@@ -365,7 +396,7 @@ def _pieces(paths: list[Path], format: str, summary: ExportSummary | None) -> It
     held: list[bytes] = []
     size = 0
     rows = (row for path in paths for row in _rows_of(path))
-    for line in export_lines(rows, format, summary=summary):
+    for line in export_lines(rows, format, summary=summary, marks=marks):
         held.append(line)
         size += len(line)
         if size >= PIECE:

@@ -6,12 +6,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, Max
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import Conflict, DomainError, NotFound
 from annotate.forms import add_domain_error
+from annotate.ranges import serve_files
 from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
@@ -290,14 +291,23 @@ def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, nu
 @project_route(Action.DOWNLOAD_DATASETS)
 def dataset_download(
     request: SignedInRequest, *, project, membership, pk: int, number: int
-) -> StreamingHttpResponse:
-    """A version in an export `format`, all of it or one `split`, streamed."""
+) -> HttpResponseBase:
+    """A version in an export `format`, all of it or one `split`, streamed; canonical rows also in parts."""
     version = version_of(project, pk, number)
     format, split = request.GET.get("format", "canonical"), request.GET.get("split") or None
+    if format == "canonical":
+        return serve_canonical(request, version, split)
     pieces = downloads.download_version(version=version, format=format, split=split, acting_user=request.user)
     export = EXPORT_FORMATS[format]
     filename = downloads.filename_of(version, format, split)
     return stream_file(request, pieces, filename=filename, media_type=export.media_type)
+
+
+def serve_canonical(request: HttpRequest, version: DatasetVersion, split: str | None) -> HttpResponseBase:
+    paths, names = downloads.canonical_files(version=version, split=split, acting_user=request.user)
+    filename = downloads.filename_of(version, "canonical", split)
+    media_type = EXPORT_FORMATS["canonical"].media_type
+    return serve_files(request, paths, filename=filename, media_type=media_type, sha256=names)
 
 
 @project_route(Action.VIEW_DATASETS)
