@@ -31,6 +31,8 @@ RANKINGS = {
 }
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
+# Named in JSON only where they leave something out, as `rankings` is.
+LATER_LISTS = ("exclude_imports", "exclude_guideline_versions")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Recipe:
     categories: tuple[str, ...] = ()
     guideline_versions: tuple[int, ...] = ()
     exclude_annotators: tuple[str, ...] = ()  # pseudonyms
+    exclude_imports: tuple[int, ...] = ()
+    exclude_guideline_versions: tuple[int, ...] = ()
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
     submitted_from: str = ""
     submitted_until: str = ""
@@ -56,7 +60,7 @@ class Recipe:
     salt: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("batches", "imports", "guideline_versions"):
+        for name in ("batches", "imports", "guideline_versions", *LATER_LISTS):
             self._check_list(name, int)
         for name in ("sources", "decisions", "categories", "exclude_annotators"):
             self._check_list(name, str)
@@ -139,8 +143,8 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
-        for name in ("include_gold", "include_scores"):
-            if not getattr(self, name):
+        for name in (*LATER_LISTS, "include_gold", "include_scores"):
+            if not values[name]:
                 del values[name]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
