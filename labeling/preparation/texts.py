@@ -113,9 +113,8 @@ def is_shouted(text: str) -> bool:
     """
     if sum(map(str.isupper, text)) < UPPER_LETTERS:  # most texts, told cheaply
         return False
-    letters = "".join(_WORDS.findall(text))
-    upper, lower = sum(map(str.isupper, letters)), sum(map(str.islower, text))
-    return upper >= UPPER_LETTERS and upper >= UPPER_SHARE * (upper + lower)
+    upper = sum(map(str.isupper, "".join(_WORDS.findall(text))))
+    return upper >= UPPER_LETTERS and upper >= UPPER_SHARE * sum(map(str.isalpha, text))
 
 
 class PersonalData(Look):
