@@ -5,7 +5,7 @@
 
 from .coverage import gaps
 from .finding import Options
-from .report import FIXES, Plan, Report, look_through
+from .report import FIXES, Plan, Report, excerpt, look_through
 from .texts import masked
 from .units import Unit, record_of_unit, row_of_unit, unit_of_record, unit_of_row
 
@@ -15,6 +15,7 @@ __all__ = [
     "Plan",
     "Report",
     "Unit",
+    "excerpt",
     "gaps",
     "look_through",
     "masked",

@@ -17,6 +17,8 @@ UPPER_SHARE, UPPER_LETTERS = 0.8, 20
 # Words of three letters and more: notes (D-C-B-A), truth tables and initials are rightly in capitals.
 _WORDS = re.compile(r"[^\W\d_]{3,}")
 
+_LIKELY = re.compile(r"[@\d]|::")  # without any of these there is nothing that the detector could find
+
 
 class EmptyAnswers(Look):
     """Answers that hold nothing but blanks, punctuation or a stop mark; a number or a word is an answer."""
@@ -129,7 +131,8 @@ class PersonalData(Look):
 
     def see(self, index: int, unit: Unit) -> None:
         texts = [message["content"] for message in unit.messages]
-        kinds = [found.kind for text in (*texts, *unit.answers) for found in find_personal_data(text)]
+        likely = [text for text in (*texts, *unit.answers) if _LIKELY.search(text)]
+        kinds = [found.kind for text in likely for found in find_personal_data(text)]
         if kinds:
             self._rows.append(index)
             self._kinds.update(kinds)
