@@ -5,12 +5,13 @@
 
 from .coverage import gaps
 from .finding import Options
-from .report import FIXES, Plan, Report, excerpt, look_through
+from .report import FIXES, PREPARATION_LOOKS, Plan, Report, excerpt, look_through
 from .texts import masked
 from .units import Unit, record_of_unit, row_of_unit, unit_of_record, unit_of_row
 
 __all__ = [
     "FIXES",
+    "PREPARATION_LOOKS",
     "Options",
     "Plan",
     "Report",

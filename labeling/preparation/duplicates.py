@@ -66,27 +66,52 @@ class Duplicates(Look):
 
 
 class NearDuplicates(Look):
-    """Rows (prompt and answers) that share most of their words; equal ones are the other look's."""
+    """Rows whose prompt and whose answers, each by itself, share most of their words with those of a row
+    before, in the same order of preference. Equal rows are the other look's.
+
+    Texts are compared one by one, because a long prompt would make rows alike whose short answers differ.
+    """
 
     fixes = ("drop_near_duplicates",)
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._index = NearIndex()
-        self._digests: dict[int, int] = {}
-        self._numbers = array("Q")  # index of the row of each text in the NearIndex
+        self._numbers: dict[int, int] = {}  # of each distinct text, case and blanks folded
+        self._texts = array("Q")  # numbers of each row's texts, one row after the other
+        self._ends = array("Q", [0])
+        self._orders = array("Q")
+        self._exact = array("Q")
         self._found: list[list[int]] | None = None
 
     def see(self, index: int, unit: Unit) -> None:
-        key = digest(unit.text)
-        if key not in self._digests:
-            self._digests[key] = index
-            self._numbers.append(index)
-            self._index.add(unit.text)
+        for text in (unit.prompt, *unit.answers):
+            self._texts.append(self._number(text))
+        self._ends.append(len(self._texts))
+        self._orders.append(digest(unit.ranks))
+        self._exact.append(digest(unit.prompt, unit.answers))
+
+    def _number(self, text: str) -> int:
+        key = digest(folded(text))
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._numbers)
+            self._index.add(text)
+        return number
 
     def groups(self) -> list[list[int]]:
+        """Rows that are alike and not equal, the first of each wording: groups by their first row."""
         if self._found is None:
-            self._found = [[self._numbers[number] for number in group] for group in self._index.groups()]
+            first = array("Q", range(len(self._numbers)))
+            for group in self._index.groups():
+                for number in group:
+                    first[number] = group[0]
+            alike: dict[int, dict[int, int]] = {}
+            for index, order in enumerate(self._orders):
+                numbers = self._texts[self._ends[index] : self._ends[index + 1]]
+                key = digest([first[number] for number in numbers], order)
+                alike.setdefault(key, {}).setdefault(self._exact[index], index)
+            self._found = [list(rows.values()) for rows in alike.values() if len(rows) > 1]
         return self._found
 
     def _later(self) -> list[int]:

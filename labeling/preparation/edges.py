@@ -82,8 +82,10 @@ class SharedEdges(Look):
         found = []
         for name, edge in self._edges.items():
             if shared := self._shared(name):
-                values = {"text": shared[:100]}
-                finding = Finding(f"shared_{name}", "info", edge.seen, range(5), [], values, (f"strip_{name}",))
+                values = {"text": shared[:100].replace("\n", "⏎")}
+                finding = Finding(
+                    f"shared_{name}", "info", edge.seen, range(5), [], values, (f"strip_{name}",)
+                )
                 found.append(finding)
         return found
 
@@ -121,7 +123,10 @@ class Marks(Look):
         self._prompt_end = SharedEdge(at_end=True)
         self._used: set[str] = set()
         self._stops: Counter = Counter()
-        self._lead = {False: [0, list[int]()], True: [0, list[int]()]}  # begins with a blank: count, first rows
+        self._lead = {
+            False: [0, list[int]()],
+            True: [0, list[int]()],
+        }  # begins with a blank: count, first rows
         self._without_stop: dict[str, list[int]] = {mark: [] for mark in STOP_MARKS}
         self._answers = 0
 
@@ -148,7 +153,11 @@ class Marks(Look):
 
     def findings(self) -> list[Finding]:
         found = []
-        if self.options.is_plain and self._prompt_end.seen >= LEAST_ROWS and not self._prompt_end.text.strip():
+        if (
+            self.options.is_plain
+            and self._prompt_end.seen >= LEAST_ROWS
+            and not self._prompt_end.text.strip()
+        ):
             count = self._prompt_end.seen
             found.append(Finding("prompt_ends", "warning", count, range(5), fixes=("mark_prompt_ends",)))
         found += self._start_findings()
@@ -172,7 +181,11 @@ class Marks(Look):
             lacking = self._answers - self._stops[mark]
             values = {"mark": mark}
             rows = self._without_stop[mark]
-            return [Finding("answer_stops", "warning", lacking, rows, [], values, self.fixes[2:])] if lacking else []
+            return (
+                [Finding("answer_stops", "warning", lacking, rows, [], values, self.fixes[2:])]
+                if lacking
+                else []
+            )
         if self.options.is_plain and self._answers >= LEAST_ROWS:
             values = {"mark": STOP_MARKS[0]}
             fixes = self.fixes[2:]

@@ -13,7 +13,13 @@ LOOKED_AT = 400  # characters of a text
 SURE = 20.0  # log-probability between the first and the second guess
 MAIN_SHARE = 0.6  # below this share there is no main language, and nothing to say
 
-_ONE_IN_WRITING = {"wuu": "zh", "yue": "zh", "nn": "no", "nb": "no", "zxx": ""}  # told apart by chance in short texts
+_ONE_IN_WRITING = {
+    "wuu": "zh",
+    "yue": "zh",
+    "nn": "no",
+    "nb": "no",
+    "zxx": "",
+}  # told apart by chance in short texts
 
 
 class Languages(Look):

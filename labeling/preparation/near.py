@@ -24,7 +24,9 @@ LEAST_WORDS = 8  # shorter texts ("Paris.") are rightly alike
 THRESHOLD = 0.8
 MOST_WORDS = 20_000  # of one text; what follows says no more about its likeness
 _CHUNK_SHINGLES = 100_000
-_ALL_PAIRS = 40  # a group up to this size is compared each with each, a larger one with so many of its members
+_ALL_PAIRS = (
+    40  # a group up to this size is compared each with each, a larger one with so many of its members
+)
 _MOST_KNOWN = 200_000
 
 _UNSPACED = (
@@ -133,7 +135,9 @@ class NearIndex:
         known = self._hashes
         hashed = numpy.array([known.get(word) or self._hash(word) for word in found], dtype=numpy.uint64)
         size = len(found) - SHINGLE + 1
-        mixed = sum((hashed[i : i + size] * _WEIGHTS[i] for i in range(1, SHINGLE)), hashed[:size] * _WEIGHTS[0])
+        mixed = sum(
+            (hashed[i : i + size] * _WEIGHTS[i] for i in range(1, SHINGLE)), hashed[:size] * _WEIGHTS[0]
+        )
         mixed ^= mixed >> numpy.uint64(29)
         mixed *= numpy.uint64(0xBF58476D1CE4E5B9)
         mixed ^= mixed >> numpy.uint64(32)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -23,7 +22,7 @@ from .languages import Languages
 from .texts import EmptyAnswers, Lengths, PersonalData, UpperCase
 from .units import Unit
 
-LOOKS: tuple[type[Look], ...] = (
+PREPARATION_LOOKS: tuple[type[Look], ...] = (
     EmptyAnswers, EqualPairs, Leakage, Classes, Duplicates, NearDuplicates, Contradictions, Lengths, Marks,
     SharedEdges, UpperCase, PersonalData, Languages,
 )  # fmt: skip
@@ -57,7 +56,7 @@ class Report:
 
 def look_through(units: Units, options: Options, *, tell: Tell | None = None) -> Report:
     """Everything that is to be said of the rows. `units` gives the same rows, in the same order, each time."""
-    looks = [look(options) for look in LOOKS]
+    looks = [look(options) for look in PREPARATION_LOOKS]
     coverage = Coverage()
     report = Report()
     try:
@@ -91,12 +90,11 @@ def _excerpts(units: Units, findings: list[Finding]) -> dict[int, dict[str, Any]
     if not wanted:
         return found
     last = max(wanted)
-    with closing(units()) as rows:
-        for index, unit in enumerate(rows):
-            if index in wanted:
-                found[index] = {"row": unit.row, "side": unit.side, "text": excerpt(unit)}
-            if index == last:
-                break
+    for index, unit in enumerate(units()):
+        if index in wanted:
+            found[index] = {"row": unit.row, "side": unit.side, "text": excerpt(unit)}
+        if index == last:
+            break
     return found
 
 
@@ -139,7 +137,9 @@ def _described(finding: Finding, excerpts: dict[int, Any], counts: Counter, tota
         "count": finding.count,
         "values": finding.values,
         "rows": shown,
-        "groups": [{"size": len(group), "rows": rows} for group, rows in zip(finding.groups, groups, strict=True)],
+        "groups": [
+            {"size": len(group), "rows": rows} for group, rows in zip(finding.groups, groups, strict=True)
+        ],
         "fixes": [{"key": name, "rows": counts[name], "of": total} for name in finding.fixes if counts[name]],
     }
 
@@ -150,10 +150,12 @@ class Plan:
     `counts`: {fix: rows left out or changed} of the rows carried out so far.
     """
 
-    def __init__(self, units: Iterable[Unit], names: Iterable[str], options: Options, tell: Tell | None = None):
+    def __init__(
+        self, units: Iterable[Unit], names: Iterable[str], options: Options, tell: Tell | None = None
+    ):
         self.names = [name for name in FIXES if name in set(names)]
         self.counts: Counter = Counter()
-        looks = [look(options) for look in LOOKS if set(look.fixes) & set(self.names)]
+        looks = [look(options) for look in PREPARATION_LOOKS if set(look.fixes) & set(self.names)]
         try:
             for index, unit in enumerate(units if looks else ()):
                 for look in looks:

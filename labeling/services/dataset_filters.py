@@ -104,7 +104,9 @@ def _from_database(kind: str, filters: Filters, chunk: list[Selected]) -> dict[i
     reasons: dict[int, str] = {}
     if filters.languages:
         ids = {int(selected.row["prompt_id"]) for selected in chunk if selected.row is not None}
-        fitting = Prompt.objects.filter(pk__in=ids, language__in=filters.languages).values_list("pk", flat=True)
+        fitting = Prompt.objects.filter(pk__in=ids, language__in=filters.languages).values_list(
+            "pk", flat=True
+        )
         kept = set(fitting)
         for selected in chunk:
             if selected.row is not None and int(selected.row["prompt_id"]) not in kept:
@@ -137,7 +139,9 @@ def _screen(
     changed[f"personal data: {filters.personal_data}"] += 1
     if filters.personal_data == "mask":
         return _with_unit(kind, selected, unit.rewritten(prompt=masked, answer=masked))
-    return dataclasses.replace(selected, row=_flagged(selected.present_row, sorted({each.kind for each in found})))
+    return dataclasses.replace(
+        selected, row=_flagged(selected.present_row, sorted({each.kind for each in found}))
+    )
 
 
 def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
@@ -151,7 +155,9 @@ def preview_filters(project: Project, kind: str, recipe: Recipe) -> dict[str, An
     changed: Counter = Counter()
     left_out: dict[str, dict[str, Any]] = {}
     looked_at = kept = 0
-    for selected in filtered_rows(project, kind, recipe, changed, most=PREVIEW_ROWS) if recipe.filters else ():
+    for selected in (
+        filtered_rows(project, kind, recipe, changed, most=PREVIEW_ROWS) if recipe.filters else ()
+    ):
         looked_at += 1
         if selected.row is not None:
             kept += 1

@@ -80,9 +80,7 @@ def units_of_version(version: DatasetVersion) -> Iterator[Unit]:
             for number, row in chunk:
                 prompt = named(int(row["prompt_id"]))
                 category, language = (prompt.category, prompt.language) if prompt is not None else ("", "")
-                yield unit_of_row(
-                    kind, row, number=number, side=split, category=category, language=language
-                )
+                yield unit_of_row(kind, row, number=number, side=split, category=category, language=language)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -153,7 +153,9 @@ def _look(preparation: Preparation, heartbeat: Progress) -> dict[str, Any]:
     return _look_at_file(preparation.import_record, options, tell)
 
 
-def _look_at_file(record: ImportRecord, options: dict[str, Any], tell: Callable[[int], None]) -> dict[str, Any]:
+def _look_at_file(
+    record: ImportRecord, options: dict[str, Any], tell: Callable[[int], None]
+) -> dict[str, Any]:
     faults = Faults()
     kind = options["kind"]
     reading = {"kind": kind, "format": options["format"], "columns": options["columns"]}

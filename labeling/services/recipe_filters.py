@@ -41,8 +41,12 @@ class Filters:
             if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
                 raise Invalid(_("A list of texts."), field=name)
             if len(value) > MOST_ENTRIES:
-                raise Invalid(_("A list of at most %(most)s texts.") % {"most": f"{MOST_ENTRIES:,}"}, field=name)
-            kept = checked_fixes(value) if name == "fixes" else sorted({each.strip() for each in value} - {""})
+                raise Invalid(
+                    _("A list of at most %(most)s texts.") % {"most": f"{MOST_ENTRIES:,}"}, field=name
+                )
+            kept = (
+                checked_fixes(value) if name == "fixes" else sorted({each.strip() for each in value} - {""})
+            )
             object.__setattr__(self, name, tuple(kept))
         for name in ("least_characters", "most_characters", "category_most"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 0:

@@ -72,9 +72,9 @@ def test_texts_too_short_to_say_are_in_no_group():
 
 
 def test_case_and_punctuation_do_not_count_and_scripts_without_blanks_do():
-    assert groups_of(["One two three, four five six seven eight!", "one TWO three four five six - seven eight"]) == [
-        [0, 1]
-    ]
+    assert groups_of(
+        ["One two three, four five six seven eight!", "one TWO three four five six - seven eight"]
+    ) == [[0, 1]]
     assert groups_of(["今日はとても良い天気ですね", "今日はとても良い天気ですね。"]) == [[0, 1]]
 
 
