@@ -55,7 +55,7 @@ FINDINGS: dict[str, tuple[str, str]] = {
     ),
     "both_ways": (
         _("Pairs that are decided both ways"),
-        _("%(count)s pairs in %(rows)s rows. Where people disagree that is news, in one person's work a slip."),
+        _("%(count)s pairs in %(rows)s rows. Between people that is disagreement, in one's own work a slip."),
     ),
     "circles": (
         _("Preferences that go in a circle"),
@@ -63,11 +63,11 @@ FINDINGS: dict[str, tuple[str, str]] = {
     ),
     "over_long": (
         _("Rows that are too long"),
-        _("More than %(context)s tokens, the longest %(longest)s: what is over would be cut off, the end first."),
+        _("More than %(context)s tokens, the longest %(longest)s: what is over would be cut off."),
     ),
     "prompt_ends": (
         _("The end of prompts is not marked"),
-        _("Nothing tells the model where the prompt ends and its answer begins. Chat formats do that by themselves."),
+        _("Nothing tells the model where the prompt ends and the answer begins. Chat formats do."  ),
     ),
     "answer_starts": (
         _("Answers begin in two ways"),

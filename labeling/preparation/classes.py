@@ -21,7 +21,7 @@ UNEVEN = 4  # the largest class over the smallest
 
 
 class Classes(Look):
-    """Whether the answers are names of classes, how many rows each has, and how many rows there are in all."""
+    """Whether the answers are names of classes, the rows of each, and how many rows there are in all."""
 
     fixes = ("cap_classes",)
 

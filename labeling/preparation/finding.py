@@ -1,4 +1,4 @@
-"""What a look through the rows found, and what can be done about it. Words for both are the site's to give."""
+"""What a look through the rows found, and what can be done. Words for both are the site's to give."""
 
 from __future__ import annotations
 

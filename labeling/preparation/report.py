@@ -55,7 +55,7 @@ class Report:
 
 
 def look_through(units: Units, options: Options, *, tell: Tell | None = None) -> Report:
-    """Everything that is to be said of the rows. `units` gives the same rows, in the same order, each time."""
+    """Everything that is to be said of the rows. `units` gives the same rows in the same order each time."""
     looks = [look(options) for look in PREPARATION_LOOKS]
     coverage = Coverage()
     report = Report()

@@ -93,9 +93,10 @@ def unit_of_row(kind: str, row: Mapping[str, Any], *, number: int = 0, side: str
     elif kind == "comparison":
         answers = tuple(each["text"] for each in row["completions"])
         ranks = tuple(row["ranks"])
-    source = row.get("source") or {}
-    return Unit(number, messages, answers, ranks, category, language, side, source.get("annotator") or "",
-                f"import {source['import']}" if source.get("import") else "people" if source else "")  # fmt: skip
+    lineage = row.get("source") or {}
+    source = f"import {lineage['import']}" if lineage.get("import") else "people" if lineage else ""
+    annotator = lineage.get("annotator") or ""
+    return Unit(number, messages, answers, ranks, category, language, side, annotator, source)
 
 
 def row_of_unit(kind: str, row: Mapping[str, Any], unit: Unit) -> dict[str, Any]:

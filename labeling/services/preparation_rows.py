@@ -1,4 +1,4 @@
-"""Rows of an uploaded file or a frozen version as preparation looks at them, and fixes carried out on them."""
+"""Rows of an uploaded file or a frozen version as preparation sees them, and fixes carried out on them."""
 
 from __future__ import annotations
 

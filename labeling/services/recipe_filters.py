@@ -77,7 +77,7 @@ class Filters:
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
-        """Only what restricts, so that equal filters are equal JSON and a recipe without any stays as it was."""
+        """Only what restricts: equal filters are equal JSON, and a recipe without any stays as it was."""
         plain = dataclasses.asdict(Filters())
         values = {name: value for name, value in dataclasses.asdict(self).items() if value != plain[name]}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

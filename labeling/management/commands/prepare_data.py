@@ -183,7 +183,7 @@ def _pass_over(_error: FormatError) -> None:
 
 
 def _most_telling(path: Path, kinds: tuple[str, ...], columns: dict[str, str]) -> str | None:
-    """Conversations may be prompts or demonstrations: they are the latter where the first one has an answer."""
+    """Conversations may be prompts or demonstrations: the latter where the first one has an answer."""
     kind = kinds[0] if kinds else None
     if kind == "prompts" and "demonstrations" in kinds:
         try:
@@ -230,7 +230,7 @@ def _write_record(out: BinaryIO, record: Record) -> None:
 
 
 def _plain(record: DemonstrationRecord) -> dict[str, str] | None:
-    """One question without a system message stays prompt and completion, as trainers of plain files read it."""
+    """One question without a system message stays prompt and completion, as trainers of plain files want."""
     if len(record.messages) > 1:
         return None
     return {"prompt": record.messages[0]["content"], "completion": record.text}
