@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0016_gold_reference'),
+        ('labeling', '0017_preparation'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

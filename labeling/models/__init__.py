@@ -31,6 +31,7 @@ from .ledger import (
     work_choices,
     work_label,
 )
+from .preparation import Preparation, PreparationStatus
 from .project import Invitation, Membership, MembershipStatus, Project, Role
 from .project_settings import ProjectSettings
 from .prompt import Completion, CompletionOrigin, Prompt
@@ -111,6 +112,8 @@ __all__ = [
     "Membership",
     "MembershipStatus",
     "Notification",
+    "Preparation",
+    "PreparationStatus",
     "Project",
     "ProjectSettings",
     "Prompt",

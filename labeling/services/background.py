@@ -21,6 +21,8 @@ from labeling.models import (
     DatasetVersionStatus,
     ImportRecord,
     ImportStatus,
+    Preparation,
+    PreparationStatus,
 )
 
 from .answer_index import build_index, waiting_indexes
@@ -34,11 +36,12 @@ from .datasets import build_version as build
 from .datasets import lost_versions
 from .imports import revive_lost_imports
 from .imports import run_import as run
+from .preparations import lost_preparations, run_preparation
 from .work_again import tell_of_work
 
 log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 5.0
-Job = ImportRecord | DatasetVersion | DatasetExport
+Job = ImportRecord | DatasetVersion | DatasetExport | Preparation
 
 
 def run_import(import_record: ImportRecord) -> None:
@@ -51,6 +54,10 @@ def build_version(version: DatasetVersion) -> None:
 
 def build_export(export: DatasetExport) -> None:
     build_file(export=export, in_background=True)
+
+
+def prepare(preparation: Preparation) -> None:
+    run_preparation(preparation=preparation)
 
 
 def sweep() -> int:
@@ -70,6 +77,8 @@ def sweep() -> int:
     for export in lost_exports():
         done += _without_stopping(build_export, export)
     forget_unused()
+    for preparation in lost_preparations():
+        done += _without_stopping(prepare, preparation)
     for project_id in waiting_indexes():
         done += build_index(project_id) > 0
     return done
@@ -85,15 +94,18 @@ def _without_stopping(job: Callable, row: Job) -> bool:
     return True
 
 
+_TAKEN_UP: dict[type, tuple[Callable, str]] = {
+    ImportRecord: (run_import, ImportStatus.WAITING),
+    DatasetVersion: (build_version, DatasetVersionStatus.FREEZING),
+    DatasetExport: (build_export, DatasetExportStatus.WAITING),
+    Preparation: (prepare, PreparationStatus.WAITING),
+}
+
+
 def take_up_if_nobody_does(row: Job) -> None:
     """Called by the web after it rang for a job: run it in a thread of this process if it still waits in a
     while."""
-    if isinstance(row, ImportRecord):
-        job, waits = run_import, ImportStatus.WAITING.value
-    elif isinstance(row, DatasetExport):
-        job, waits = build_export, DatasetExportStatus.WAITING.value
-    else:
-        job, waits = build_version, DatasetVersionStatus.FREEZING.value
+    job, waits = _TAKEN_UP[type(row)]
     if row.status == waits:
         timer = threading.Timer(PATIENCE_SECONDS, _in_thread, [job, row])
         timer.daemon = True  # a stopping server does not wait: a sweep takes the job up again

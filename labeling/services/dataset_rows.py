@@ -48,6 +48,7 @@ class Selected:
     characters: int  # of what is learnt: the answer, all completions, or the prompt
     turns: int
     left_out: str = ""
+    dropped: dict[str, Any] | None = None  # the row that a filter left out, for a preview to show
 
     @property
     def present_row(self) -> dict[str, Any]:

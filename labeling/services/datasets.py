@@ -31,7 +31,8 @@ from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersion
 from .activity import notify, record_event
 from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
-from .dataset_rows import canonical_rows, count_selected
+from .dataset_filters import filtered_rows
+from .dataset_rows import count_selected
 from .progress import Progress
 from .recipes import Recipe
 
@@ -190,7 +191,8 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
     dataset, facts = version.dataset, FactGatherer(version)
     with one_snapshot():
         total = count_selected(dataset.project, dataset.kind, recipe)
-        for selected in canonical_rows(dataset.project, dataset.kind, recipe):
+        changed = writer.statistics.changed
+        for selected in filtered_rows(dataset.project, dataset.kind, recipe, changed):
             if selected.row is None:
                 writer.statistics.leave_out(selected)
                 continue

@@ -14,6 +14,8 @@ from annotate.words import _
 from labeling.formats import SPLITS, split_of
 from labeling.models import Project
 
+from .recipe_filters import Filters
+
 SOURCES = {
     "people": _("Written or ranked by people here"),
     "imports": _("Imported from files"),
@@ -58,6 +60,7 @@ class Recipe:
     include_gold: bool = False  # also what people answered to gold, screening and repeated tasks
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
     salt: str = ""
+    filters: Mapping[str, Any] = field(default_factory=dict)  # as Filters.to_json: only what restricts
 
     def __post_init__(self) -> None:
         for name in ("batches", "imports", "guideline_versions", *LATER_LISTS):
@@ -77,6 +80,7 @@ class Recipe:
         if not isinstance(self.salt, str) or len(self.salt) > 100:
             raise Invalid("Text of at most 100 characters.", field="salt")
         self._check_fractions()
+        object.__setattr__(self, "filters", self.row_filters.to_json())
 
     def _check_list(self, name: str, kind: type) -> None:
         value = getattr(self, name)
@@ -143,10 +147,15 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
-        for name in (*LATER_LISTS, "include_gold", "include_scores"):
+        for name in (*LATER_LISTS, "include_gold", "include_scores", "filters"):
             if not values[name]:
                 del values[name]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @property
+    def row_filters(self) -> Filters:
+        """What is left out of the selected rows, by what they hold."""
+        return Filters.from_json(self.filters)
 
     def resolved_for(self, project: Project) -> Recipe:
         """With the salt filled in. The project's name by default: so a prompt is on the same side in all of
