@@ -48,6 +48,7 @@ class Selected:
     characters: int  # of what is learnt: the answer, all completions, or the prompt
     turns: int
     left_out: str = ""
+    dropped: dict[str, Any] | None = None  # the row that a filter left out, for a preview to show
 
     @property
     def present_row(self) -> dict[str, Any]:
@@ -104,7 +105,14 @@ def _accepted(model: type[Demonstration] | type[Ranking], project: Project, reci
         rows = rows.filter(
             Q(submission__annotator=None) | ~Q(submission__annotator__pseudonym__in=recipe.exclude_annotators)
         )
+    rows = _not_of(rows, "submission__import_record", recipe.exclude_imports)
+    rows = _not_of(rows, "guideline_version", recipe.exclude_guideline_versions)
     return _in_time(rows, recipe, "submission__created_at")
+
+
+def _not_of(rows: QuerySet, column: str, ids: tuple[int, ...]) -> QuerySet:
+    """Spelled out as above: a row that has none of the kind stays."""
+    return rows.filter(Q(**{column: None}) | ~Q(**{f"{column}__in": ids})) if ids else rows
 
 
 def _without_known_answer(rows: QuerySet) -> QuerySet:
@@ -132,6 +140,7 @@ def _select_prompts(project: Project, recipe: Recipe) -> QuerySet:
     rows = _from_sources(rows, recipe, "import_record")
     if recipe.imports:
         rows = rows.filter(import_record__in=recipe.imports)
+    rows = _not_of(rows, "import_record", recipe.exclude_imports)
     if recipe.categories:
         rows = rows.filter(category__in=recipe.categories)
     if recipe.batches:

@@ -25,6 +25,7 @@ from .activity import notify, record_event
 from .answer_checks import look_of_imports
 from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
 from .import_rows import Prepared, RowStore, prepare
+from .preparation_rows import ImportPlan
 from .progress import Progress
 from .prompts import lock_project_rows
 
@@ -212,6 +213,7 @@ class _Spooled:
     """What reading a file gave: prepared rows in the spool, and what was left out of it."""
 
     format: str
+    plan: ImportPlan
     rows: int = 0
     left_out: int = 0
     faults: list[dict[str, Any]] = field(default_factory=list)
@@ -224,13 +226,17 @@ class _Spooled:
 
 def _spool_rows(import_record: ImportRecord, spool: BinaryIO, tell: Teller) -> _Spooled:
     path, name, kind = import_files.path_of(import_record), import_record.filename, import_record.kind
-    spooled = _Spooled(import_record.format or detect(path, filename=name, kind=kind).format)
+    format = import_record.format or detect(path, filename=name, kind=kind).format
+    spooled = _Spooled(format, ImportPlan(import_record, tell))
     on_fault = spooled.note_fault if import_record.leave_out_faulty_rows else None
     columns = import_record.column_mapping or None
     look = look_of_imports(import_record.project)
-    for record in read_file(
+    for found in read_file(
         path, filename=name, kind=kind, format=spooled.format, columns=columns, on_fault=on_fault
     ):
+        record = spooled.plan.carry_out(found)
+        if record is None:
+            continue
         try:
             line = orjson.dumps(prepare(record, name, look))
         except FormatError as error:
@@ -244,6 +250,8 @@ def _spool_rows(import_record: ImportRecord, spool: BinaryIO, tell: Teller) -> _
         if spooled.rows % 100 == 0:
             tell("reading", spooled.rows, None)
     if spooled.rows == 0:
+        if spooled.plan.dropped:
+            raise FormatError("nothing to import: the chosen fixes leave no row", file=name)
         raise FormatError(f"nothing to import: all {spooled.left_out} rows are faulty", file=name)
     return spooled
 
@@ -253,6 +261,7 @@ def _store_rows(
 ) -> None:
     spool.seek(0)
     store = RowStore(import_record)
+    left_out = spooled.left_out + spooled.plan.dropped
     with transaction.atomic():
         lock_project_rows(import_record.project)
         for chunk in _spooled_chunks(spool):
@@ -264,22 +273,24 @@ def _store_rows(
         moved = mine.update(
             status=ImportStatus.SUCCEEDED,
             format=spooled.format,
-            rows_read=spooled.rows + spooled.left_out,
+            rows_read=spooled.rows + left_out,
             rows_added=store.added,
             rows_already_there=store.already_there,
-            rows_left_out=spooled.left_out,
+            rows_left_out=left_out,
             faults=spooled.faults,
             finished_at=timezone.now(),
         )
         if moved != 1:
             raise Conflict("This import was taken up by another worker.", code="import_lost")
+        spooled.plan.keep_counts(import_record)
         record_event(
             action="import.succeeded",
             actor=import_record.created_by,
             obj=import_record,
             project=import_record.project,
-            read=spooled.rows + spooled.left_out,
+            read=spooled.rows + left_out,
             added=store.added,
+            **({"fixes": spooled.plan.counts} if spooled.plan.counts else {}),
         )
         if in_background:
             _notify_owner(

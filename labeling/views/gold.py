@@ -32,7 +32,7 @@ def gold(request: HttpRequest, *, project, membership) -> HttpResponseBase:
         task_reports.known_tasks(project),
         sorts={
             "missed": (_("Most missed"), ("-missed_count", "id")),
-            "newest": (_("Newest first"), "-gold_answer__created_at"),
+            "newest": (_("Newest first"), ("-gold_answer__created_at", "-id")),
             "agreement": (_("Lowest agreement"), ("mean_agreement", "id")),
         },
         search=lambda rows, text: rows.filter(prompt__preview__icontains=text),

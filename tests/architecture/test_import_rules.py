@@ -5,6 +5,7 @@ import pytest
 from tests.architecture.source import all_imports, is_in
 
 PURE = (
+    "labeling.preparation",
     "labeling.quality",
     "labeling.checks",
     "labeling.formats",
