@@ -40,7 +40,7 @@ def in_their_language(text: Any) -> Any:
 
     Services write plain English sentences; the catalogue finds them in the calls of the classes below.
     """
-    return gettext(text) if isinstance(text, str) and text else text
+    return gettext(str(text)) if text else text
 
 
 class DomainError(Exception):
@@ -64,7 +64,7 @@ class DomainError(Exception):
         status: int | None = None,
         details: list[dict[str, Any]] | None = None,
     ) -> None:
-        message = storable(message)
+        message = storable(str(message))
         super().__init__(message)  # in English, for logs
         self.message = in_their_language(message)
         self.code = code or self.default_code

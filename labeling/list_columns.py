@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from .list_pages import Column
-from .people_report import PersonFigures, has_gold
+from .people_report import PersonFigures
 
 PROMPTS: list[Column] = [
     ("id", lambda row: row.pk),
@@ -139,12 +139,9 @@ def people() -> list[Column]:
         ("skipped", lambda row: row.skip_count),
         ("skip_reasons", _skip_reasons),
         ("last_work", lambda row: row.member.last_active_at),
+        ("gold_passed", lambda row: row.gold.passed if row.gold else None),
+        ("gold_seen", lambda row: row.gold.seen if row.gold else None),
     ]
-    if has_gold():
-        columns += [
-            ("gold_passed", lambda row: row.gold.passed if row.gold else None),
-            ("gold_seen", lambda row: row.gold.seen if row.gold else None),
-        ]
     return columns
 
 

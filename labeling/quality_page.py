@@ -12,18 +12,19 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from annotate.accounts.models import User
+from annotate.words import _
 
 from .models import Batch, Project, QualityReport, Submission, SubmissionStatus, TaskAgreement
 from .quality_rows import EPOCH
 
 CUTS = {
-    "person": "Person",
-    "pair": "Pair of people",
-    "batch": "Batch",
-    "category": "Category",
-    "guideline_version": "Guideline version",
-    "margin": "Margin",
-    "time": "Time",
+    "person": _("Person"),
+    "pair": _("Pair of people"),
+    "batch": _("Batch"),
+    "category": _("Category"),
+    "guideline_version": _("Guideline version"),
+    "margin": _("Margin"),
+    "time": _("Time"),
 }
 CATEGORIES_SECONDS = 60
 NO_METERS: dict[str, Any] = {
@@ -64,7 +65,8 @@ def _labels(project: Project, cut: str, rows: list[dict[str, Any]]):
         batches = dict(Batch.objects.filter(project=project).values_list("pk", "name"))
         return lambda key: batches.get(key, "?")
     if cut == "guideline_version":
-        return lambda key: {None: "none in force", "mixed": "different versions"}.get(key, f"version {key}")
+        words = {None: _("none in force"), "mixed": _("different versions")}
+        return lambda key: words.get(key) or _("version %(n)s") % {"n": key}
     if cut == "time":
         return lambda key: (EPOCH + timedelta(days=key)).isoformat()
     return lambda key: key or "without a category"
@@ -109,13 +111,13 @@ def trend(body: dict[str, Any]) -> dict[str, Any]:
         "x": [row["key"] * 86_400 for row in rows],
         "series": [
             {
-                "name": name,
+                "name": str(name),
                 "key": key,
                 "values": [row[key]["value"] for row in rows],
                 "low": [row[key]["low"] for row in rows],
                 "high": [row[key]["high"] for row in rows],
             }
-            for key, name in (("agreement", "pairwise agreement"), ("alpha", "Krippendorff's alpha"))
+            for key, name in (("agreement", _("Pairwise agreement")), ("alpha", _("Krippendorff's alpha")))
         ],
     }
 

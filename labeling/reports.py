@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import ngettext
+
+from annotate.words import _
 
 from .models import (
     Appeal,
@@ -17,15 +20,11 @@ from .models import (
     Batch,
     Draft,
     Project,
-    Ranking,
+    QualityReport,
     SubmissionStatus,
-    Task,
     TaskKind,
 )
-from .quality.agreement import Estimate, TieRule, pairwise_agreement
 from .task_reports import skipped_tasks, unscored
-
-AGREEMENT_TASKS = 2_000  # newest tasks with several rankings that the overview's agreement is computed on
 
 
 @dataclass(frozen=True)
@@ -94,69 +93,67 @@ def with_progress(batches: QuerySet[Batch]) -> QuerySet[Batch]:
     )
 
 
-def ranking_agreement(project: Project, batch: Batch | None = None, ties: TieRule = TieRule.HALF) -> Estimate:
-    """Pairwise agreement over the newest tasks that several people ranked, with its 95 % interval. Two
-    queries.
+def stored_agreement(project: Project, measure: str = "pairwise_agreement") -> dict[str, Any]:
+    """A headline measure of the stored quality report: {"value", "low", "high", "size", "as_of"}, value and
+    times None before there is one. One query.
 
-    A tie of one person counts half unless `ties` says otherwise; `value` is None without a shared task.
+    measure: "pairwise_agreement" (a tie of one person is half), or one of its other rules, as the report
+    names them.
     """
-    tasks = Task.objects.filter(project=project, kind=TaskKind.RANKING)
-    if batch is not None:
-        tasks = tasks.filter(batch=batch)
-    shared = (
-        tasks.annotate(
-            judgments=Count("submissions", filter=~Q(submissions__status=SubmissionStatus.REJECTED))
-        )
-        .filter(judgments__gte=2)
-        .order_by("-id")
-        .values_list("id", flat=True)[:AGREEMENT_TASKS]
-    )
-    rankings = (
-        Ranking.objects.filter(is_current=True, submission__task__in=list(shared))
-        .exclude(submission__status=SubmissionStatus.REJECTED)
-        .values_list("submission__task_id", "tiers")
-    )
-    by_task: dict[int, list[dict[int, int]]] = defaultdict(list)
-    for task_id, tiers in rankings:
-        by_task[task_id].append({c: rank for rank, tier in enumerate(tiers, start=1) for c in tier})
-    aligned = []
-    for orders in by_task.values():
-        completions = sorted(set().union(*orders))
-        aligned.append([[order.get(completion) for completion in completions] for order in orders])
-    return pairwise_agreement(aligned, ties=ties, resamples=200)
+    found = QualityReport.objects.filter(project=project).values_list(f"body__agreement__{measure}", "as_of")
+    estimate, as_of = found.first() or (None, None)
+    return {"value": None, "low": None, "high": None, "size": 0, **(estimate or {}), "as_of": as_of}
 
 
 def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
     """What needs a lead now, most pressing first: [{"count", "text", "route"}]."""
+    drafts = sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline))
+    review, appeals, late, skipped, gold = (
+        project.submissions.reviewable_by(user).count(),
+        Appeal.objects.open().filter(project=project).exclude(author=user).count(),
+        Draft.objects.filter(task__project=project, is_late=True).count(),
+        skipped_tasks(project).order_by().count(),
+        unscored(project).order_by().count(),
+    )
     candidates = [
         (
-            project.submissions.reviewable_by(user).count(),
-            "submissions await review",
+            review,
+            ngettext("submission awaits review", "submissions await review", review),
             "labeling:review_queue",
         ),
         (
-            Appeal.objects.open().filter(project=project).exclude(author=user).count(),
-            "appeals wait for an answer",
+            appeals,
+            ngettext("appeal waits for an answer", "appeals wait for an answer", appeals),
             "labeling:appeals",
         ),
         (
-            Draft.objects.filter(task__project=project, is_late=True).count(),
-            "submissions came after their slot was taken",
+            late,
+            ngettext(
+                "submission came after its slot was taken",
+                "submissions came after their slot was taken",
+                late,
+            ),
             "labeling:review_queue",
         ),
         (
-            skipped_tasks(project).order_by().count(),
-            "skipped tasks wait for a decision",
+            skipped,
+            ngettext("skipped task waits for a decision", "skipped tasks wait for a decision", skipped),
             "labeling:tasks_skipped",
         ),
         (
-            unscored(project).order_by().count(),
-            "gold or screening answers wait for a score",
+            gold,
+            ngettext(
+                "gold or screening answer waits for a score",
+                "gold or screening answers wait for a score",
+                gold,
+            ),
             "labeling:gold",
         ),
         (
-            sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline)),
-            "guideline drafts are not published yet",
+            drafts,
+            ngettext(
+                "guideline draft is not published yet", "guideline drafts are not published yet", drafts
+            ),
             "labeling:guidelines",
         ),
     ]
@@ -176,14 +173,18 @@ def first_steps(project: Project) -> list[dict[str, Any]]:
     return [
         {
             "done": published,
-            "text": "Publish a guideline, so that people know what good work is",
+            "text": _("Publish a guideline, so that people know what good work is"),
             "route": "labeling:guidelines",
         },
-        {"done": project.prompts.written().exists(), "text": "Import prompts", "route": "labeling:prompts"},
-        {"done": project.batches.exists(), "text": "Make a batch of tasks", "route": "labeling:batches"},
+        {
+            "done": project.prompts.written().exists(),
+            "text": _("Import prompts"),
+            "route": "labeling:prompts",
+        },
+        {"done": project.batches.exists(), "text": _("Make a batch of tasks"), "route": "labeling:batches"},
         {
             "done": project.memberships.exclude(role="admin").exists(),
-            "text": "Invite annotators and a lead",
+            "text": _("Invite annotators and a lead"),
             "route": "labeling:people",
         },
     ]

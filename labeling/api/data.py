@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from annotate.errors import Invalid, NotFound
 from annotate.streaming import stream_file
+from annotate.words import _
 from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FormatError, PromptRecord
 from labeling.formats.chat import as_prompt, read_messages
 from labeling.models import Completion, Dataset, DatasetVersion, ImportRecord, ImportStatus, Prompt
@@ -108,7 +109,11 @@ def _checked_messages(prompt: dict[str, Any], row: int) -> tuple:
         )
     except FormatError as error:
         detail = {"field": error.field, "row": row, "message": error.problem}
-        raise Invalid(f"prompt {row}: {error.problem}", field=error.field, details=[detail]) from error
+        raise Invalid(
+            _("prompt %(row)s: %(problem)s") % {"row": row, "problem": error.problem},
+            field=error.field,
+            details=[detail],
+        ) from error
 
 
 class CompletionFilter(django_filters.FilterSet):

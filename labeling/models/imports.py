@@ -12,10 +12,7 @@ class ImportKind(models.TextChoices):
     PROMPTS = "prompts", _("Prompts")  # to be answered
     DEMONSTRATIONS = "demonstrations", _("Demonstrations")  # prompts with the answer of a person
     COMPARISONS = "comparisons", _("Comparisons")  # prompts with completions that were ranked elsewhere
-    COMPLETIONS = (
-        "completions",
-        "Completions",
-    )  # prompts with completions, to be ranked here (or ranked already)
+    COMPLETIONS = "completions", _("Completions")  # to be ranked here, with their prompts; or ranked already
 
 
 class ImportStatus(models.TextChoices):

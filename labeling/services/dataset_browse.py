@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from annotate.errors import Conflict
+from annotate.words import _
 from labeling.models import DatasetVersion
 
 from .dataset_files import lines_at
@@ -55,7 +56,7 @@ def browse_rows(
         return _browse(version, path, split, text, page, per_page)
     except (orjson.JSONDecodeError, UnicodeDecodeError, FileNotFoundError, IndexError) as error:
         raise Conflict(
-            f"The files of {version} are not as they were frozen.",
+            _("The files of %(version)s are not as they were frozen.") % {"version": version},
             code="files_changed",
             hint="Verify it to see which, and restore them from a backup.",
         ) from error

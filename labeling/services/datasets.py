@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
+from annotate.words import _, in_a_sentence
 from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, export_lines, split_of
 from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 
@@ -31,9 +32,9 @@ INLINE_ROWS = 20_000  # a version of up to this many rows is built while the per
 ATTEMPTS = 3
 PIECE = 1 << 16
 NOTHING_FITS = {
-    DatasetKind.SFT: "There is no accepted demonstration that fits this recipe.",
-    DatasetKind.COMPARISON: "There is no accepted ranking that fits this recipe.",
-    DatasetKind.PROMPTS: "There is no prompt that fits this recipe.",
+    DatasetKind.SFT: _("There is no accepted demonstration that fits this recipe."),
+    DatasetKind.COMPARISON: _("There is no accepted ranking that fits this recipe."),
+    DatasetKind.PROMPTS: _("There is no prompt that fits this recipe."),
 }
 
 
@@ -44,7 +45,7 @@ def create_dataset(
     """A recipe under a name. Raises Invalid (kind, name, an entry of the recipe) and Conflict (the name is
     taken)."""
     if kind not in DatasetKind.values:
-        raise Invalid(f"Choose one of {', '.join(DatasetKind.values)}.", field="kind")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(DatasetKind.values)}, field="kind")
     name = name.strip()
     if not 0 < len(name) <= 120:
         raise Invalid("Give it a name of at most 120 characters.", field="name")
@@ -56,7 +57,9 @@ def create_dataset(
             )
     except IntegrityError as error:
         raise Conflict(
-            f"There is a dataset “{name}” already.", field="name", hint="Choose another name."
+            _("There is a dataset “%(name)s” already.") % {"name": name},
+            field="name",
+            hint="Choose another name.",
         ) from error
     record_event(
         action="dataset.created", actor=acting_user, obj=dataset, project=project, kind=kind, name=name
@@ -276,7 +279,9 @@ def require_ready(version: DatasetVersion) -> None:
     """Raises Conflict while it is being written or where it failed."""
     if version.status != DatasetVersionStatus.READY:
         raise Conflict(
-            f"{version} is not ready: {version.get_status_display().lower()}.", code="version_not_ready"
+            _("%(version)s is not ready: %(state)s.")
+            % {"version": version, "state": in_a_sentence(version.get_status_display())},
+            code="version_not_ready",
         )
 
 
@@ -286,11 +291,16 @@ def split_path(*, version: DatasetVersion, split: str) -> Path:
     require_ready(version)
     if split not in SPLITS:
         raise Invalid(
-            f"There is no split “{split}”.", field="split", hint=f"It is one of {', '.join(SPLITS)}."
+            _("There is no split “%(split)s”.") % {"split": split},
+            field="split",
+            hint=_("It is one of %(known)s.") % {"known": ", ".join(SPLITS)},
         )
     path = folder_of(version) / f"{split}.jsonl"
     if not path.exists():
-        raise NotFound(f"The files of {version} are not on this machine.", code="files_missing")
+        raise NotFound(
+            _("The files of %(version)s are not on this machine.") % {"version": version},
+            code="files_missing",
+        )
     return path
 
 
@@ -299,7 +309,10 @@ def manifest_path(*, version: DatasetVersion) -> Path:
     require_ready(version)
     path = folder_of(version) / MANIFEST
     if not path.exists():
-        raise NotFound(f"The files of {version} are not on this machine.", code="files_missing")
+        raise NotFound(
+            _("The files of %(version)s are not on this machine.") % {"version": version},
+            code="files_missing",
+        )
     return path
 
 
@@ -327,7 +340,11 @@ def export_version(
     export = EXPORT_FORMATS.get(format)
     if export is None or version.dataset.kind not in export.kinds:
         names = ", ".join(name for name, each in EXPORT_FORMATS.items() if version.dataset.kind in each.kinds)
-        raise Invalid(f"This dataset has no format “{format}”.", field="format", hint=f"It has {names}.")
+        raise Invalid(
+            _("This dataset has no format “%(format)s”.") % {"format": format},
+            field="format",
+            hint=_("It has %(names)s.") % {"names": names},
+        )
     paths = [split_path(version=version, split=name) for name in ([split] if split else SPLITS)]
     return _pieces(paths, format, summary)
 

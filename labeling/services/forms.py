@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _
 from labeling.models import (
     Assignment,
     DefinitionError,
@@ -52,7 +53,7 @@ def save_draft(*, project: Project, layout: str, definition: Any, revision: int,
     draft = checked_definition(layout, definition).to_json()
     if form.draft_revision != revision:
         raise Conflict(
-            f"{form.draft_updated_by} has saved this draft since you opened it.",
+            _("%(who)s has saved this draft since you opened it.") % {"who": form.draft_updated_by},
             code="stale_draft",
             field="revision",
             hint="What you entered is still here. Compare, then save again.",
@@ -97,7 +98,8 @@ def publish_version(*, project: Project, layout: str, acting_user, change_summar
     current = form.current
     if current.definition == definition:
         raise Conflict(
-            f"The draft asks the same as version {current.number}.", hint="Change it, then publish."
+            _("The draft asks the same as version %(number)s.") % {"number": current.number},
+            hint="Change it, then publish.",
         )
     version = _publish(form, current.number + 1, definition, change_summary, acting_user)
     form.draft_json = None

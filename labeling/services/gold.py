@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
+from annotate.words import _
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -32,6 +33,9 @@ from .screening import screening_progressed
 from .slots import lock_task
 
 LONGEST_NOTE = 2_000
+LONGEST_REFERENCE = 20_000
+# Why gold waits that a lead's score settles: it has none yet, or one that was too low.
+FOR_SCORES = (ReviewReason.GOLD_UNSCORED, ReviewReason.GOLD_MISSED)
 LOWEST_SCORE, HIGHEST_SCORE = 1, 7  # of a lead, for a gold or screening demonstration
 
 
@@ -45,6 +49,7 @@ def mark_gold(
     flags: Mapping[int, Sequence[str]] | None = None,
     checks_flags: bool = False,
     minimum_score: int | None = None,
+    reference: str = "",
     note: str = "",
 ) -> GoldAnswer:
     """Give a task its known answer (ids of Completion); again: change it, for submissions to come.
@@ -59,7 +64,12 @@ def mark_gold(
     if not task.prompt.messages:
         raise Conflict("Who answers this task writes its prompt: no answer is known.", code="no_prompt")
     fields = _checked(task, tiers, unrankable, flags, checks_flags, minimum_score)
-    fields |= {"note": _checked_note(note), "retired_at": None, "created_by": acting_user}
+    fields |= {
+        "reference": _checked_reference(task, reference),
+        "note": _checked_note(note),
+        "retired_at": None,
+        "created_by": acting_user,
+    }
     answer, created = GoldAnswer.objects.update_or_create(task=task, defaults=fields)
     if task.purpose == TaskPurpose.WORK:
         _leave_the_queue(task)
@@ -92,11 +102,15 @@ def retire_gold(*, task: Task, acting_user) -> GoldAnswer:
 
 @transaction.atomic
 def score_demonstration(*, submission: Submission, score: int, acting_user) -> GoldResult:
-    """A lead's score, 1 to 7, for a gold or screening demonstration. Below the least score gold is missed and
-    goes to review, if the project says so. Raises Invalid, Forbidden (one's own), Conflict (not asked for).
+    """A lead's score, 1 to 7, for a gold or screening demonstration. It decides on gold that waits for it:
+    below the least score gold is missed and goes to review, if the project says so; else it is accepted.
+    Raises Invalid, Forbidden (one's own), Conflict (not asked for).
     """
     if isinstance(score, bool) or not isinstance(score, int) or not LOWEST_SCORE <= score <= HIGHEST_SCORE:
-        raise Invalid(f"A whole number from {LOWEST_SCORE} to {HIGHEST_SCORE}.", field="score")
+        raise Invalid(
+            _("A whole number from %(least)s to %(most)s.") % {"least": LOWEST_SCORE, "most": HIGHEST_SCORE},
+            field="score",
+        )
     if submission.annotator_id == acting_user.pk:
         raise Forbidden("Nobody scores their own work.", code="own_work")
     if submission.task_id is None or submission.kind != TaskKind.DEMONSTRATION:
@@ -117,6 +131,9 @@ def score_demonstration(*, submission: Submission, score: int, acting_user) -> G
         and task.project.settings.review_missed_gold
     ):
         _send_to_review(submission)
+    elif submission.status == SubmissionStatus.AWAITING_REVIEW and submission.review_reason in FOR_SCORES:
+        submission.status, submission.decided_at = SubmissionStatus.ACCEPTED, timezone.now()
+        submission.save(update_fields=["status", "decided_at"])
     record_event(
         action="gold.scored",
         actor=acting_user,
@@ -137,7 +154,10 @@ def _checked(task: Task, tiers, unrankable, flags, checks_flags, minimum_score) 
             raise Invalid("A demonstration has no order.", field="tiers")
         is_score = isinstance(minimum_score, int) and not isinstance(minimum_score, bool)
         if minimum_score is not None and not (is_score and LOWEST_SCORE <= minimum_score <= HIGHEST_SCORE):
-            raise Invalid(f"From {LOWEST_SCORE} to {HIGHEST_SCORE}, or none.", field="minimum_score")
+            raise Invalid(
+                _("From %(least)s to %(most)s, or none.") % {"least": LOWEST_SCORE, "most": HIGHEST_SCORE},
+                field="minimum_score",
+            )
         return {"minimum_score": minimum_score}
     if minimum_score is not None:
         raise Invalid("Rankings are held against an order, not a score.", field="minimum_score")
@@ -168,10 +188,19 @@ def _what_is_asked(task: Task) -> FormDefinition:
     )
 
 
+def _checked_reference(task: Task, text: str) -> str:
+    text = clean_text(text, "reference").strip()
+    if text and task.kind != TaskKind.DEMONSTRATION:
+        raise Invalid("Rankings are held against an order, not a text.", field="reference")
+    if len(text) > LONGEST_REFERENCE:
+        raise Invalid(f"At most {LONGEST_REFERENCE:,} characters.", field="reference")
+    return text
+
+
 def _checked_note(note: str) -> str:
     note = clean_text(note, "note").strip()
     if len(note) > LONGEST_NOTE:
-        raise Invalid(f"At most {LONGEST_NOTE:,} characters.", field="note")
+        raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_NOTE:,}"}, field="note")
     return note
 
 

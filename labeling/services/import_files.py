@@ -14,6 +14,7 @@ from typing import BinaryIO
 from django.conf import settings
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import ImportRecord
 
 PIECE = 1 << 20
@@ -57,7 +58,8 @@ def store(file: BinaryIO, filename: str) -> StoredFile:
                 size += len(piece)
                 if size > settings.IMPORT_MAX_BYTES:
                     raise Invalid(
-                        f"{filename}: the file is larger than {settings.IMPORT_MAX_BYTES:,} bytes.",
+                        _("%(filename)s: the file is larger than %(most)s bytes.")
+                        % {"filename": filename, "most": f"{settings.IMPORT_MAX_BYTES:,}"},
                         code="file_too_large",
                         field="file",
                         hint="Split it, or compress it with gzip.",
@@ -66,7 +68,9 @@ def store(file: BinaryIO, filename: str) -> StoredFile:
                 target.write(piece)
             if size == 0:
                 raise Invalid(
-                    f"{filename}: nothing to import: the file is empty.", code="file_empty", field="file"
+                    _("%(filename)s: nothing to import: the file is empty.") % {"filename": filename},
+                    code="file_empty",
+                    field="file",
                 )
             target.flush()
             os.fsync(target.fileno())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annotate.errors import DomainError, Invalid
+from annotate.words import _
 from labeling.formats import (
     DemonstrationRecord,
     Detection,
@@ -129,7 +130,7 @@ def file_gone(import_record: ImportRecord) -> DomainError:
 
 def check_kind(kind: str) -> None:
     if kind not in ImportKind.values:
-        raise Invalid(f"Choose one of {', '.join(ImportKind.values)}.", field="kind")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(ImportKind.values)}, field="kind")
 
 
 def checked_columns(mapping: Mapping[str, str] | None) -> dict[str, str] | None:

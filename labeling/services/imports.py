@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
+from annotate.words import _, in_a_sentence
 from labeling.formats import FORMATS, FormatError, detect, read_file
 from labeling.models import ImportRecord, ImportStatus, Project
 
@@ -85,7 +86,9 @@ def confirm_import(
     check_kind(kind)
     if format and format not in FORMATS:
         raise Invalid(
-            f"There is no format “{format}”.", field="format", hint=f"It is one of {', '.join(FORMATS)}."
+            _("There is no format “%(format)s”.") % {"format": format},
+            field="format",
+            hint=_("It is one of %(known)s.") % {"known": ", ".join(FORMATS)},
         )
     changed = ImportRecord.objects.filter(pk=import_record.pk, status__in=CONFIRMABLE).update(
         status=ImportStatus.WAITING,
@@ -101,7 +104,10 @@ def confirm_import(
     )
     import_record.refresh_from_db()
     if changed != 1:
-        raise Conflict(f"This import is {import_record.get_status_display().lower()}.", code="import_status")
+        raise Conflict(
+            _("This import is %(state)s.") % {"state": in_a_sentence(import_record.get_status_display())},
+            code="import_status",
+        )
     record_event(
         action="import.confirmed",
         actor=acting_user,

@@ -17,6 +17,7 @@ from django.utils import timezone
 from annotate.accounts.models import User
 from annotate.accounts.services import create_user
 from annotate.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from annotate.words import _
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -63,14 +64,14 @@ def invite_person(
     except ValidationError as error:
         raise Invalid("This is not an e-mail address.", field="email") from error
     if role not in Role.values:
-        raise Invalid(f"Choose one of {', '.join(Role.values)}.", field="role")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(Role.values)}, field="role")
     if not 1 <= days <= LONGEST_INVITATION_DAYS:
-        raise Invalid(f"Between 1 and {LONGEST_INVITATION_DAYS} days.", field="days")
+        raise Invalid(_("Between 1 and %(most)s days.") % {"most": LONGEST_INVITATION_DAYS}, field="days")
     if acting_membership and role != Role.ANNOTATOR and not acting_membership.is_at_least(Role.ADMIN):
         raise Forbidden("A lead may invite annotators; an admin invites leads and admins.", field="role")
     standing = project.memberships.exclude(status=MembershipStatus.REMOVED)
     if standing.filter(user__email__iexact=email).exists():
-        raise Conflict(f"{email} is in this project already.", field="email")
+        raise Conflict(_("%(email)s is in this project already.") % {"email": email}, field="email")
     now = timezone.now()
     project.invitations.open().filter(email=email).update(revoked_at=now)
     token = secrets.token_urlsafe(32)
@@ -129,7 +130,8 @@ def accept_invitation(*, token: str, user) -> Membership:
     invitation = find_invitation(token)
     if user.email.lower() != invitation.email:
         raise Forbidden(
-            f"This invitation is for {invitation.email}, and you are signed in as {user.email}.",
+            _("This invitation is for %(email)s, and you are signed in as %(own)s.")
+            % {"email": invitation.email, "own": user.email},
             hint="Sign out, then open the link again.",
         )
     claimed = (
@@ -169,7 +171,8 @@ def register_by_invitation(*, token: str, username: str, display_name: str, pass
     invitation = find_invitation(token)
     if User.objects.filter(email__iexact=invitation.email).exists():
         raise Conflict(
-            f"There is an account for {invitation.email}.", hint="Sign in, then open the link again."
+            _("There is an account for %(email)s.") % {"email": invitation.email},
+            hint="Sign in, then open the link again.",
         )
     user = create_user(
         username=username, email=invitation.email, password=password, display_name=display_name
@@ -190,7 +193,7 @@ def revoke_invitation(*, invitation: Invitation, acting_user) -> None:
 def change_role(*, membership: Membership, role: str, acting_user) -> Membership:
     """Give a member another role. A project always keeps an active admin."""
     if role not in Role.values:
-        raise Invalid(f"Choose one of {', '.join(Role.values)}.", field="role")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(Role.values)}, field="role")
     if membership.role == Role.ADMIN and role != Role.ADMIN:
         _require_another_admin(membership)
     old, membership.role = membership.role, role

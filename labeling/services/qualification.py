@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _
 from labeling.models import (
     Batch,
     BatchStatus,
@@ -144,7 +145,7 @@ def declare_languages(*, membership: Membership, codes: list[str]) -> list[Membe
     """What a person says they work in: codes such as "en" or "pt-BR". Confirmed ones that stay, stay so."""
     wanted = sorted({_language(code) for code in codes if code.strip()})
     if len(wanted) > MOST_LANGUAGES:
-        raise Invalid(f"At most {MOST_LANGUAGES} languages.", field="languages")
+        raise Invalid(_("At most %(most)s languages.") % {"most": MOST_LANGUAGES}, field="languages")
     held = {each.code: each for each in membership.languages.all()}
     membership.languages.exclude(code__in=wanted).delete()
     MemberLanguage.objects.bulk_create(
@@ -197,13 +198,15 @@ def _check_batch(batch: Batch, tasks_per_attempt: int) -> None:
         raise Conflict("This batch is, or was, a screening set already.", code="not_screening", field="batch")
     count = batch.tasks.count()
     if not 1 <= tasks_per_attempt <= count:
-        raise Invalid(f"Between 1 and the {count} tasks of the batch.", field="tasks_per_attempt")
+        raise Invalid(
+            _("Between 1 and the %(count)s tasks of the batch.") % {"count": count}, field="tasks_per_attempt"
+        )
     without = batch.tasks.filter(gold_answer=None)
     if batch.kind == TaskKind.DEMONSTRATION:
         GoldAnswer.objects.bulk_create(GoldAnswer(task=task) for task in without)
     elif missing := without.count():
         raise Conflict(
-            f"{missing} of {count} tasks have no known answer yet.",
+            _("%(n)s of %(count)s tasks have no known answer yet.") % {"n": missing, "count": count},
             code="answers_missing",
             hint="Open each task of the batch and give its order.",
         )
@@ -251,5 +254,8 @@ def _tell_members(screening: ScreeningSet, *, again: bool) -> None:
 def _language(code: str) -> str:
     code = code.strip()
     if not LANGUAGE.fullmatch(code) or len(code) > 16:
-        raise Invalid(f"“{code[:20]}” is no language code. Write it as en, de or pt-BR.", field="languages")
+        raise Invalid(
+            _("“%(code)s” is no language code. Write it as en, de or pt-BR.") % {"code": code[:20]},
+            field="languages",
+        )
     return code

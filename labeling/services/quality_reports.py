@@ -32,10 +32,11 @@ from labeling.quality.meters_report import meters_report
 from labeling.quality.ratings_report import ratings_report
 
 from .activity import record_event
+from .figures import decisions_of, store_figures
 
 log = structlog.get_logger(__name__)
 
-LAYOUT = 1  # raise it when the body's shape or a definition changes: every report is then computed anew
+LAYOUT = 2  # raise it when the body's shape or a definition changes: every report is then computed anew
 LOST_AFTER = timedelta(minutes=15)  # a claim older than this belongs to a worker that died
 LEAST_PAUSE = timedelta(minutes=1)
 REST = 10  # it is computed at most a tenth of the time
@@ -82,13 +83,13 @@ def refresh_report(*, project: Project) -> QualityReport | None:
     cursor = _settled_event(project, as_of)
     try:
         found = _compute(project)
+        return _store(report, fence, found, as_of, cursor, time.monotonic() - started)
     except Exception as error:
         mine = QualityReport.objects.filter(pk=report.pk, fence=fence)
         mine.update(
             claimed_at=None, error=f"{type(error).__name__}: {error}"[:300], next_at=as_of + DAILY / 24
         )
         raise
-    return _store(report, fence, found, as_of, cursor, time.monotonic() - started)
 
 
 def _claim(report: QualityReport) -> int | None:
@@ -124,6 +125,7 @@ def _compute(project: Project) -> _Found:
         "by": by_cut(comparisons),
         "disagreements": disagreements(comparisons, tasks),
         "meters": meters_report(rankings, demonstrations),
+        "decisions": decisions_of(project, timezone.now()),
     }
     return _Found(body, tasks)
 
@@ -149,6 +151,7 @@ def _store(
     # Asked for while it was being computed: it is asked for still.
     mine.filter(requested_at__lt=as_of).update(requested_at=None)
     _store_tasks(report.project_id, found.tasks)
+    store_figures(project=report.project, body=found.body, as_of=as_of)
     report.refresh_from_db()
     return report
 

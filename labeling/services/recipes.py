@@ -10,23 +10,24 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import SPLITS, split_of
 from labeling.models import Project
 
 SOURCES = {
-    "people": "Written or ranked by people here",
-    "imports": "Imported from files",
-    "edits": "Comparisons: a model's draft and the answer a person made of it",
+    "people": _("Written or ranked by people here"),
+    "imports": _("Imported from files"),
+    "edits": _("Comparisons: a model's draft and the answer a person made of it"),
 }
 DEFAULT_SOURCES = ("people", "imports")
 DECISIONS = {
-    "accepted": "Accepted by a reviewer",
-    "fixed": "Fixed by a reviewer",
-    "unreviewed": "Accepted without review",
+    "accepted": _("Accepted by a reviewer"),
+    "fixed": _("Fixed by a reviewer"),
+    "unreviewed": _("Accepted without review"),
 }
 RANKINGS = {
-    "each": "Every accepted ranking",
-    "adjudicated": "The settled order where there is one, in place of the task's rankings",
+    "each": _("Every accepted ranking"),
+    "adjudicated": _("The settled order where there is one, in place of the task's rankings"),
 }
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
@@ -75,8 +76,12 @@ class Recipe:
         value = getattr(self, name)
         is_list = isinstance(value, list | tuple) and len(value) <= MOST_ENTRIES
         if not is_list or not all(type(item) is kind for item in value):
-            what = "numbers" if kind is int else "texts"
-            raise Invalid(f"{name}: a list of at most {MOST_ENTRIES:,} {what}.", field=name)
+            said = (
+                _("A list of at most %(most)s numbers.")
+                if kind is int
+                else _("A list of at most %(most)s texts.")
+            )
+            raise Invalid(f"{name}: {said % {'most': f'{MOST_ENTRIES:,}'}}", field=name)
         # Sorted and without repeats: equal choices are equal recipes, and give equal manifests.
         object.__setattr__(self, name, tuple(sorted(set(value))))
 
@@ -85,7 +90,10 @@ class Recipe:
         if not value:
             raise Invalid("Choose at least one.", field=name)
         if unknown := set(value) - set(choices):
-            raise Invalid(f"“{min(unknown)}” is none of {', '.join(choices)}.", field=name)
+            raise Invalid(
+                _("“%(name)s” is none of %(known)s.") % {"name": min(unknown), "known": ", ".join(choices)},
+                field=name,
+            )
 
     def _day(self, name: str) -> date | None:
         value = getattr(self, name)
@@ -117,9 +125,9 @@ class Recipe:
         known = {spec.name for spec in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise Invalid(
-                f"A recipe has no “{min(unknown)}”.",
+                _("A recipe has no “%(name)s”.") % {"name": min(unknown)},
                 field=min(unknown),
-                hint=f"It has {', '.join(sorted(known))}.",
+                hint=_("It has %(known)s.") % {"known": ", ".join(sorted(known))},
             )
         return cls(**values)
 

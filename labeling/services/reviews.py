@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _, in_a_sentence
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -186,11 +187,12 @@ def reject_submission(
 @transaction.atomic
 def reopen_submission(*, submission: Submission, reviewer, note: str = "") -> Submission:
     """Put an accepted submission up for review again; the earlier decision stays on record."""
-    submission, _ = locked(submission)
+    submission, _task = locked(submission)
     refuse_while_appealed(submission)
     if submission.status != SubmissionStatus.ACCEPTED:
         raise Conflict(
-            f"Only accepted work can be reopened; this is {submission.get_status_display().lower()}.",
+            _("Only accepted work can be reopened; this is %(state)s.")
+            % {"state": in_a_sentence(submission.get_status_display())},
             code="not_accepted",
         )
     note = clean_line(note, "note", LONGEST_NOTE)
@@ -258,7 +260,7 @@ def check_reasons(
     note = clean_line(note, "note", LONGEST_NOTE)
     known = [reason["key"] for reason in project.settings.return_reasons]
     if not isinstance(reasons, list | tuple) or any(reason not in known for reason in reasons):
-        raise Invalid(f"Reasons are among {', '.join(known)}.", field="reasons")
+        raise Invalid(_("Reasons are among %(known)s.") % {"known": ", ".join(known)}, field="reasons")
     needs_reason = decision in (ReviewDecision.RETURNED, ReviewDecision.REJECTED)
     if needs_reason and not reasons and not note:
         raise Invalid("Choose a reason or write a note: its author wants to know why.", field="reasons")

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.errors import Conflict, DomainError
+from annotate.words import _
 from labeling.models import (
     Appeal,
     Assignment,
@@ -101,5 +102,7 @@ def _check(review: Review, submission: Submission, reviewer) -> None:
 
 def _too_late(why: str) -> Conflict:
     return Conflict(
-        f"Too late to undo. {why}", code="too_late", hint="Accepted work can still be reopened by a lead."
+        _("Too late to undo. %(why)s") % {"why": why},
+        code="too_late",
+        hint="Accepted work can still be reopened by a lead.",
     )

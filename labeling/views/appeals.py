@@ -34,7 +34,7 @@ def appeals(request: HttpRequest, *, project, membership) -> HttpResponse:
             | found.filter(author__display_name__icontains=text)
             | found.filter(submission__prompt__preview__icontains=text)
         ),
-        filters=[Filter("status", _("State"), [("all", "All"), *AppealStatus.choices], apply=_by_status)],
+        filters=[Filter("status", _("State"), [("all", _("All")), *AppealStatus.choices], apply=_by_status)],
     )
     if "status" not in request.GET:
         listing.filters[0].value = AppealStatus.OPEN  # type: ignore[index]

@@ -118,25 +118,29 @@ def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]
     """A recipe in words: only what restricts, then the split."""
     lines = []
     if set(recipe["sources"]) != set(DEFAULT_SOURCES):
-        lines.append(("Sources", ", ".join(SOURCES[name] for name in recipe["sources"])))
+        lines.append((_("Sources"), ", ".join(str(SOURCES[name]) for name in recipe["sources"])))
     if len(recipe["decisions"]) < len(DECISIONS):
-        lines.append(("Review", ", ".join(DECISIONS[name] for name in recipe["decisions"])))
+        lines.append((_("Review"), ", ".join(str(DECISIONS[name]) for name in recipe["decisions"])))
     if recipe["batches"]:
         batches = project.batches.filter(pk__in=recipe["batches"])
-        lines.append(("Batches", ", ".join(batches.values_list("name", flat=True))))
+        lines.append((_("Batches"), ", ".join(batches.values_list("name", flat=True))))
     if recipe["imports"]:
         imports = project.imports.filter(pk__in=recipe["imports"])
-        lines.append(("Imports", ", ".join(imports.values_list("filename", flat=True))))
+        lines.append((_("Imports"), ", ".join(imports.values_list("filename", flat=True))))
     if recipe["categories"]:
-        lines.append(("Categories", ", ".join(recipe["categories"])))
+        lines.append((_("Categories"), ", ".join(recipe["categories"])))
     if recipe["guideline_versions"]:
-        lines.append(("Guideline versions", f"{len(recipe['guideline_versions'])} chosen"))
+        lines.append((_("Guideline versions"), _("%(n)s chosen") % {"n": len(recipe["guideline_versions"])}))
     if recipe["exclude_annotators"]:
-        lines.append(("Without", ", ".join(recipe["exclude_annotators"])))
+        lines.append((_("Without"), ", ".join(recipe["exclude_annotators"])))
     if recipe["submitted_from"] or recipe["submitted_until"]:
-        lines.append(("Days", f"{recipe['submitted_from'] or '…'} to {recipe['submitted_until'] or '…'}"))
+        days = {"first": recipe["submitted_from"] or "…", "last": recipe["submitted_until"] or "…"}
+        lines.append((_("Days"), _("%(first)s to %(last)s") % days))
     shares = " · ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
-    return [*(lines or [("Selects", "All accepted work")]), ("Split", f"{shares}, salt “{recipe['salt']}”")]
+    return [
+        *(lines or [(_("Selects"), _("All accepted work"))]),
+        (_("Split"), _("%(shares)s, salt “%(salt)s”") % {"shares": shares, "salt": recipe["salt"]}),
+    ]
 
 
 @project_route(Action.VIEW_DATASETS)
@@ -268,7 +272,7 @@ def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, nu
     for problem in problems:
         messages.error(request, f"{version}: {problem}.")
     if not problems:
-        messages.success(request, f"Every byte of {version} is as it was frozen.")
+        messages.success(request, _("Every byte of %(version)s is as it was frozen.") % {"version": version})
     return redirect("labeling:dataset_version", slug=project.slug, pk=pk, number=number)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, NotFound
@@ -122,7 +123,7 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
             "choices": choices,
             "companions": _companions(project, request.GET),
             "kinds": ImportKind.choices,
-            "formats": FORMATS.items(),
+            "formats": [(name, gettext(words)) for name, words in FORMATS.items()],
             "columns": columns,
             "lenient": bool(request.GET.get("leave_out_faulty_rows")),
             "mapping": [
@@ -151,7 +152,7 @@ def import_confirm(request: SignedInRequest, *, project, membership, pk: int) ->
         run = service.run_or_ring(import_record=each, wait=len(records) <= MOST_AT_ONCE)
         background.take_up_if_nobody_does(run)
     if len(records) > 1:
-        messages.info(request, f"{len(records)} files were confirmed.")
+        messages.info(request, _("%(n)s files were confirmed.") % {"n": len(records)})
         return redirect("labeling:imports", slug=project.slug)
     return redirect("labeling:import_detail", slug=project.slug, pk=record.pk)
 
@@ -160,7 +161,7 @@ def import_confirm(request: SignedInRequest, *, project, membership, pk: int) ->
 def import_discard(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     record = _record(project, pk)
     service.discard_import(import_record=record, acting_user=request.user)
-    messages.success(request, f"{record.filename} was discarded.")
+    messages.success(request, _("%(filename)s was discarded.") % {"filename": record.filename})
     return redirect("labeling:imports", slug=project.slug)
 
 

@@ -19,9 +19,9 @@ from .submissions import AGREEMENT_CHOICES
 
 MOST_ROWS = 100  # of one cut on the page; the API has them all
 TABS = {
-    "agreement": "Agreement",
-    "ratings": "Scores and flags",
-    "meters": "Leanings and pace",
+    "agreement": _("Agreement"),
+    "ratings": _("Scores and flags"),
+    "meters": _("Leanings and pace"),
 }
 
 

@@ -9,12 +9,13 @@ from django.contrib import messages
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import ngettext
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling import task_reports
+from labeling import talk, task_reports
 from labeling.access import project_route
 from labeling.listing import Filter, Listing
 from labeling.models import Skip, SkipReason, Task, TaskKind
@@ -22,6 +23,8 @@ from labeling.permissions import Action
 from labeling.services import gold, skips, task_control
 from labeling.services.blind import completions_in_order
 from labeling.services.forms import current_version
+
+from .consensus_card import consensus_card
 
 ID_DIGITS = 16  # the longest number of a slot
 
@@ -31,18 +34,22 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
     task = find_task(project, pk)
     answer = getattr(task, "gold_answer", None)
     completions = []
+    slots = task_reports.slots_of(task)
     if task.kind == TaskKind.RANKING:
         ids = task.task_completions.order_by("position").values_list("completion_id", flat=True)
         completions = _with_answer(completions_in_order(list(ids)), answer)
     context = {
         "task": task,
-        "slots": task_reports.slots_of(task),
+        "slots": slots,
+        "holders": [each.assignment for each in slots if each.assignment.annotator is not None],
+        "talks": talk.talks_on(task, request.user),
         "candidates": task_reports.candidates(task),
         "skips": task.skips.select_related("user").order_by("-pk"),
         "waits": task_reports.waits_for_decision(task),
         "answer": answer,
         "completion_flags": current_version(project, task.batch.layout).definition.completion_flags,
         "completions": completions,
+        "consensus": consensus_card(task),
         "results": task.submissions.filter(gold_result__isnull=False).select_related(
             "annotator", "gold_result"
         )[:50],
@@ -103,7 +110,7 @@ def _assign(request, project, task: Task) -> tuple[str, int]:
     if member is None:
         raise Invalid("Choose a person.", field="member")
     task_control.assign_task(task=task, membership=member, acting_user=request.user)
-    return f"{member.user.name} gets it next.", task.pk
+    return _("%(name)s gets it next.") % {"name": member.user.name}, task.pk
 
 
 def _unassign(request, project, task: Task) -> tuple[str, int]:
@@ -113,13 +120,14 @@ def _unassign(request, project, task: Task) -> tuple[str, int]:
     if slot is None:
         raise Invalid("Choose a slot of this task.", field="slot")
     task_control.unassign_slot(assignment=slot, acting_user=request.user)
-    return "Taken back. The slot is free for others.", task.pk
+    return _("Taken back. The slot is free for others."), task.pk
 
 
 def _overlap(request, project, task: Task) -> tuple[str, int]:
     overlap = whole_number(request.POST.get("overlap"))
     task_control.change_overlap(task=task, overlap=overlap, acting_user=request.user)
-    return f"{overlap} {'person judges' if overlap == 1 else 'people judge'} this task.", task.pk
+    said = ngettext("%(n)s person judges this task.", "%(n)s people judge this task.", overlap)
+    return said % {"n": overlap}, task.pk
 
 
 def _priority(request, project, task: Task) -> tuple[str, int]:
@@ -129,7 +137,7 @@ def _priority(request, project, task: Task) -> tuple[str, int]:
     except ValueError:
         raise Invalid("A whole number, or nothing for that of its batch.", field="priority") from None
     task_control.change_priority(task=task, priority=priority, acting_user=request.user)
-    return "Saved. Its open slots follow.", task.pk
+    return _("Saved. Its open slots follow."), task.pk
 
 
 def _simple(act: Callable[..., Any], said: str) -> Callable[..., tuple[str, int]]:
@@ -147,15 +155,19 @@ def _rewrite(request, project, task: Task) -> tuple[str, int]:
     new = skips.rewrite_prompt(
         task=task, messages=[*before, {**last, "content": text}], acting_user=request.user
     )
-    return "The old prompt is archived. This is the task of the new one.", new.pk
+    return _("The old prompt is archived. This is the task of the new one."), new.pk
 
 
 def _gold(request, project, task: Task) -> tuple[str, int]:
     form = request.POST
     common = {"task": task, "acting_user": request.user, "note": form.get("note", "")}
     if task.kind == TaskKind.DEMONSTRATION:
-        gold.mark_gold(**common, minimum_score=whole_number(form.get("minimum_score")) or None)
-        return "The task is gold.", task.pk
+        gold.mark_gold(
+            **common,
+            minimum_score=whole_number(form.get("minimum_score")) or None,
+            reference=form.get("reference", ""),
+        )
+        return _("The task is gold."), task.pk
     places: dict[int, list[int]] = {}
     unrankable, flags = [], {}
     for completion_id in task.task_completions.values_list("completion_id", flat=True):
@@ -173,7 +185,7 @@ def _gold(request, project, task: Task) -> tuple[str, int]:
         flags=flags,
         checks_flags="checks_flags" in form,
     )
-    return "The known answer is stored.", task.pk
+    return _("The known answer is stored."), task.pk
 
 
 CHANGES: dict[str, Callable[..., tuple[str, int]]] = {

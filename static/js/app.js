@@ -290,6 +290,11 @@ body.addEventListener("htmx:afterSettle", () => foldFilters(document.documentEle
 
 body.addEventListener("htmx:afterSettle", (event) => watchScrollers(event.detail.elt || document));
 
+/* What came by itself is said: <p data-announce> in what was swapped in. */
+body.addEventListener("htmx:afterSettle", () => {
+  for (const node of document.querySelectorAll("[data-announce]:not([data-announced])")) { node.dataset.announced = ""; announce(node.textContent); }
+});
+
 /* ── focus is never lost after an htmx swap ── */
 const focusBefore = new WeakMap(); // by request: a poll may come in between
 body.addEventListener("htmx:beforeSwap", (event) => {

@@ -114,6 +114,7 @@ class Ranking {
     tiers.forEach((tier, index) => { this.state.slots[index] = tier; });
     this.state.unrankable = this.read("unrankable", []).map(String).filter(known);
     this.touched = this.read("touched", []).map(String).filter(known);
+    this.margins.clear();
     this.read("margins", []).forEach((value, index) => { if (value && tiers[index + 1]) this.margins.set(this.boundary(tiers[index], tiers[index + 1]), value); });
     for (const [id, score] of Object.entries(this.read("scores", {}))) {
       const radio = this.card.get(id)?.querySelector(`[data-score][value="${CSS.escape(String(score))}"]`);

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotate.errors import Conflict, DomainError, Invalid
+from annotate.words import _
 from labeling.models import Batch, DatasetVersion, Layout
 from labeling.services.activity import notify
 from labeling.services.batches import completion_sets_for, create_ranking_batch
@@ -109,7 +110,7 @@ def best_checkpoint(run: TrainingRun | None) -> Checkpoint:
         raise Invalid("This step of the round has no run.", code="no_run")
     found = run.checkpoints.present().order_by("-is_best", "-is_final", "-step").first()
     if found is None:
-        raise Invalid(f"{run} has no checkpoint.", code="no_checkpoint")
+        raise Invalid(_("%(run)s has no checkpoint.") % {"run": run}, code="no_checkpoint")
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import prompt_digest
 from labeling.models import DatasetVersion, Prompt
 from labeling.services.datasets import open_split
@@ -174,7 +175,9 @@ class Preparation:
                     self.beat()
         if count == 0:
             raise Invalid(
-                f"There is not one usable row for {name}.", code="no_rows", hint="Freeze a version with more."
+                _("There is not one usable row for %(name)s.") % {"name": name},
+                code="no_rows",
+                hint="Freeze a version with more.",
             )
         temporary.replace(path)
         return str(path)

@@ -16,6 +16,7 @@ from django.urls import reverse
 
 from annotate.doorbell import ring
 from annotate.errors import Conflict, DomainError
+from annotate.words import _, in_a_sentence
 from labeling.models import DatasetVersionStatus, Project
 from labeling.services.activity import notify, record_event
 from training.models import (
@@ -111,7 +112,9 @@ def start_step(*, step: RoundStep, acting_user) -> RoundStep:
         raise Conflict("This round has ended.", code="round_ended")
     if step.status not in (RoundStepStatus.READY, RoundStepStatus.FAILED):
         raise Conflict(
-            f"This step is not waiting for you: {step.get_status_display().lower()}.", code="step_status"
+            _("This step is not waiting for you: %(state)s.")
+            % {"state": in_a_sentence(step.get_status_display())},
+            code="step_status",
         )
     was = step.status
     with transaction.atomic():
