@@ -10,6 +10,7 @@ from . import (
     data,
     forms,
     guidelines,
+    imports,
     overview,
     pay,
     people,
@@ -42,6 +43,7 @@ ROOMS = (
     comments,
     consensus,
     data,
+    imports,
     activity,
     webhooks,
 )

@@ -25,6 +25,7 @@ from .datasets import build_version as build
 from .datasets import lost_versions
 from .imports import revive_lost_imports
 from .imports import run_import as run
+from .uploads import remove_stale_uploads
 from .work_again import tell_of_work
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ def sweep() -> int:
     release_expired()
     hold_overdue()
     revive_lost_imports()
+    remove_stale_uploads()
     seal_events()
     note_finished_batches()
     tell_of_work()
