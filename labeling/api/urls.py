@@ -12,6 +12,7 @@ from . import (
     dataset_frozen,
     forms,
     guidelines,
+    imports,
     overview,
     pay,
     people,
@@ -46,6 +47,7 @@ ROOMS = (
     data,
     dataset_exports,
     dataset_frozen,
+    imports,
     activity,
     webhooks,
 )
