@@ -92,7 +92,9 @@ class Talk:
 
     @property
     def settle_url(self) -> str:
-        return reverse("labeling:comment_settle", args=[self.piece.project.slug, self.thread.pk])
+        """Only where something was said."""
+        thread = self.thread
+        return reverse("labeling:comment_settle", args=[self.piece.project.slug, thread.pk]) if thread else ""
 
 
 THREAD = Prepared(
@@ -114,11 +116,12 @@ def piece_in_hand(assignment: Assignment, person: User) -> Piece:
 
 
 def piece_of_thread(thread: CommentThread) -> Piece:
-    """One query where the talk began before there was a submission."""
-    if thread.person is None:
-        return piece_of(thread.submission)
-    submission = Submission.objects.filter(task=thread.task_id, annotator=thread.person_id).first()
-    return Piece(thread.project, thread.task.kind, thread.person, thread.task_id, submission)
+    """One query: the submission, if there is one."""
+    task, person = thread.task, thread.person
+    if task is None or person is None:
+        return piece_of(Submission.objects.get(pk=thread.submission_id))
+    submission = Submission.objects.filter(task=task, annotator=person).first()
+    return Piece(thread.project, task.kind, person, task.pk, submission)
 
 
 def _thread(piece: Piece) -> CommentThread | None:
