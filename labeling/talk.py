@@ -119,7 +119,7 @@ def piece_of_thread(thread: CommentThread) -> Piece:
     """One query: the submission, if there is one."""
     task, person = thread.task, thread.person
     if task is None or person is None:
-        return piece_of(Submission.objects.get(pk=thread.submission_id))
+        return piece_of(Submission.objects.get(comment_thread=thread))
     submission = Submission.objects.filter(task=task, annotator=person).first()
     return Piece(thread.project, task.kind, person, task.pk, submission)
 
