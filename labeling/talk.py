@@ -101,10 +101,9 @@ class Talk:
 
     @property
     def settle_url(self) -> str:
+        """Only where something was said."""
         thread = self.thread
-        if thread is None:
-            raise ValueError("Nothing was said that could be settled.")
-        return reverse("labeling:comment_settle", args=[self.piece.project.slug, thread.pk])
+        return reverse("labeling:comment_settle", args=[self.piece.project.slug, thread.pk]) if thread else ""
 
 
 THREAD = Prepared(
@@ -126,13 +125,12 @@ def piece_in_hand(assignment: Assignment, person: User) -> Piece:
 
 
 def piece_of_thread(thread: CommentThread) -> Piece:
-    """One query where the talk began before there was a submission."""
-    if thread.person is None or thread.task is None:
-        if thread.submission is None:
-            raise ValueError(f"Thread {thread.pk} is about nothing.")
-        return piece_of(thread.submission)
-    submission = Submission.objects.filter(task=thread.task_id, annotator=thread.person_id).first()
-    return Piece(thread.project, thread.task.kind, thread.person, thread.task_id, submission)
+    """One query: the submission, if there is one."""
+    task, person = thread.task, thread.person
+    if task is None or person is None:
+        return piece_of(Submission.objects.get(comment_thread=thread))
+    submission = Submission.objects.filter(task=task, annotator=person).first()
+    return Piece(thread.project, task.kind, person, task.pk, submission)
 
 
 def _thread(piece: Piece) -> CommentThread | None:
