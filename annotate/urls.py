@@ -8,6 +8,7 @@ from annotate.languages import words
 
 urlpatterns = [
     path("", site.home, name="home"),
+    path("api/", include("annotate.api.urls")),
     path("healthz", site.healthz, name="healthz"),
     path("readyz", site.readyz, name="readyz"),
     path("words/<str:language>.js", words, name="words"),
@@ -15,7 +16,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("", include("annotate.accounts.urls")),
-    path("api/", include("annotate.api.urls")),
     path("", include("labeling.urls", namespace="labeling")),
     path("", include("training.urls", namespace="training")),
 ]

@@ -116,6 +116,10 @@ def settle(
     if not form.allow_ties and fields.get("strength") == TIE.value:
         kept.pop("strength")
         aside.append(SetAside("Which is better", TIE.label))
+    if not form.allow_neither and fields.get("strength") == NEITHER.value:
+        kept.pop("strength")
+        reason = ", ".join(str(kept.pop(name, "")) for name in ("neither_reason", "neither_note"))
+        aside.append(SetAside("Which is better", f"{NEITHER.label}: {reason}".strip(" ,:")))
     aside += _scores_and_flags(kept, form, letters, labels)
     return kept, list(dict.fromkeys(aside))
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count
 
 from annotate.accounts.models import User
 from annotate.accounts.services import create_api_token
-from annotate.bench import Bench, Result, benchmark
+from annotate.bench import Bench, Result, benchmark, settle_statistics
 from annotate.environment import BASE_DIR
 from labeling.models import (
     Assignment,
@@ -110,8 +110,7 @@ def _add_backlog(project: Project, count: int, with_completions: int) -> None:
                 for index, each in enumerate(completions)
             )
         made += size
-    with connection.cursor() as cursor:  # as autovacuum does for a site that runs for days
-        cursor.execute("ANALYZE")
+    settle_statistics()
 
 
 @contextlib.contextmanager

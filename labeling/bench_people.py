@@ -9,13 +9,12 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from annotate.accounts.models import User
-from annotate.bench import Bench, Result, benchmark
+from annotate.bench import Bench, Result, benchmark, settle_statistics
 from labeling.models import (
     Assignment,
     Batch,
@@ -32,8 +31,8 @@ from labeling.models import (
     Submission,
     Task,
 )
-from labeling.services.figures import refresh_figures
 from labeling.services.projects import create_project
+from labeling.services.quality_reports import refresh_report
 
 SUBMISSIONS, QUICK_SUBMISSIONS = 100_000, 4_000
 PEOPLE, QUICK_PEOPLE = 200, 20
@@ -92,9 +91,8 @@ def fill(submissions: int, people: int) -> Project:
         project=project, work="ranking", unit="hour", amount="18.50", currency="EUR", created_by=admin,
         valid_from=(now - timedelta(days=400)).date(),
     )  # fmt: skip
-    refresh_figures(project=project)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    refresh_report(project=project)
+    settle_statistics()
     return project
 
 

@@ -6,13 +6,12 @@ import random
 import time
 from typing import Any
 
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from annotate.accounts.models import User
-from annotate.bench import Bench, Result, benchmark
+from annotate.bench import Bench, Result, benchmark, settle_statistics
 from labeling.models import (
     Batch,
     Completion,
@@ -75,8 +74,7 @@ def _fill(project: Project, rankings: int) -> None:
     ]
     for start in range(0, rankings // OVERLAP, STEP):
         _fill_tasks(project, people, batches, range(start, min(start + STEP, rankings // OVERLAP)), source)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    settle_statistics()
 
 
 def _person(project: Project, number: int) -> User:

@@ -34,7 +34,7 @@ def definition_of(sent: Mapping[str, Any], layout: str) -> dict[str, Any]:
             values[name] = _scale(sent, "scale")
         elif name in ("scores", "rationale"):
             values[name] = sent.get(name, "")
-        elif name in ("ask_margins", "allow_ties"):
+        elif name in ("ask_margins", "allow_ties", "allow_neither"):
             values[name] = name in sent
         else:
             read = _question if name == "questions" else _flag
@@ -171,6 +171,9 @@ def in_lines(form: FormDefinition) -> str:
         lines.append(_("Why: %(asked)s") % {"asked": ASKED_WORDS[form.rationale]})
     if form.layout == "ranking":
         lines.append(str(_("Margins: asked") if form.ask_margins else _("Margins: not asked")))
+    if form.layout == "pairwise":
+        neither = _("Neither can be judged: may be said"), _("Neither can be judged: may not be said")
+        lines.append(str(neither[0] if form.allow_neither else neither[1]))
     for flag in form.completion_flags:
         lines.append(_("Flag of a completion: %(words)s (%(key)s)") % {"words": flag.label, "key": flag.key})
     for flag in form.prompt_flags:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from django.db.models.functions import Cast, NullIf
 
 from annotate.words import _
 
+from . import task_reports
 from .models import (
     REVIEW_WORK,
     Figure,
@@ -44,24 +45,10 @@ DECIDED = (SubmissionStatus.ACCEPTED, SubmissionStatus.RETURNED, SubmissionStatu
 
 
 class GoldFigure(NamedTuple):
-    """How somebody did on gold items."""
+    """How somebody did on gold: of the answers held against what is known, or scored by a lead."""
 
     passed: int
     seen: int
-
-
-GoldReader = Callable[[Project, Sequence[int]], Mapping[int, GoldFigure]]
-# The room that keeps gold results says here how to read them, for so many user ids in one go. Without it the
-# page has no such column.
-_gold_readers: list[GoldReader] = []
-
-
-def read_gold_with(reader: GoldReader) -> None:
-    _gold_readers[:] = [reader]
-
-
-def has_gold() -> bool:
-    return bool(_gold_readers)
 
 
 @dataclass
@@ -180,7 +167,7 @@ def _least(measure: Any) -> tuple[Any, str]:
 
 
 def figures_of(project: Project, members: Sequence[Membership]) -> list[PersonFigures]:
-    """The figures of these members, in their order. Five queries, six with gold."""
+    """The figures of these members, in their order. Six queries."""
     rows = {member.user_id: PersonFigures(member) for member in members}
     ids = list(rows)
     counts = (
@@ -199,9 +186,8 @@ def figures_of(project: Project, members: Sequence[Membership]) -> list[PersonFi
         rows[user].skips[reason] = n
     for figure in Figure.objects.filter(project=project, user__in=ids):
         rows[figure.user_id].figure = figure  # type: ignore[index]
-    for reader in _gold_readers:
-        for user, gold in reader(project, ids).items():
-            rows[user].gold = gold
+    for user, (passed, seen) in task_reports.gold_by_person(project, ids).items():
+        rows[user].gold = GoldFigure(passed, seen)
     return list(rows.values())
 
 

@@ -20,15 +20,11 @@ from .models import (
     Batch,
     Draft,
     Project,
-    Ranking,
+    QualityReport,
     SubmissionStatus,
-    Task,
     TaskKind,
 )
-from .quality.agreement import Estimate, TieRule, pairwise_agreement
 from .task_reports import skipped_tasks, unscored
-
-AGREEMENT_TASKS = 2_000  # newest tasks with several rankings that the overview's agreement is computed on
 
 
 @dataclass(frozen=True)
@@ -97,36 +93,16 @@ def with_progress(batches: QuerySet[Batch]) -> QuerySet[Batch]:
     )
 
 
-def ranking_agreement(project: Project, batch: Batch | None = None, ties: TieRule = TieRule.HALF) -> Estimate:
-    """Pairwise agreement over the newest tasks that several people ranked, with its 95 % interval. Two
-    queries.
+def stored_agreement(project: Project, measure: str = "pairwise_agreement") -> dict[str, Any]:
+    """A headline measure of the stored quality report: {"value", "low", "high", "size", "as_of"}, value and
+    times None before there is one. One query.
 
-    A tie of one person counts half unless `ties` says otherwise; `value` is None without a shared task.
+    measure: "pairwise_agreement" (a tie of one person is half), or one of its other rules, as the report
+    names them.
     """
-    tasks = Task.objects.filter(project=project, kind=TaskKind.RANKING)
-    if batch is not None:
-        tasks = tasks.filter(batch=batch)
-    shared = (
-        tasks.annotate(
-            judgments=Count("submissions", filter=~Q(submissions__status=SubmissionStatus.REJECTED))
-        )
-        .filter(judgments__gte=2)
-        .order_by("-id")
-        .values_list("id", flat=True)[:AGREEMENT_TASKS]
-    )
-    rankings = (
-        Ranking.objects.filter(is_current=True, submission__task__in=list(shared))
-        .exclude(submission__status=SubmissionStatus.REJECTED)
-        .values_list("submission__task_id", "tiers")
-    )
-    by_task: dict[int, list[dict[int, int]]] = defaultdict(list)
-    for task_id, tiers in rankings:
-        by_task[task_id].append({c: rank for rank, tier in enumerate(tiers, start=1) for c in tier})
-    aligned = []
-    for orders in by_task.values():
-        completions = sorted(set().union(*orders))
-        aligned.append([[order.get(completion) for completion in completions] for order in orders])
-    return pairwise_agreement(aligned, ties=ties, resamples=200)
+    found = QualityReport.objects.filter(project=project).values_list(f"body__agreement__{measure}", "as_of")
+    estimate, as_of = found.first() or (None, None)
+    return {"value": None, "low": None, "high": None, "size": 0, **(estimate or {}), "as_of": as_of}
 
 
 def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:

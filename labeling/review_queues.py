@@ -17,11 +17,12 @@ from annotate.accounts.models import User
 from annotate.forms import whole_number
 from annotate.words import _
 
-from . import queues
+from . import queues, task_reports
 from .models import Appeal, Project, Prompt, Review, ReviewReason, Submission, SubmissionStatus, TaskKind
 
 # Values of "reason" that are queues of their own: no status says so.
 MODEL_DISAGREES, APPEALED = ReviewReason.MODEL_DISAGREES, ReviewReason.APPEALED
+GOLD_UNSCORED = ReviewReason.GOLD_UNSCORED
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ SORTS = {
 def waiting(*, project: Project, reviewer, reason: str = "") -> QuerySet[Submission]:
     """What waits for this reviewer for a reason, or for any; oldest first.
 
-    “Model disagrees” is apart: most of it counts already, and waits for nothing but a look.
+    “Model disagrees” is apart: most of it counts already, and waits for nothing but a look. So is “Gold, not
+    yet scored”: it holds screening too, which needs no decision.
     """
+    if reason == GOLD_UNSCORED:
+        wanted = task_reports.unscored(project, reviewer).order_by().values("submission")
+        return project.submissions.filter(pk__in=wanted).order_by("pk")
     if reason == MODEL_DISAGREES:
         shown = project.submissions.filter(conflict_open=True).exclude(annotator=reviewer)
         return shown.exclude(queues.own_fix(reviewer)).order_by("pk")
@@ -73,11 +78,12 @@ def waiting(*, project: Project, reviewer, reason: str = "") -> QuerySet[Submiss
 
 
 def counts_by_reason(*, project: Project, reviewer) -> dict[str, int]:
-    """{reason: how many wait}, with "" for all that wait for a decision (three queries)."""
+    """{reason: how many wait}, with "" for all that wait for a decision (four queries)."""
     rows = waiting(project=project, reviewer=reviewer).order_by().values_list("review_reason")
     counts: dict[str, int] = dict(rows.annotate(n=Count("id")))
     counts[""] = sum(counts.values())
     counts[MODEL_DISAGREES] = waiting(project=project, reviewer=reviewer, reason=MODEL_DISAGREES).count()
+    counts[GOLD_UNSCORED] = task_reports.unscored(project, reviewer).order_by().count()
     counts[APPEALED] = Appeal.objects.open().filter(project=project).exclude(author=reviewer).count()
     return counts
 

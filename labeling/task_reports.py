@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from .models import (
     Project,
     Skip,
     SkipReason,
+    Submission,
     Task,
     TaskKind,
     TaskPurpose,
@@ -98,18 +100,42 @@ def known_tasks(project: Project) -> QuerySet[Task]:
     )
 
 
-def unscored(project: Project) -> QuerySet[GoldResult]:
-    """Gold and screening demonstrations that wait for a lead's score, oldest first."""
-    wants_score = Q(submission__task__purpose=TaskPurpose.SCREENING) | Q(
-        submission__task__gold_answer__minimum_score__isnull=False
+# A result of a demonstration that a lead still has to score: gold with a least score, and all screening.
+WANTS_SCORE = Q(score=None, submission__kind=TaskKind.DEMONSTRATION) & (
+    Q(submission__task__purpose=TaskPurpose.SCREENING)
+    | Q(submission__task__gold_answer__minimum_score__isnull=False)
+)
+
+
+def unscored(project: Project, user=None) -> QuerySet[GoldResult]:
+    """Gold and screening demonstrations that wait for a lead's score, oldest first; not the user's own."""
+    rows = GoldResult.objects.filter(WANTS_SCORE, submission__project=project)
+    if user is not None:
+        rows = rows.exclude(submission__annotator=user)
+    return rows.select_related("submission__annotator", "submission__prompt", "submission__task").order_by(
+        "pk"
     )
-    return (
+
+
+def awaits_score(submission: Submission) -> bool:
+    """Whether a lead still has to score it (one query)."""
+    return GoldResult.objects.filter(WANTS_SCORE, submission=submission).exists()
+
+
+def gold_by_person(project: Project, users: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """{user id: (passed, decided)} over gold passed or missed; who has none is left out (one query)."""
+    rows = (
         GoldResult.objects.filter(
-            wants_score, submission__project=project, submission__kind=TaskKind.DEMONSTRATION, score=None
+            submission__project=project,
+            submission__annotator__in=users,
+            submission__task__purpose=TaskPurpose.GOLD,
+            passed__isnull=False,
         )
-        .select_related("submission__annotator", "submission__prompt", "submission__task")
-        .order_by("pk")
+        .order_by()
+        .values_list("submission__annotator")
+        .annotate(passes=Count("pk", filter=Q(passed=True)), seen=Count("pk"))
     )
+    return {user: (passes, seen) for user, passes, seen in rows}
 
 
 def gold_figures(project: Project, user) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from labeling.services.written_prompts import text_of
 
 LENGTHS = ("response_min_characters", "response_max_characters")
 PROMPT_LENGTHS = ("prompt_min_characters", "prompt_max_characters")
-RANKING_RULES = ("require_scores", "ask_margins", "require_rationale", "allow_ties")
+RANKING_RULES = ("require_scores", "ask_margins", "require_rationale", "allow_ties", "allow_neither")
 
 
 @dataclass(frozen=True)

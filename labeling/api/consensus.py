@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import path
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
 from annotate.errors import NotFound
 from annotate.words import _
+from labeling.consensus import RULE_NAMES, RULES, Weighed, weigh_task
 from labeling.models import Adjudication, Completion, Task
 from labeling.permissions import Action
-from labeling.services.adjudications import adjudicate_task, propose_consensus
+from labeling.services.adjudications import Proposal, adjudicate_task, propose_consensus
 from labeling.services.blind import ranking_from_public
 from labeling.services.scores import record_scores
 
@@ -54,6 +57,48 @@ class AdjudicationInput(serializers.Serializer):
     replaces = serializers.IntegerField(
         required=False, allow_null=True, default=None, help_text="The standing one that you saw, if any."
     )
+    rule = serializers.ChoiceField(
+        choices=RULES,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Whose proposal you began from; the project's own where left out.",
+    )
+
+
+class RuleOutput(serializers.Serializer):
+    """One rule's order, by public ids of completions."""
+
+    rule = serializers.ChoiceField(choices=RULES)
+    tiers = serializers.ListField(child=serializers.ListField(child=serializers.UUIDField()))
+    unrankable = serializers.ListField(child=serializers.UUIDField())
+    support = serializers.FloatField(
+        allow_null=True, help_text="Share of the people's decided pairs that it decides as they did."
+    )
+    optima = serializers.IntegerField(allow_null=True, help_text="Kemeny: how many orders are equally good.")
+    least_sure = serializers.FloatField(
+        allow_null=True, help_text="Plackett–Luce: how probably its least sure step is in the right order."
+    )
+    strengths = serializers.DictField(
+        child=serializers.FloatField(allow_null=True),
+        help_text="Plackett–Luce and Bradley–Terry: by completion, logarithm of its worth, 0 in the middle.",
+    )
+    differs_on = serializers.ListField(
+        child=serializers.ListField(child=serializers.UUIDField()),
+        help_text="Pairs that it puts otherwise than the rule that proposes.",
+    )
+
+
+class PairOutput(serializers.Serializer):
+    first = serializers.UUIDField()
+    second = serializers.UUIDField()
+    before = serializers.IntegerField(help_text="People who put the first one before the second.")
+    tied = serializers.IntegerField()
+    after = serializers.IntegerField()
+    better = serializers.FloatField(
+        allow_null=True, help_text="Plackett–Luce's probability that the first is the better one."
+    )
+    is_disputed = serializers.BooleanField(help_text="The rules do not all put the two alike.")
 
 
 class ProposalOutput(serializers.Serializer):
@@ -61,6 +106,12 @@ class ProposalOutput(serializers.Serializer):
     unrankable = serializers.ListField(child=serializers.UUIDField())
     method = serializers.CharField()
     support = serializers.FloatField(allow_null=True)
+    rules = RuleOutput(many=True)
+    pairs = PairOutput(many=True)
+    cycles = serializers.ListField(
+        child=serializers.ListField(child=serializers.UUIDField()),
+        help_text="Completions whose majorities go in a circle.",
+    )
 
 
 class ScoreInput(serializers.Serializer):
@@ -129,30 +180,70 @@ class Adjudications(ProjectRows):
             by=request.user,
             note=data["note"],
             replaces=data["replaces"],
+            rule=data["rule"],
             **ranking_from_public(sent, names),
         )
         return Response(AdjudicationOutput(adjudication).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses=ProposalOutput)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("rule", str, enum=list(RULE_NAMES), description="In place of the project's own.")
+        ],
+        responses=ProposalOutput,
+    )
     def proposal(self, request, slug, pk):
-        """What the standing rankings of a task add up to."""
+        """What the standing rankings of a task add up to: by the project's rule, and by all others."""
         task = self._task(pk)
-        proposal = propose_consensus(task)
-        names = {each.pk: str(each.public_id) for each in task.completions.all()}
-        return Response(
-            {
-                "tiers": [[names[each] for each in tier] for tier in proposal.tiers],
-                "unrankable": [names[each] for each in proposal.unrankable],
-                "method": proposal.method,
-                "support": proposal.support,
-            }
-        )
+        rule = request.query_params.get("rule") or None
+        proposal = propose_consensus(task, rule)
+        return Response(_proposal(task, proposal, weigh_task(task, rule)))
 
     def _task(self, pk: int) -> Task:
         task = self.project.tasks.select_related("project").filter(pk=pk).first()
         if task is None:
             raise NotFound("There is no such task.", field="task")
         return task
+
+
+def _proposal(task: Task, proposal: Proposal, weighed: Weighed | None) -> dict[str, Any]:
+    """By public ids."""
+    names = {each.pk: str(each.public_id) for each in task.completions.all()}
+
+    def named(groups):
+        return [[names[pk] for pk in group] for group in groups]
+
+    body: dict[str, Any] = {
+        "tiers": named(proposal.tiers),
+        "unrankable": [names[pk] for pk in proposal.unrankable],
+        "method": proposal.method,
+        "support": proposal.support,
+    }
+    if weighed is not None:
+        body["rules"] = [
+            {
+                "rule": each.rule,
+                "tiers": named(each.tiers),
+                "unrankable": [names[pk] for pk in each.unrankable],
+                "support": each.support,
+                "optima": each.opinion.optima,
+                "least_sure": each.least_sure,
+                "strengths": {
+                    names[pk]: value
+                    for pk, value in zip(
+                        weighed.ids, each.opinion.strengths, strict=bool(each.opinion.strengths)
+                    )
+                },
+                "differs_on": named(each.differs_on),
+            }
+            for each in weighed.rules
+        ]
+        places = [names[pk] for pk in weighed.ids]
+        body["pairs"] = [
+            pair._asdict() | {"first": places[pair.first], "second": places[pair.second]}
+            for pair in weighed.pairs
+        ]
+        body["cycles"] = named(weighed.cycles)
+    return body
 
 
 class CompletionScores(ProjectViewMixin, viewsets.GenericViewSet):

@@ -30,7 +30,8 @@ DRAFT_EXAMPLE = {
 class FormVersionSerializer(serializers.ModelSerializer):
     definition = serializers.JSONField(
         source="definition_json",
-        help_text="scale, scores, completion_flags, prompt_flags, ask_margins, allow_ties, rationale, "
+        help_text="scale, scores, completion_flags, prompt_flags, ask_margins, allow_ties, "
+        "allow_neither, rationale, "
         "questions: what the layout has of them. docs/api.md describes each.",
     )
 

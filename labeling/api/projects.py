@@ -91,11 +91,20 @@ class Projects(viewsets.GenericViewSet, mixins.ListModelMixin):
 
     @extend_schema(responses={200: dict})
     def progress(self, request, slug):
-        """How far the work is: per task kind, and people's agreement on rankings."""
+        """How far the work is: per task kind, and people's agreement on rankings, of the quality report."""
         project, _ = load_project(request.user, slug, self.policy["progress"])
-        agreement = reports.ranking_agreement(project)
+        agreement = reports.stored_agreement(project)
         kinds = [vars(entry) | {"fraction": entry.fraction} for entry in reports.progress_by_kind(project)]
-        return Response({"kinds": kinds, "agreement": {"value": agreement.value, "pairs": agreement.size}})
+        return Response(
+            {
+                "kinds": kinds,
+                "agreement": {
+                    "value": agreement["value"],
+                    "pairs": agreement["size"],
+                    "as_of": agreement["as_of"],
+                },
+            }
+        )
 
 
 urlpatterns = [

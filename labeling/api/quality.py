@@ -94,6 +94,14 @@ class SubmissionDetail(SubmissionOutput):
     class Meta(SubmissionOutput.Meta):
         fields = [*SubmissionOutput.Meta.fields, "messages", "completions", "revisions", "reviews"]
 
+    def to_representation(self, submission):
+        row = super().to_representation(submission)
+        if not self.context.get("is_lead"):
+            # Why its author's work was looked at would tell gold from other work.
+            for review in row["reviews"]:
+                review.pop("queue_reason")
+        return row
+
     def get_completions(self, submission) -> list[dict[str, str]]:
         return [{"id": str(each.public_id), "text": each.text} for each in queues.completions_of(submission)]
 

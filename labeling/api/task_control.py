@@ -59,7 +59,8 @@ class RewriteInput(serializers.Serializer):
 
 
 class GoldInput(serializers.Serializer):
-    """A ranking has `tiers` (ids of completions, best first), a demonstration `minimum_score` or nothing."""
+    """A ranking has `tiers` (ids of completions, best first), a demonstration `minimum_score` and a
+    `reference` to score against, or nothing."""
 
     tiers = serializers.ListField(
         child=serializers.ListField(child=serializers.IntegerField()), required=False
@@ -68,6 +69,7 @@ class GoldInput(serializers.Serializer):
     flags = serializers.DictField(child=serializers.ListField(), required=False)
     checks_flags = serializers.BooleanField(required=False, default=False)
     minimum_score = serializers.IntegerField(min_value=1, max_value=7, required=False, allow_null=True)
+    reference = serializers.CharField(required=False, allow_blank=True, default="", max_length=20_000)
     note = serializers.CharField(required=False, allow_blank=True, default="")
 
 
@@ -75,8 +77,8 @@ class GoldOutput(serializers.ModelSerializer):
     class Meta:
         model = GoldAnswer
         fields = [
-            "task", "tiers", "unrankable", "flags", "checks_flags", "minimum_score", "note", "created_at",
-            "retired_at",
+            "task", "tiers", "unrankable", "flags", "checks_flags", "minimum_score", "reference", "note",
+            "created_at", "retired_at",
         ]  # fmt: skip
 
 

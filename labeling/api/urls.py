@@ -24,6 +24,7 @@ from . import (
 )
 
 ROOMS = (
+    work,  # first: what 32 people ask for every few seconds is found after the fewest others
     projects,
     people,
     overview,
@@ -33,7 +34,6 @@ ROOMS = (
     forms,
     batches,
     task_control,
-    work,
     answer_checks,
     quality,
     quality_report,

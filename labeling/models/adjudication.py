@@ -20,7 +20,8 @@ class Adjudication(models.Model):
     tiers = models.JSONField()  # as Ranking.tiers: best first, ties together, ids of completions
     unrankable = models.JSONField(default=list, blank=True)
     method = models.CharField(max_length=40)  # what the proposal was computed with
-    proposal = models.JSONField(default=dict, blank=True)  # {"tiers", "unrankable", "support", "rankings"}
+    # As services.adjudications.Proposal: the order, what it rests on, and what the other rules said.
+    proposal = models.JSONField(default=dict, blank=True)
     is_changed = models.BooleanField(default=False)  # by the lead, from the proposal
     note = models.TextField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="adjudications")

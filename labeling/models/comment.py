@@ -4,17 +4,24 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from .batch import Task
 from .project import Project
 from .submission import Submission
 
 
 class CommentThread(models.Model):
-    """What an annotator and the leads say to each other about one piece of work. Open until somebody says
-    that it is settled; a new comment opens it again.
+    """What an annotator and the leads say to each other about one person's work on one task, from the moment
+    it is in their hands; or about an imported judgment. Open until somebody says that it is settled; a new
+    comment opens it again.
     """
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="comment_threads")
-    submission = models.OneToOneField(Submission, models.PROTECT, related_name="comment_thread")
+    task = models.ForeignKey(Task, models.PROTECT, null=True, related_name="comment_threads")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    # Of imported judgments, and where the thread began after submitting; talk.submission_of finds it always.
+    submission = models.OneToOneField(
+        Submission, models.PROTECT, null=True, blank=True, related_name="comment_thread"
+    )
     is_open = models.BooleanField(default=True)
     started_at = models.DateTimeField(auto_now_add=True)
     last_comment_at = models.DateTimeField()
@@ -24,6 +31,15 @@ class CommentThread(models.Model):
 
     class Meta:
         ordering = ["-last_comment_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "person"], condition=Q(task__isnull=False), name="comment_thread_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(submission__isnull=False) | (Q(task__isnull=False) & Q(person__isnull=False)),
+                name="comment_thread_has_subject",
+            ),
+        ]
         indexes = [
             models.Index(
                 fields=["project", "last_comment_at"], condition=Q(is_open=True), name="comment_threads_open"
@@ -31,7 +47,7 @@ class CommentThread(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"comments on submission {self.submission_id}"
+        return f"comments on task {self.task_id}" if self.task_id else f"comments on {self.submission_id}"
 
 
 class Comment(models.Model):

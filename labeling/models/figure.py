@@ -9,8 +9,8 @@ from .project import Project
 
 
 class Figure(models.Model):
-    """Quality numbers that are too dear for a page, worked out in the background: of a project, one of its
-    batches, or one of its people."""
+    """Numbers of the quality report that lists sort by and other pages show: of a project, one of its
+    batches, or one of its people. Written with the report, from it (services.figures)."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="figures")
     batch = models.ForeignKey(Batch, models.CASCADE, null=True, related_name="figures")

@@ -8,6 +8,7 @@ A definition belongs to one layout, and holds what that layout has a place for:
 | prompt_flags, questions asked once a task | ✓ | ✓ | ✓ |
 | scale, scores, completion_flags, rationale, allow_ties, questions asked of each completion | | ✓ | ✓ |
 | ask_margins | | ✓ | always (the strength is the margin) |
+| allow_neither: neither answer can be judged | | | ✓ (rankings may always say so) |
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _RANKED = (
 FIELDS = {
     "demonstration": ("prompt_flags", "questions"),
     "ranking": _RANKED,
-    "pairwise": tuple(name for name in _RANKED if name != "ask_margins"),
+    "pairwise": tuple("allow_neither" if name == "ask_margins" else name for name in _RANKED),
 }
 
 
@@ -201,6 +202,7 @@ class FormDefinition:
     prompt_flags: tuple[Choice, ...] = ()
     ask_margins: bool = False
     allow_ties: bool = True
+    allow_neither: bool = True
     rationale: str = "hidden"
     questions: tuple[Question, ...] = ()
 
@@ -240,6 +242,7 @@ class FormDefinition:
                 "completion_flags": _choices(values["completion_flags"], "completion_flags"),
                 "ask_margins": layout == "pairwise" or _bool(values["ask_margins"], "ask_margins"),
                 "allow_ties": _bool(values["allow_ties"], "allow_ties"),
+                "allow_neither": _bool(values.get("allow_neither", True), "allow_neither"),
                 "rationale": _one_of(values["rationale"], ASKED, "rationale"),
             }
         questions = _list(values["questions"], "questions")
@@ -264,6 +267,7 @@ def default_json(layout: str) -> dict[str, Any]:
         "prompt_flags": [{"key": key, "label": label} for key, label in DEFAULT_PROMPT_FLAGS],
         "ask_margins": False,
         "allow_ties": True,
+        "allow_neither": True,
         "rationale": "offered",
         "questions": [],
     }

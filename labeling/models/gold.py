@@ -10,7 +10,8 @@ from .submission import Submission
 
 class GoldAnswer(models.Model):
     """What a lead knows about a task: the answer that submissions of gold and screening tasks are held
-    against. A ranking has an order and flags; a demonstration the least score a lead must give it, if any.
+    against. A ranking has an order and flags; a demonstration the least score a lead must give it, if any,
+    and a reference that the lead scores it against.
     """
 
     task = models.OneToOneField(Task, models.PROTECT, related_name="gold_answer")
@@ -19,6 +20,7 @@ class GoldAnswer(models.Model):
     flags = models.JSONField(default=dict, blank=True)  # {"completion id": [flag keys]}
     checks_flags = models.BooleanField(default=False)  # whether flags count toward passing
     minimum_score = models.PositiveSmallIntegerField(null=True, blank=True)
+    reference = models.TextField(blank=True)  # of a demonstration: what a good answer looks like
     note = models.TextField(blank=True)  # why this is the answer
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

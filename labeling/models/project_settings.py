@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annotate.words import _
+from labeling.quality.rules import RULES
 
 # Settings of old that a project's forms say now: {name: layout whose form has it}.
 MOVED_TO_FORMS = {
@@ -46,6 +47,15 @@ def _setting(
     return field(default=default, metadata=metadata)
 
 
+TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "tuple": (tuple, list),
+    "str": (str,),
+}
+
+
 @dataclass(frozen=True)
 class ProjectSettings:
     """Checked settings of one project, stored as JSON on the Project.
@@ -67,6 +77,12 @@ class ProjectSettings:
         _("A ranking that puts fewer of its pairs as the others of its task do goes to review (0: never)."),
         0,
         1,
+    )
+    consensus_rule: str = _setting(
+        "schulze",
+        "What proposes the consensus of a task's rankings; the others are shown beside it. The last two "
+        "count reliable people for more.",
+        choices=RULES,
     )
     model_conflict_confidence: float = _setting(
         0.9,
@@ -161,14 +177,7 @@ class ProjectSettings:
     @staticmethod
     def _check(spec: dataclasses.Field, value: Any) -> None:
         low, high = spec.metadata["minimum"], spec.metadata["maximum"]
-        types: dict[str, tuple[type, ...]] = {
-            "int": (int,),
-            "float": (int, float),
-            "bool": (bool,),
-            "tuple": (tuple, list),
-            "str": (str,),
-        }
-        expected = types[str(spec.type)]
+        expected = TYPES[str(spec.type)]
         if not isinstance(value, expected) or (isinstance(value, bool) and spec.type != "bool"):
             raise ValueError(f"{spec.name}: must be a {spec.type}")
         if low is not None and not low <= value <= high:

@@ -44,6 +44,7 @@ class ReviewReason(models.TextChoices):
     MODEL_DISAGREES = "model_disagrees", _("A reward model confidently disagrees")
     APPEALED = "appealed", _("Decided on appeal")  # of the Review that an overturned appeal writes
     GOLD_MISSED = "gold_missed", _("Missed a task with a known answer")
+    GOLD_UNSCORED = "gold_unscored", _("Gold, not yet scored")  # a lead's score decides on it
 
 
 class SubmissionQuerySet(models.QuerySet):

@@ -12,6 +12,7 @@ import numpy as np
 from . import paired
 from .agreement import Estimate
 from .ceiling import accuracy_ceiling, ceiling_interval
+from .crowd import estimate_reliability
 from .paired import MARGINS, PeoplePair
 from .records import RankingRecord
 from .tallies import estimates, fleiss_rows, ratio, read_fleiss, sum_by
@@ -109,23 +110,47 @@ def _ceiling(decided: Estimate) -> dict[str, Any] | None:
 
 # --- By cut -------------------------------------------------------------------------------------------------
 def by_cut(comparisons: Comparisons) -> dict[str, list[dict[str, Any]]]:
-    """{cut: [{"key", "tasks", "agreement", "alpha", "tau_b"}]}; see the keys below."""
+    """{cut: [{"key", "tasks", "agreement", "alpha", "tau_b"}]}, people with their "reliability"; see the keys
+    below."""
     people = _groups((number, record.person) for number, record in _both_sides(comparisons))
-    pairs = _groups((n, _pair_key(comparisons, pair)) for n, pair in enumerate(comparisons.who))
+    pairs = _groups((n, pair_key(*comparisons.records_of(pair))) for n, pair in enumerate(comparisons.who))
     most = sorted(pairs, key=lambda key: (-len(pairs[key]), key))[:MOST_PAIRS]
+    reliability = _reliability(comparisons)
     answer = {
-        "person": [_row(comparisons, key, rows, paired.read_paired_alpha) for key, rows in people.items()],
+        "person": [
+            _row(comparisons, key, rows, paired.read_paired_alpha) | {"reliability": reliability[key]}
+            for key, rows in people.items()
+        ],
         "pair": [_row(comparisons, key, pairs[key], paired.read_paired_alpha, kappa=True) for key in most],
         "margin": _by_margin(comparisons),
     }
     step = time_step(comparisons.rankings)
     for cut in CUTS:
-        keys = ((n, _cut_key(comparisons, pair, cut, step)) for n, pair in enumerate(comparisons.who))
+        keys = (
+            (n, cut_key(*comparisons.records_of(pair), cut, step)) for n, pair in enumerate(comparisons.who)
+        )
         groups = _groups(keys)
         answer[cut] = [
             _row(comparisons, key, groups[key], paired.read_alpha) for key in sorted(groups, key=_order)
         ]
     return answer
+
+
+def _reliability(comparisons: Comparisons) -> dict[int, dict[str, Any]]:
+    """How probably each person names the better of two completions, judged by all others (crowd.py); size:
+    the pairs they decided."""
+    rankings = comparisons.rankings
+    found = estimate_reliability(
+        [{rankings[n].person: rankings[n].ranks for n in records} for records in comparisons.tasks]
+    )
+    decided = dict.fromkeys(found, 0)
+    for records in comparisons.tasks:
+        for n in records:
+            decided[rankings[n].person] += sum(1 for sign in comparisons.signs[n] if sign)
+    return {
+        person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[index]
+        for person, value in found.items()
+    }
 
 
 def _both_sides(comparisons: Comparisons) -> Iterable[tuple[int, RankingRecord]]:
@@ -141,13 +166,12 @@ def _groups(keyed: Iterable[tuple[int, Any]]) -> dict[Any, list[int]]:
     return groups
 
 
-def _pair_key(comparisons: Comparisons, pair: PeoplePair) -> tuple[int, int]:
-    first, second = comparisons.records_of(pair)
+def pair_key(first: RankingRecord, second: RankingRecord) -> tuple[int, int]:
     return (min(first.person, second.person), max(first.person, second.person))
 
 
-def _cut_key(comparisons: Comparisons, pair: PeoplePair, cut: str, step: int) -> Any:
-    first, second = comparisons.records_of(pair)
+def cut_key(first: RankingRecord, second: RankingRecord, cut: str, step: int) -> Any:
+    """Of two people's rankings of one task. step: days to a point of time."""
     if cut == "batch":
         return first.batch
     if cut == "category":

@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
 from annotate.words import _, later
+from labeling.consensus import RULE_NAMES, weigh_task
 from labeling.models import Adjudication, Assignment, AssignmentStatus, Submission, Task, TaskKind
-from labeling.quality.consensus import schulze_consensus
 
 from .activity import notify, record_event
 from .judgments import clean_line
-from .ranking_signals import STANDING, rankings_of, ranks_of
+from .ranking_signals import STANDING
 from .slots import lock_task
 
 LONGEST_NOTE = 4_000
@@ -25,37 +25,47 @@ LONGEST_NOTE = 4_000
 
 @dataclass(frozen=True)
 class Proposal:
-    """An order computed from a task's rankings. `rankings` are the submissions and revisions it rests on."""
+    """An order computed from a task's rankings. `rankings` are the submissions and revisions it rests on,
+    `reliability` is what was known of who made them where the rule asks for it, `others` what the other rules
+    said: {rule: {"tiers", "unrankable"}}."""
 
     tiers: list[list[int]]
     unrankable: list[int]
     method: str
     support: float | None  # share of the people's decided pairs that it decides as they did
     rankings: list[list[int]]  # [submission id, revision]
+    reliability: dict[str, float]  # by the person's id
+    others: dict[str, dict[str, Any]]
 
 
-def propose_consensus(task: Task) -> Proposal:
-    """What the standing rankings of a task add up to (two queries). The one place that names the method.
+def propose_consensus(task: Task, rule: str | None = None) -> Proposal:
+    """What the standing rankings of a task add up to by the project's rule, or by another one (four queries).
 
-    Raises Conflict where nobody has ranked it yet, Invalid for a task that is no ranking.
+    Raises Conflict where nobody has ranked it yet, Invalid for a task that is no ranking or an unknown rule.
     """
     if task.kind != TaskKind.RANKING:
         raise Invalid("Only rankings have a consensus.")
-    rankings = rankings_of(task)
-    if not rankings:
+    if rule and rule not in RULE_NAMES:
+        raise Invalid(
+            _("There is no such rule. Known are %(known)s.") % {"known": ", ".join(RULE_NAMES)}, field="rule"
+        )
+    weighed = weigh_task(task, rule)
+    if weighed is None:
         raise Conflict("Nobody has ranked this task yet.", code="no_rankings")
-    ids = _completion_ids(task)
-    result = schulze_consensus([ranks_of(ranking, ids) for ranking in rankings])
-    by_rank: dict[int, list[int]] = {}
-    for pk, rank in zip(ids, result.ranks, strict=True):
-        if rank is not None:
-            by_rank.setdefault(int(rank), []).append(pk)
+    chosen = weighed.chosen
+    knows_people = chosen.rule in ("plackett_luce", "bradley_terry")
     return Proposal(
-        tiers=[by_rank[rank] for rank in sorted(by_rank)],
-        unrankable=[pk for pk, rank in zip(ids, result.ranks, strict=True) if rank is None],
-        method="schulze",
-        support=result.support,
-        rankings=[[ranking.submission_id, ranking.revision] for ranking in rankings],
+        tiers=chosen.tiers,
+        unrankable=chosen.unrankable,
+        method=chosen.rule,
+        support=chosen.support,
+        rankings=[[ranking.submission_id, ranking.revision] for ranking in weighed.rankings],
+        reliability={str(pk): value for pk, value in weighed.reliability.items()} if knows_people else {},
+        others={
+            each.rule: {"tiers": each.tiers, "unrankable": each.unrankable}
+            for each in weighed.rules
+            if not each.is_chosen
+        },
     )
 
 
@@ -68,16 +78,18 @@ def adjudicate_task(
     unrankable: Sequence[int] = (),
     note: str,
     replaces: int | None = None,
+    rule: str | None = None,
 ) -> Adjudication:
     """Settle the order of a task's completions, with why. The people's rankings stay as they are.
 
+    rule: whose proposal the lead began from, the project's own by default.
     replaces: the adjudication that the lead saw as standing, None for the first. Raises Conflict where
     another was made meanwhile, or while somebody ranks the task (they would be told the answer); Forbidden
     for who ranked it themselves; Invalid for an order that is not of exactly its completions, or without a
     note.
     """
     task = lock_task(task.pk)
-    proposal = propose_consensus(task)
+    proposal = propose_consensus(task, rule)
     _check_free(task, by)
     note = clean_line(note, "note", LONGEST_NOTE)
     if not note:

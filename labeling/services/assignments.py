@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from annotate.durability import undone_by_a_power_cut
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.words import _, in_a_sentence
 from labeling import queues
@@ -56,7 +57,7 @@ def claim_next(*, user, project: Project, kind: str | None = None) -> Assignment
     if kind is not None and kind not in TaskKind.values:
         raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(TaskKind.values)}, field="kind")
     for _attempt in range(CLAIM_ATTEMPTS):
-        with transaction.atomic():
+        with undone_by_a_power_cut():  # they would ask again
             membership = lock_member(project=project, user=user)
             gates = queues.gates(user=user, project=project)
             kinds = [kind] if kind else TaskKind.values

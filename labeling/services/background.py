@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 from django.db import close_old_connections, connections
 
-from labeling.models import DatasetVersion, DatasetVersionStatus, ImportRecord, ImportStatus, Project
+from labeling.models import DatasetVersion, DatasetVersionStatus, ImportRecord, ImportStatus
 
 from .answer_index import build_index, waiting_indexes
 from .assignments import release_expired
@@ -23,7 +23,6 @@ from .batch_control import hold_overdue
 from .batch_ends import note_finished_batches
 from .datasets import build_version as build
 from .datasets import lost_versions
-from .figures import refresh_figures, stale_projects
 from .imports import revive_lost_imports
 from .imports import run_import as run
 from .work_again import tell_of_work
@@ -56,16 +55,10 @@ def sweep() -> int:
         done += _without_stopping(build_version, version)
     for project_id in waiting_indexes():
         done += build_index(project_id) > 0
-    for project in stale_projects():
-        _without_stopping(_figures, project)
     return done
 
 
-def _figures(project: Project) -> None:
-    refresh_figures(project=project)
-
-
-def _without_stopping(job: Callable, row: ImportRecord | DatasetVersion | Project) -> bool:
+def _without_stopping(job: Callable, row: ImportRecord | DatasetVersion) -> bool:
     """One job that breaks must not keep the others waiting; it has recorded itself as failed already."""
     try:
         job(row)

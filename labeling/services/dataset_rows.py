@@ -279,9 +279,8 @@ def _ranking_row(values: tuple, completions: dict[int, tuple[str, str]]) -> Sele
     characters = sum(len(completions[pk][0]) for pk in ids)
     group, turns = prompt_group(messages), _turns(messages)
     if sum(map(len, tiers)) < 2:
-        return Selected(
-            group, None, submission_id, category, characters, turns, "fewer than two completions ranked"
-        )
+        why = _none_ranked(reasons) if not tiers else "fewer than two completions ranked"
+        return Selected(group, None, submission_id, category, characters, turns, why)
     row = comparison_row(
         id=str(submission_id),
         prompt_id=str(prompt_id),
@@ -295,6 +294,12 @@ def _ranking_row(values: tuple, completions: dict[int, tuple[str, str]]) -> Sele
         source=_source(values),
     )
     return Selected(group, row, submission_id, category, characters, turns)
+
+
+def _none_ranked(reasons: dict[str, Any]) -> str:
+    """What a manifest counts work by that ranks nothing: "none can be ranked: wrong_language"."""
+    given = sorted({each["reason"] for each in reasons.values()})
+    return f"none can be ranked: {', '.join(given)}" if given else "fewer than two completions ranked"
 
 
 def _margins(margins: list, tiers: int) -> list[float | None] | None:

@@ -33,6 +33,9 @@ from .screening import screening_progressed
 from .slots import lock_task
 
 LONGEST_NOTE = 2_000
+LONGEST_REFERENCE = 20_000
+# Why gold waits that a lead's score settles: it has none yet, or one that was too low.
+FOR_SCORES = (ReviewReason.GOLD_UNSCORED, ReviewReason.GOLD_MISSED)
 LOWEST_SCORE, HIGHEST_SCORE = 1, 7  # of a lead, for a gold or screening demonstration
 
 
@@ -46,6 +49,7 @@ def mark_gold(
     flags: Mapping[int, Sequence[str]] | None = None,
     checks_flags: bool = False,
     minimum_score: int | None = None,
+    reference: str = "",
     note: str = "",
 ) -> GoldAnswer:
     """Give a task its known answer (ids of Completion); again: change it, for submissions to come.
@@ -60,7 +64,12 @@ def mark_gold(
     if not task.prompt.messages:
         raise Conflict("Who answers this task writes its prompt: no answer is known.", code="no_prompt")
     fields = _checked(task, tiers, unrankable, flags, checks_flags, minimum_score)
-    fields |= {"note": _checked_note(note), "retired_at": None, "created_by": acting_user}
+    fields |= {
+        "reference": _checked_reference(task, reference),
+        "note": _checked_note(note),
+        "retired_at": None,
+        "created_by": acting_user,
+    }
     answer, created = GoldAnswer.objects.update_or_create(task=task, defaults=fields)
     if task.purpose == TaskPurpose.WORK:
         _leave_the_queue(task)
@@ -93,8 +102,9 @@ def retire_gold(*, task: Task, acting_user) -> GoldAnswer:
 
 @transaction.atomic
 def score_demonstration(*, submission: Submission, score: int, acting_user) -> GoldResult:
-    """A lead's score, 1 to 7, for a gold or screening demonstration. Below the least score gold is missed and
-    goes to review, if the project says so. Raises Invalid, Forbidden (one's own), Conflict (not asked for).
+    """A lead's score, 1 to 7, for a gold or screening demonstration. It decides on gold that waits for it:
+    below the least score gold is missed and goes to review, if the project says so; else it is accepted.
+    Raises Invalid, Forbidden (one's own), Conflict (not asked for).
     """
     if isinstance(score, bool) or not isinstance(score, int) or not LOWEST_SCORE <= score <= HIGHEST_SCORE:
         raise Invalid(
@@ -121,6 +131,9 @@ def score_demonstration(*, submission: Submission, score: int, acting_user) -> G
         and task.project.settings.review_missed_gold
     ):
         _send_to_review(submission)
+    elif submission.status == SubmissionStatus.AWAITING_REVIEW and submission.review_reason in FOR_SCORES:
+        submission.status, submission.decided_at = SubmissionStatus.ACCEPTED, timezone.now()
+        submission.save(update_fields=["status", "decided_at"])
     record_event(
         action="gold.scored",
         actor=acting_user,
@@ -173,6 +186,17 @@ def _what_is_asked(task: Task) -> FormDefinition:
     return dataclasses.replace(
         form, scores="hidden", rationale="hidden", ask_margins=False, allow_ties=True, questions=()
     )
+
+
+def _checked_reference(task: Task, text: str) -> str:
+    text = clean_text(text, "reference").strip()
+    if text and task.kind != TaskKind.DEMONSTRATION:
+        raise Invalid("Rankings are held against an order, not a text.", field="reference")
+    if len(text) > LONGEST_REFERENCE:
+        raise Invalid(
+            _("At most %(most)s characters.") % {"most": f"{LONGEST_REFERENCE:,}"}, field="reference"
+        )
+    return text
 
 
 def _checked_note(note: str) -> str:

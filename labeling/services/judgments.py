@@ -145,6 +145,12 @@ def check_ranking(
         )
     if not form.allow_ties and any(len(tier) > 1 for tier in tiers):
         raise Invalid("This project allows no ties.", field="tiers")
+    if not tiers and form.layout == "pairwise" and not form.allow_neither:
+        raise Invalid(
+            "This project asks for a choice between the two.",
+            field="strength",
+            hint="If the task cannot be done, skip it and say why.",
+        )
     touched = _ids(touched, "touched", known)
     if tiers and not touched:
         raise Invalid(

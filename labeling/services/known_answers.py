@@ -22,7 +22,8 @@ from .screening import screening_progressed
 def reason_to_review(*, task: Task, annotator, content: Content, prompt_flags: list[str]) -> str:
     """Why a first submission goes to review (a ReviewReason), or "" where it is accepted at once.
 
-    Missed gold first. Screening never goes to the review queue: leads score it on its own page.
+    Missed gold first. Screening needs no decision, only a score: it stands in the queue of what waits for
+    one.
     """
     if task.purpose == TaskPurpose.SCREENING:
         return ""
@@ -36,10 +37,7 @@ def reason_to_review(*, task: Task, annotator, content: Content, prompt_flags: l
         ):
             return ReviewReason.GOLD_MISSED
         if answer.minimum_score is not None and not isinstance(content, RankingContent):
-            # A lead has to give it a score.
-            return (
-                review_reason(task=task, annotator=annotator, is_flagged=is_flagged) or ReviewReason.SAMPLED
-            )
+            return ReviewReason.GOLD_UNSCORED  # whatever else speaks for a look, a lead looks at it then
     return review_reason(task=task, annotator=annotator, is_flagged=is_flagged)
 
 

@@ -18,6 +18,7 @@ from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from annotate.doorbell import ring
+from annotate.quoted_rows import plain_cause
 from labeling import quality_rows
 from labeling.models import AuditEvent, Project, QualityReport, Submission, TaskAgreement
 from labeling.quality.agreement_report import (
@@ -29,13 +30,15 @@ from labeling.quality.agreement_report import (
     headline,
 )
 from labeling.quality.meters_report import meters_report
+from labeling.quality.ratings_by_cut import add_ratings
 from labeling.quality.ratings_report import ratings_report
 
 from .activity import record_event
+from .figures import decisions_of, store_figures
 
 log = structlog.get_logger(__name__)
 
-LAYOUT = 1  # raise it when the body's shape or a definition changes: every report is then computed anew
+LAYOUT = 2  # raise it when the body's shape or a definition changes: every report is then computed anew
 LOST_AFTER = timedelta(minutes=15)  # a claim older than this belongs to a worker that died
 LEAST_PAUSE = timedelta(minutes=1)
 REST = 10  # it is computed at most a tenth of the time
@@ -82,13 +85,15 @@ def refresh_report(*, project: Project) -> QualityReport | None:
     cursor = _settled_event(project, as_of)
     try:
         found = _compute(project)
+        return _store(report, fence, found, as_of, cursor, time.monotonic() - started)
     except Exception as error:
         mine = QualityReport.objects.filter(pk=report.pk, fence=fence)
         mine.update(
-            claimed_at=None, error=f"{type(error).__name__}: {error}"[:300], next_at=as_of + DAILY / 24
+            claimed_at=None,
+            error=f"{type(error).__name__}: {plain_cause(error)}"[:300],
+            next_at=as_of + DAILY / 24,
         )
         raise
-    return _store(report, fence, found, as_of, cursor, time.monotonic() - started)
 
 
 def _claim(report: QualityReport) -> int | None:
@@ -113,6 +118,9 @@ def _compute(project: Project) -> _Found:
     demonstrations = quality_rows.demonstrations_of(project)
     comparisons = Comparisons(rankings)
     tasks = by_task(comparisons)
+    vocabulary = quality_rows.vocabulary(project)
+    by = by_cut(comparisons)
+    add_ratings(by, comparisons, vocabulary)
     body = {
         "counts": {
             "rankings": len(rankings),
@@ -120,10 +128,11 @@ def _compute(project: Project) -> _Found:
             "people": len({each.person for each in rankings} | {each.person for each in demonstrations}),
         },
         "agreement": headline(comparisons),
-        "ratings": ratings_report(rankings, demonstrations, quality_rows.vocabulary(project)),
-        "by": by_cut(comparisons),
+        "ratings": ratings_report(rankings, demonstrations, vocabulary),
+        "by": by,
         "disagreements": disagreements(comparisons, tasks),
         "meters": meters_report(rankings, demonstrations),
+        "decisions": decisions_of(project, timezone.now()),
     }
     return _Found(body, tasks)
 
@@ -149,6 +158,7 @@ def _store(
     # Asked for while it was being computed: it is asked for still.
     mine.filter(requested_at__lt=as_of).update(requested_at=None)
     _store_tasks(report.project_id, found.tasks)
+    store_figures(project=report.project, body=found.body, as_of=as_of)
     report.refresh_from_db()
     return report
 

@@ -10,6 +10,7 @@ from labeling.models import (
     MembershipStatus,
     Review,
     ReviewDecision,
+    ReviewReason,
     Submission,
     SubmissionStatus,
     Task,
@@ -42,6 +43,15 @@ def check_decision(submission: Submission, revision: int, reviewer, decision: st
         raise Forbidden("Nobody reviews their own work.", code="own_work", hint="Another lead decides on it.")
     if not is_undecided(submission):
         raise _decided_already(submission)
+    if (
+        submission.review_reason == ReviewReason.GOLD_UNSCORED
+        and submission.status == SubmissionStatus.AWAITING_REVIEW
+    ):
+        raise Conflict(
+            "This answers a gold task: a lead's score decides on it.",
+            code="score_first",
+            hint="Score it under “Gold, not yet scored”.",
+        )
     if submission.revision_count != revision:
         raise Conflict(
             _("Revision %(number)s has come in since you opened this.")

@@ -12,7 +12,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -63,14 +63,8 @@ READ = Prepared(
 LIVE_STATUSES = Prepared(
     lambda task: Assignment.objects.filter(task=task).live().order_by().values_list("status"), task=int
 )
-DONE = PreparedUpdate(
-    lambda pk, now: (
-        Task.objects.filter(pk=pk, status=TaskStatus.OPEN),
-        {"status": TaskStatus.DONE, "done_at": now},
-    ),
-    pk=int,
-    now=datetime,
-)
+DONE = PreparedUpdate(lambda pk, now: (_whole(pk), {"status": TaskStatus.DONE, "done_at": now}),
+                      pk=int, now=datetime)  # fmt: skip
 
 
 def lock_member(*, project: Project, user) -> Membership | None:
@@ -208,15 +202,22 @@ def lost_lease(assignment: Assignment, user) -> DomainError:
     )
 
 
+def _whole(pk) -> QuerySet[Task]:
+    """The task if it is open and every live slot of it, of which there is one at least, is submitted."""
+    live = Assignment.objects.filter(task=OuterRef("pk")).live()
+    unfinished = live.exclude(status=AssignmentStatus.SUBMITTED)
+    return Task.objects.filter(Exists(live), ~Exists(unfinished), pk=pk, status=TaskStatus.OPEN)
+
+
 def finish_task(task: Task) -> bool:
     """Mark a locked task done once every live slot holds a submission that stands. Whether it is done."""
     if task.purpose in (TaskPurpose.CALIBRATION, TaskPurpose.GOLD, TaskPurpose.SCREENING):
         return False  # the next person's slot is made when they come
+    if DONE.run(pk=task.pk, now=timezone.now()):
+        return True
+    # Done before, or not yet: the callers that ask which are not those of the hand-out.
     slots = [status for (status,) in LIVE_STATUSES.all(task=task.pk)]
-    if not slots or any(status != AssignmentStatus.SUBMITTED for status in slots):
-        return False
-    DONE.run(pk=task.pk, now=timezone.now())
-    return True
+    return bool(slots) and all(status == AssignmentStatus.SUBMITTED for status in slots)
 
 
 def unfinish_task(task: Task) -> None:

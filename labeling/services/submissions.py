@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -68,6 +69,7 @@ from .submit_statements import (
     TEXTS,
 )
 
+SEEN_EVERY = timedelta(seconds=30)
 LATE_CODES = ("slot_taken", "withdrawn")  # refused, and kept for a lead to accept
 
 
@@ -309,7 +311,8 @@ def _store(
     form: FormVersion,
 ) -> Submission:
     now = timezone.now()
-    submission = SUBMISSION.first(slot=slot.pk)
+    # Only a slot that was submitted before has one.
+    submission = SUBMISSION.first(slot=slot.pk) if slot.submitted_at is not None else None
     draft = DRAFT.first(task=task.pk, user=work.user.pk)
     measured = ledger.measure_draft(draft=draft, assignment=slot, user=work.user, claimed=work.active_seconds)
     seconds = measured.seconds + (draft.booked_seconds if draft is not None else 0)
@@ -361,7 +364,7 @@ def _finish(work: _Work, submission: Submission, membership: Membership | None, 
         submission=submission,
         revision=submission.revision_count,
     )
-    if membership is not None:
+    if membership is not None and _is_news(membership, now):
         SEEN.run(pk=membership.pk, now=now)
     record_event(
         action="submission.submitted",
@@ -373,6 +376,14 @@ def _finish(work: _Work, submission: Submission, membership: Membership | None, 
         status=str(submission.status),
         review_reason=str(submission.review_reason),
     )
+
+
+def _is_news(membership: Membership, now: datetime) -> bool:
+    """Whether to store that they are at work: not with each piece, but always after they went away
+    empty-handed (services.work_again).
+    """
+    last, went = membership.last_active_at, membership.out_of_work_at
+    return last is None or now - last >= SEEN_EVERY or (went is not None and last <= went)
 
 
 def _keep(work: _Work, task: Task, content: Content, *, is_late: bool) -> None:

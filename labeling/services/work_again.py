@@ -11,12 +11,23 @@ from django.utils import timezone
 
 from annotate.words import later
 from labeling import queues
-from labeling.models import Batch, Membership, MembershipStatus, Project, TaskKind
+from labeling.models import AuditEvent, Batch, Membership, MembershipStatus, Project, TaskKind
 
 from .activity import notify
 from .screening import split_kinds
 
 MOST_AT_ONCE = 100  # people looked at in one sweep
+# What may give somebody work who found none, besides a new batch.
+GIVES_WORK = [
+    "batch.open",
+    "batch.overlap_changed",
+    "batch.policy_changed",
+    "task.overlap_changed",
+    "task.reopened",
+    "task.released",
+    "task.prompt_rewritten",
+    "task.unassigned",
+]
 SPARED = timedelta(minutes=1)  # a page that asks again and again writes no more often
 
 
@@ -28,16 +39,23 @@ def note_out_of_work(*, user, project: Project) -> None:
 
 
 def tell_of_work() -> int:
-    """Tell those for whom a batch made since holds something; how many were told."""
-    newer = Batch.objects.open().filter(
-        project=OuterRef("project"), created_at__gt=OuterRef("out_of_work_at")
-    )
+    """Tell those for whom there is something since: a new batch, one that goes on or asks more people, a task
+    that was opened again. How many were told.
+    """
+    since = {"project": OuterRef("project"), "created_at__gt": OuterRef("out_of_work_at")}
+    newer = Batch.objects.open().filter(**since)
+    # By the index on what an event is about: those of batches and tasks are few among a project's events.
+    again = AuditEvent.objects.filter(**since, object_type__in=["batch", "task"], action__in=GIVES_WORK)
     waiting = Membership.objects.filter(
         Q(last_active_at=None) | Q(last_active_at__lt=F("out_of_work_at")),
         status=MembershipStatus.ACTIVE,
         project__archived_at=None,
     ).exclude(out_of_work_at=None)
-    found = waiting.filter(Exists(newer)).select_related("project", "user").order_by("out_of_work_at")
+    found = (
+        waiting.filter(Exists(newer) | Exists(again))
+        .select_related("project", "user")
+        .order_by("out_of_work_at")
+    )
     return sum(_tell(membership) for membership in found[:MOST_AT_ONCE])
 
 

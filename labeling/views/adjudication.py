@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from django.contrib import messages
@@ -11,12 +12,14 @@ from django.shortcuts import redirect, render
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import whole_number
 from labeling.access import project_route
+from labeling.consensus import RULE_NAMES, letters
 from labeling.models import Adjudication, Task, TaskKind
 from labeling.permissions import Action
 from labeling.services.adjudications import adjudicate_task, propose_consensus, standing_adjudication
 from labeling.services.blind import RANKING_FIELDS, ranking_from_public, ranking_to_public
 
 from . import side_by_side
+from .consensus_card import consensus_card
 from .work_forms import initial_inputs
 
 EMPTY: dict[str, Any] = {"margins": [], "scores": {}, "flags": {}, "rationale": ""}
@@ -48,6 +51,7 @@ def _settle(request: HttpRequest, task: Task) -> Adjudication:
         by=request.user,
         note=form.get("note", ""),
         replaces=whole_number(form.get("replaces")) or None,
+        rule=form.get("rule") or None,
         **order,
     )
 
@@ -58,13 +62,17 @@ def _page(request: HttpRequest, project, task: Task, error: DomainError | None) 
         raise NotFound("Nobody has ranked this task yet.")
     for submission in submissions:
         submission.project = project
-    answers = side_by_side.answers_of(submissions[0])
+    # None of them is the one under review here.
+    answers = [dataclasses.replace(each, is_this=False) for each in side_by_side.answers_of(submissions[0])]
     completions = list(task.completions.order_by("task_completions__position"))
     standing = standing_adjudication(task)
+    rule = request.POST.get("rule") or request.GET.get("rule")
+    rule = rule if rule in RULE_NAMES else None
     try:
-        proposal = propose_consensus(task)
+        proposal = propose_consensus(task, rule)
     except DomainError as problem:  # all rankings were rejected
         proposal, error = None, error or problem
+    is_own = any(submission.annotator_id == request.user.pk for submission in submissions)
     context = {
         "task": task,
         "answers": answers,
@@ -72,10 +80,15 @@ def _page(request: HttpRequest, project, task: Task, error: DomainError | None) 
         "standing": standing,
         "past": task.adjudications.exclude(superseded_at=None).select_related("by").order_by("-pk"),
         "proposal": proposal,
-        "proposed_order": _letters(proposal.tiers, completions) if proposal else "",
+        "proposed_order": letters(proposal.tiers, [each.pk for each in completions]) if proposal else "",
+        "proposed_rule": RULE_NAMES[proposal.method] if proposal else "",
+        "standing_rule": RULE_NAMES.get(standing.method, standing.method) if standing else "",
+        "consensus": consensus_card(task, rule),
+        "can_settle": proposal is not None and not is_own,
         "completions": [{"id": str(each.public_id), "text": each.text} for each in completions],
-        "initial": _initial(request, task, standing or proposal, error),
-        "is_own": any(submission.annotator_id == request.user.pk for submission in submissions),
+        # Who chose a rule begins from its order, not from the one that stands.
+        "initial": _initial(request, task, (proposal if rule else standing) or proposal, error),
+        "is_own": is_own,
         "note": request.POST.get("note", "") if error else "",
         "error": error,
     }
@@ -93,11 +106,6 @@ def _initial(request: HttpRequest, task: Task, order: Any, error) -> dict[str, s
     if error:
         fields |= {name: request.POST[name] for name in RANKING_FIELDS if name in request.POST}
     return initial_inputs(fields)
-
-
-def _letters(tiers: list[list[int]], completions: list) -> str:
-    letter = {each.pk: chr(ord("A") + index) for index, each in enumerate(completions)}
-    return " > ".join(" = ".join(sorted(letter[pk] for pk in tier)) for tier in tiers)
 
 
 def _names(task: Task) -> dict[str, int]:

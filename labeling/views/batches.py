@@ -86,7 +86,8 @@ def batch_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpR
         "batch": batch,
         "listing": listing,
         "policy_form": BatchPolicyForm(initial=policy),
-        "agreement": reports.ranking_agreement(project, batch) if batch.kind == TaskKind.RANKING else None,
+        "figure": batch.figures.first() if batch.kind == TaskKind.RANKING else None,
+        "is_ranking": batch.kind == TaskKind.RANKING,
     }
     return render(request, "labeling/batch_detail.html", context)
 

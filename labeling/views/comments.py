@@ -8,7 +8,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from annotate.errors import DomainError
+from annotate.accounts.requests import SignedInRequest
+from annotate.errors import DomainError, Invalid, NotFound
 from annotate.words import _
 from labeling import talk
 from labeling.access import project_route
@@ -16,6 +17,7 @@ from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from labeling.services import comments as service
 
+ID_DIGITS = 16  # the longest number of a slot
 STATES = [("all", _("All")), ("open", _("Open")), ("resolved", _("Resolved"))]
 
 
@@ -42,39 +44,85 @@ def comment_threads(request: HttpRequest, *, project, membership) -> HttpRespons
 
 
 @project_route(Action.VIEW_OWN_WORK, methods=("POST",))
-def comment_add(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
-    submission = service.find_discussed(project=project, membership=membership, user=request.user, pk=pk)
-    try:
-        service.add_comment(submission=submission, author=request.user, text=request.POST.get("text", ""))
-    except DomainError as error:
-        messages.error(request, _("Not sent. %(message)s") % {"message": error.message})
-    else:
-        messages.success(request, "Sent.")
-    return redirect(_back(request, project, pk))
+def comment_add(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """About a submission."""
+    piece = service.find_discussed(project=project, membership=membership, user=request.user, pk=pk)
+    return _add(request, piece)
+
+
+@project_route(Action.VIEW_OWN_WORK, methods=("GET", "HEAD", "POST"))
+def work_comments(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """About the task in hand, by its slot. GET: the talk as a fragment, with whom one can mention."""
+    piece = service.find_in_hand(project=project, membership=membership, user=request.user, pk=pk)
+    if request.method == "POST":
+        return _add(request, piece)
+    context = {
+        "talk": talk.talk_of(piece, request.user, slot=pk),
+        "back": piece.url_for(request.user),
+        "comes_alone": True,
+    }
+    return render(request, "labeling/_comments.html", context)
 
 
 @project_route(Action.VIEW_OWN_WORK, methods=("POST",))
-def comment_settle(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
-    """Settled; with `open`, open again."""
-    submission = service.find_discussed(project=project, membership=membership, user=request.user, pk=pk)
+def comment_reply(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """In a thread, whatever it is about."""
+    piece = service.find_thread(project=project, membership=membership, user=request.user, pk=pk)
+    return _add(request, piece)
+
+
+@project_route(Action.MANAGE_BATCHES, methods=("POST",))
+def task_comment(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """To somebody who has the task in hand (`slot`), from its page."""
+    if not project.tasks.filter(pk=pk).exists():
+        raise NotFound("There is no such task.")
+    text = request.POST.get("slot", "")
+    is_number = text.isascii() and text.isdigit() and len(text) <= ID_DIGITS
+    slot = project.assignments.filter(task=pk, pk=int(text)).first() if is_number else None
+    if slot is None:
+        raise Invalid("Choose somebody who has this task.", field="slot")
+    piece = service.find_in_hand(project=project, membership=membership, user=request.user, pk=slot.pk)
+    return _add(request, piece)
+
+
+@project_route(Action.VIEW_OWN_WORK, methods=("POST",))
+def comment_settle(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """Settle a thread; with `open`, open it again."""
+    piece = service.find_thread(project=project, membership=membership, user=request.user, pk=pk)
     is_open = bool(request.POST.get("open"))
     try:
-        service.settle_thread(submission=submission, acting_user=request.user, is_open=is_open)
+        service.settle_thread(piece=piece, acting_user=request.user, is_open=is_open)
     except DomainError as error:
         messages.error(request, error.message)
     else:
         messages.success(request, "Open again." if is_open else "Settled.")
-    return redirect(_back(request, project, pk))
+    return redirect(_back(request, piece))
+
+
+def _add(request: SignedInRequest, piece: talk.Piece) -> HttpResponse:
+    """Then back to the page it was written on. In place (htmx) what is wrong is said there, and the words
+    stay in the form.
+    """
+    try:
+        service.add_comment(piece=piece, author=request.user, text=request.POST.get("text", ""))
+    except DomainError as error:
+        if request.htmx:
+            raise
+        messages.error(request, _("Not sent. %(message)s") % {"message": error.message})
+    else:
+        if not request.htmx:
+            messages.success(request, "Sent.")
+    return redirect(_back(request, piece))
 
 
 def _by_state(rows, value: str):
     return rows if value == "all" else rows.filter(is_open=value == "open")
 
 
-def _back(request: HttpRequest, project, pk: int) -> str:
-    """The page of this project it was written on, else the piece's own."""
-    root = reverse("labeling:project_detail", args=[project.slug])
-    back = request.POST.get("back", "")
+def _back(request: SignedInRequest, piece: talk.Piece) -> str:
+    """The page of this project it was written on, else the one where this person finds the talk."""
+    root = reverse("labeling:project_detail", args=[piece.project.slug])
+    back = request.POST.get("back", "").partition("#")[0]
     if back.startswith(root) and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
         return f"{back}#comments"
-    return reverse("labeling:submission_detail", args=[project.slug, pk]) + "#comments"
+    return piece.url_for(request.user)

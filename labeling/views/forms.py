@@ -17,7 +17,7 @@ from labeling.access import project_route
 from labeling.asking import asked
 from labeling.form_editor import changed, definition_of, in_lines, rows_of, scale_of
 from labeling.models import Form, FormDefinition, FormVersion, Layout
-from labeling.models.form_definition import ASKED, FIELDS, PER, QUESTION_TYPES
+from labeling.models.form_definition import ASKED, FIELDS, PER, QUESTION_TYPES, default_json
 from labeling.permissions import Action, can
 from labeling.services import forms as service
 from labeling.services.judgments import margin_choices
@@ -187,7 +187,7 @@ def _editor(
     context = {
         "form_object": form,
         "current": current,
-        "definition_values": definition,
+        "definition_values": {**default_json(layout), **definition},
         "scale": scale_of(definition["scale"]) if "scale" in has else None,
         "lists": [_list_of(definition, name) for name in ("completion_flags", "prompt_flags") if name in has],
         "questions": rows_of(definition, "questions"),

@@ -84,7 +84,7 @@ def submission_detail(request: HttpRequest, *, project, membership, pk: int) -> 
         "may_reopen": is_lead and not is_own and submission.status == SubmissionStatus.ACCEPTED,
         "may_adjudicate": is_lead and submission.kind == TaskKind.RANKING and submission.task is not None,
         "appeal": Appeal.objects.filter(submission=submission).select_related("decided_by").first(),
-        "talk": talk.talk_of(submission, request.user),
+        "talk": talk.talk_of(talk.piece_of(submission), request.user),
         "appealable": appealable_review(submission) if is_own else None,
         **_settled(submission),
     }

@@ -67,7 +67,6 @@ def _people_page(request, project, membership, form=None, link=None, status=200)
     context = {
         "rows": [] if is_csv else figures(list(listing.page)),
         "kinds": people_report.kinds(),
-        "has_gold": people_report.has_gold(),
         "invitations": project.invitations.open().select_related("created_by"),
         "form": form or InvitationForm(),
         "new_link": link,
@@ -152,7 +151,6 @@ def person(request: HttpRequest, *, project, membership, pk: int) -> HttpRespons
         "member": member,
         "row": row,
         "kinds": people_report.kinds(),
-        "has_gold": people_report.has_gold(),
         "labels": dict(work_choices()),
         "days": timesheet.days_of_work(project=project, period=period, user_id=member.user_id),
         "submissions": project.submissions.filter(annotator=member.user).select_related("prompt")[:20],

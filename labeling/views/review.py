@@ -40,6 +40,7 @@ from labeling.services.pairwise import strengths
 from labeling.services.review_rules import is_undecided
 from labeling.services.undo import UNDO_MINUTES
 from labeling.services.written_prompts import text_of
+from labeling.task_reports import awaits_score
 
 from . import side_by_side
 from .history import find_submission
@@ -58,6 +59,7 @@ TAB_LABELS = {
     ReviewReason.RESUBMITTED: _("Resubmitted"),
     ReviewReason.LATE: _("Late"),
     ReviewReason.REOPENED: _("Reopened"),
+    ReviewReason.GOLD_UNSCORED: _("Gold, not yet scored"),
     ReviewReason.GOLD_MISSED: _("Gold missed"),
 }
 # Reasons that other rooms bring in get a tab by their own words.
@@ -94,7 +96,7 @@ def review_queue(request: HttpRequest, *, project, membership) -> HttpResponseBa
         "nav_counts": {"review": counts[""]},  # counted already; the navigation would count again
         "own": review_queues.own_waiting(project=project, person=request.user),
         "late": list(queues.late_drafts(project=project)[:50]),
-        "query": _query(request.GET),
+        "query": review_query(request.GET),
         "undo": last_undoable(request, project),
     }
     return answer_list(
@@ -111,7 +113,7 @@ def review_queue(request: HttpRequest, *, project, membership) -> HttpResponseBa
 def review_next(request: HttpRequest, *, project, membership) -> HttpResponse:
     """To the first piece of the list (behind `after`, within its filters), or back to the queue."""
     after = project.submissions.select_related("annotator", "task__batch")
-    return _go_on(
+    return go_on(
         request, project, request.GET, after.filter(pk=whole_number(request.GET.get("after"))).first()
     )
 
@@ -126,7 +128,10 @@ def review_submission(request: HttpRequest, *, project, membership, pk: int) -> 
         except Invalid as error:
             return _page(request, project, submission, error)
         # The next page says what was decided, with the way back (last_undoable).
-        return _go_on(request, project, request.POST, after=submission)
+        return go_on(request, project, request.POST, after=submission)
+    if awaits_score(submission) and submission.annotator_id != request.user.pk:
+        address = reverse("labeling:gold_score", args=[project.slug, pk])
+        return redirect(address + review_query(request.GET))
     if not is_undecided(submission):
         return redirect("labeling:submission_detail", slug=project.slug, pk=pk)
     return _page(request, project, submission)
@@ -216,15 +221,15 @@ def _page(
         "settled": settled,
         "history": answers[0].history,
         "prompt_flags": prompt_flag_labels(submission, judgment),
-        "talk": talk.talk_of(submission, request.user),
+        "talk": talk.talk_of(talk.piece_of(submission), request.user),
         "reasons": project.settings.return_reasons,
         "guideline": judgment.guideline_version or current_version(project, submission.kind),
         "error": error,
         "sent": request.POST if error else {},
         "sent_reasons": request.POST.getlist("reasons") if error else [],
         "fix": _fix_context(request, submission, judgment, error),
-        "query": _query(request.POST if error else request.GET),
-        "kept": _kept(request.POST if error else request.GET),
+        "query": review_query(request.POST if error else request.GET),
+        "kept": kept_of(request.POST if error else request.GET),
         "counts_already": submission.status == SubmissionStatus.ACCEPTED,
         "undo": last_undoable(request, project),
         "is_own": submission.annotator_id == request.user.pk,
@@ -267,13 +272,13 @@ def _fix_context(request: HttpRequest, submission: Submission, judgment, error) 
     }
 
 
-def _go_on(request: HttpRequest, project, source, after: Submission | None = None) -> HttpResponse:
+def go_on(request: HttpRequest, project, source, after: Submission | None = None) -> HttpResponse:
     """The next piece of the list the reviewer came from."""
     pk = review_queues.next_after(project=project, reviewer=request.user, chosen=source, after=after)
     if pk is None:
         messages.info(request, "Nothing more waits here.")
         return redirect(reverse("labeling:review_queue", args=[project.slug]))
-    return redirect(reverse("labeling:review_submission", args=[project.slug, pk]) + _query(source))
+    return redirect(reverse("labeling:review_submission", args=[project.slug, pk]) + review_query(source))
 
 
 def last_undoable(request: HttpRequest, project):
@@ -302,11 +307,11 @@ def _people(project) -> list[tuple[str, str]]:
     return [("", _("Everybody")), *((str(member.user_id), str(member.user)) for member in rows)]
 
 
-def _kept(source) -> dict[str, str]:
+def kept_of(source) -> dict[str, str]:
     return {name: source[name] for name in review_queues.KEPT if source.get(name)}
 
 
-def _query(source) -> str:
+def review_query(source) -> str:
     """The list's filters and order as a query string, "" without any."""
-    kept = _kept(source)
+    kept = kept_of(source)
     return f"?{urlencode(kept)}" if kept else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import ngettext
 
@@ -15,14 +15,17 @@ from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling import task_reports
+from labeling import list_columns, talk, task_reports
 from labeling.access import project_route
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import Skip, SkipReason, Task, TaskKind
 from labeling.permissions import Action
 from labeling.services import gold, skips, task_control
 from labeling.services.blind import completions_in_order
 from labeling.services.forms import current_version
+
+from .consensus_card import consensus_card
 
 ID_DIGITS = 16  # the longest number of a slot
 
@@ -32,18 +35,22 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
     task = find_task(project, pk)
     answer = getattr(task, "gold_answer", None)
     completions = []
+    slots = task_reports.slots_of(task)
     if task.kind == TaskKind.RANKING:
         ids = task.task_completions.order_by("position").values_list("completion_id", flat=True)
         completions = _with_answer(completions_in_order(list(ids)), answer)
     context = {
         "task": task,
-        "slots": task_reports.slots_of(task),
+        "slots": slots,
+        "holders": [each.assignment for each in slots if each.assignment.annotator is not None],
+        "talks": talk.talks_on(task, request.user),
         "candidates": task_reports.candidates(task),
         "skips": task.skips.select_related("user").order_by("-pk"),
         "waits": task_reports.waits_for_decision(task),
         "answer": answer,
         "completion_flags": current_version(project, task.batch.layout).definition.completion_flags,
         "completions": completions,
+        "consensus": consensus_card(task),
         "results": task.submissions.filter(gold_result__isnull=False).select_related(
             "annotator", "gold_result"
         )[:50],
@@ -53,7 +60,7 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
 
 
 @project_route(Action.MANAGE_BATCHES)
-def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponse:
+def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     """Tasks whose skips wait for a lead's decision."""
     listing = Listing(
         request,
@@ -69,7 +76,13 @@ def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponse:
             Filter("reason", _("Reason"), [("", _("All")), *SkipReason.offered()], apply=_skipped_for),
         ],
     )
-    return render(request, "labeling/tasks_skipped.html", {"listing": listing})
+    return answer_list(
+        request,
+        "labeling/tasks_skipped.html",
+        listing,
+        page="skipped",
+        columns=list_columns.SKIPPED_TASKS,
+    )
 
 
 @project_route(Action.MANAGE_BATCHES, methods=("POST",))
@@ -156,7 +169,11 @@ def _gold(request, project, task: Task) -> tuple[str, int]:
     form = request.POST
     common = {"task": task, "acting_user": request.user, "note": form.get("note", "")}
     if task.kind == TaskKind.DEMONSTRATION:
-        gold.mark_gold(**common, minimum_score=whole_number(form.get("minimum_score")) or None)
+        gold.mark_gold(
+            **common,
+            minimum_score=whole_number(form.get("minimum_score")) or None,
+            reference=form.get("reference", ""),
+        )
         return _("The task is gold."), task.pk
     places: dict[int, list[int]] = {}
     unrankable, flags = [], {}

@@ -33,7 +33,7 @@ from labeling.services.guidelines import acknowledge_version, current_version
 from labeling.services.pairwise import strengths
 from labeling.services.slots import lost_lease, shown_order
 from labeling.services.written_prompts import written_in
-from labeling.talk import Talk, talk_of
+from labeling.talk import THREAD, Talk, piece_in_hand, piece_of, talk_of
 from labeling.textdiff import line_diff
 from labeling.worksheet import Worksheet, is_in_hand, open_worksheet
 
@@ -252,9 +252,15 @@ def _submit(request: SignedInRequest, assignment: Assignment) -> None:
 
 
 def _talk(sheet: Worksheet, user) -> Talk | None:
-    """What was said about one's own work when it came back; none about work that is new."""
-    submission = sheet.submission
-    return talk_of(submission, user) if submission and submission.annotator_id == user.pk else None
+    """What was said about one's work; None where nobody has said a word yet and it did not come back (a
+    query): the screen then offers to ask.
+    """
+    submission, slot = sheet.submission, sheet.assignment
+    if submission is not None and submission.annotator_id == user.pk:
+        return talk_of(piece_of(submission), user)
+    if THREAD.first(task=slot.task_id, person=user.pk) is None:
+        return None
+    return talk_of(piece_in_hand(slot, user), user, slot=slot.pk)
 
 
 def _screen(request: SignedInRequest, sheet: Worksheet, error: Invalid | None = None) -> HttpResponse:
@@ -323,12 +329,14 @@ def _reasons(sheet: Worksheet) -> list[str]:
 def _lost(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
     """What became of a task that is no longer this person's, and the words they had written."""
     error = lost_lease(assignment, request.user)
+    talk = talk_of(piece_in_hand(assignment, request.user), request.user, slot=assignment.pk)
     draft = assignment.task.drafts.filter(user=request.user).first()
     context = {
         "assignment": assignment,
         "error": error,
         "draft": draft,
         "kept": kept_words(draft, assignment.task),
+        "talk": talk if talk.thread is not None else None,
         "status": error.status,
     }
     return render(request, "labeling/work_lost.html", context, status=Gone.default_status)

@@ -290,6 +290,11 @@ body.addEventListener("htmx:afterSettle", () => foldFilters(document.documentEle
 
 body.addEventListener("htmx:afterSettle", (event) => watchScrollers(event.detail.elt || document));
 
+/* What came by itself is said: <p data-announce> in what was swapped in. */
+body.addEventListener("htmx:afterSettle", () => {
+  for (const node of document.querySelectorAll("[data-announce]:not([data-announced])")) { node.dataset.announced = ""; announce(node.textContent); }
+});
+
 /* ── focus is never lost after an htmx swap ── */
 const focusBefore = new WeakMap(); // by request: a poll may come in between
 body.addEventListener("htmx:beforeSwap", (event) => {
@@ -301,7 +306,9 @@ body.addEventListener("htmx:afterSettle", (event) => {
   const before = focusBefore.get(event.detail.xhr);
   focusBefore.delete(event.detail.xhr);
   const active = document.activeElement;
-  const wanted = document.querySelector("[data-focus-after-swap]");
+  // In what was swapped in, and nowhere else: a preview that comes must not take the focus from who is writing.
+  const came = event.detail.elt;
+  const wanted = came?.matches?.("[data-focus-after-swap]") ? came : came?.querySelector?.("[data-focus-after-swap]");
   if (wanted) { wanted.removeAttribute("data-focus-after-swap"); wanted.focus(); return; }
   // Only what the swap took away is given back: a poll must not pull the focus to itself.
   if (!before || (active && active !== body && active.isConnected)) return;

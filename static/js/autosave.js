@@ -4,6 +4,8 @@
 const QUIET = 800; // ms after the last change
 const LONGEST = 5000; // ms between two saves of somebody who types without pause
 const RETRY = [2000, 5000, 10000, 20000, 30000];
+const PATIENCE = 20_000; // ms for an answer; a connection that died without a word would keep the channel for ever
+const KEPT_FOR = 60 * 86_400_000; // ms: copies of drafts that nobody came back to make room for others
 const IDLE = 60; // seconds without a sign of life after which time does not count
 
 function el(tag, attributes = {}, ...children) {
@@ -43,8 +45,27 @@ function essence(fields) {
   return JSON.stringify(rest, Object.keys(rest).sort());
 }
 
+/* Are the fields as the site wrote them? Not where somebody typed before this script ran, nor where the browser put words of its own back. */
+function isAsServed(form) {
+  return [...form.elements].every((control) => {
+    if (!control.name || LEFT_OUT.has(control.name) || control.type === "hidden" || control.matches("[data-no-autosave], [data-score], [data-flag]")) return true;
+    if (control.matches("[type=checkbox], [type=radio]")) return control.checked === control.defaultChecked;
+    if (control.matches("textarea")) return control.value === control.defaultValue.replace(/\r\n?/g, "\n");
+    if (control.matches("select")) return ![...control.options].some((option) => option.defaultSelected) || [...control.options].every((option) => option.selected === option.defaultSelected);
+    return !control.matches("input") || control.value === control.defaultValue.replace(/[\r\n]/g, "");
+  });
+}
+
 /* ── the copy in the browser ── */
 class LocalCopy {
+  /* Of drafts that nobody has touched for long. */
+  static prune() {
+    try {
+      for (const key of Object.keys(localStorage)) {
+        if (key.startsWith("draft:") && !(Date.now() - Date.parse(new LocalCopy(key).read()?.at) < KEPT_FOR)) localStorage.removeItem(key);
+      }
+    } catch { /* no storage here: the status line says so where it matters */ }
+  }
   constructor(key) { this.key = key; this.refused = false; }
   write(fields, revision) {
     try { localStorage.setItem(this.key, JSON.stringify({ fields, revision, at: new Date().toISOString() })); this.refused = false; return true; }
@@ -125,7 +146,9 @@ class Autosave {
     this.status?.setAttribute("aria-live", "off"); // a change each few seconds would drown a screen reader; problems are announced
     const person = document.body.dataset.user || "nobody";
     this.copy = new LocalCopy(`draft:${person}:${form.dataset.draftKey || this.url}`);
-    this.saved = essence(readFields(form));
+    // What the site has; null: not known, or surely not these words (a refused submission comes back with more than the draft holds).
+    this.saved = form.dataset.unsaved === undefined && isAsServed(form) ? essence(readFields(form)) : null;
+    this.sent = new Set(); // what left without an answer: the site may have it, and then it is no other window's
     this.attempts = 0;
     const active = form.elements.active_seconds;
     this.life = new AbortController();
@@ -134,12 +157,13 @@ class Autosave {
     if (form.elements.pasted_characters) this.pasted = new Pasted(form, form.elements.pasted_characters, signal);
     form.addEventListener("input", (event) => { if (event.target.dataset?.noAutosave === undefined) this.changed(); });
     form.addEventListener("change", (event) => { if (event.target.dataset?.noAutosave === undefined) this.changed(); });
-    form.addEventListener("submit", () => this.onSubmit());
-    form.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt === form) { this.onSubmit(); this.asked = true; } });
+    form.addEventListener("submit", (event) => this.onSubmit(event));
+    form.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt === form) { this.onSubmit(); this.asked = true; this.show("saving", say("Handing in…")); } });
     // Not afterRequest: by then the answer may have replaced the form, which hears nothing any more.
     form.addEventListener("htmx:beforeOnLoad", (event) => { if (event.detail.elt === form) this.afterSubmit(event.detail.xhr.status); });
-    form.addEventListener("htmx:sendError", () => this.afterSubmit(0));
-    form.addEventListener("htmx:timeout", () => this.afterSubmit(0));
+    for (const name of ["htmx:sendError", "htmx:sendAbort", "htmx:timeout"]) form.addEventListener(name, (event) => { if (event.detail.elt === form) this.afterSubmit(0); });
+    // Once it is on its way, nothing typed could still come along: nothing is typed then.
+    for (const name of ["beforeinput", "click", "keydown"]) form.addEventListener(name, (event) => this.holdBack(event), true);
     window.addEventListener("online", () => { this.attempts = 0; this.save(); }, { signal });
     window.addEventListener("offline", () => this.offline(), { signal });
     window.addEventListener("pagehide", () => this.leave(), { signal });
@@ -150,6 +174,14 @@ class Autosave {
   }
 
   isDirty() { return essence(readFields(this.form)) !== this.saved; }
+
+  /* The site has what is on the page, and the browser's copy says nothing new. */
+  settled() {
+    clearTimeout(this.timer);
+    this.firstChange = 0;
+    this.copy.clear(Date.now());
+    this.show(this.savedAt ? "saved" : "", this.savedAt ? say("Saved %(time)s", { time: this.savedAt }) : "");
+  }
 
   show(state, text) {
     if (!this.status) return;
@@ -170,9 +202,14 @@ class Autosave {
   /* A crash or a reload before the server had the words: offer what the browser kept. */
   recover() {
     const kept = this.copy.read();
-    if (!kept?.fields) return;
-    if (essence(kept.fields) === this.saved) { this.copy.clear(); return; }
-    if (kept.revision === this.revision) {
+    const mine = essence(readFields(this.form));
+    if (!kept?.fields || this.form.dataset.unsaved !== undefined || essence(kept.fields) === mine) {
+      if (this.isDirty()) this.changed();
+      else if (kept?.fields) this.copy.clear();
+      return;
+    }
+    this.sent.add(essence(kept.fields)); // sent perhaps as the page before closed, and not heard of since
+    if (kept.revision === this.revision && mine === this.saved) {
       // The server has not moved on since: what the browser kept is simply newer.
       writeFields(this.form, kept.fields);
       this.show("local", say("Restored from this browser, written %(time)s", { time: clock(new Date(kept.at)) }));
@@ -185,9 +222,10 @@ class Autosave {
   changed() {
     const now = essence(readFields(this.form));
     // Leaving a field repeats what was said while typing: a status line that moves then would push a button from under the pointer.
-    if (this.submitting || this.done || now === this.seen) return;
+    if (this.done || now === this.seen) return;
     this.seen = now;
-    if (now === this.saved) return;
+    if (this.submitting) { this.copy.write(readFields(this.form), this.revision); return; }
+    if (now === this.saved) { if (!this.running && !this.stopped) this.settled(); return; }
     const kept = this.copy.write(readFields(this.form), this.revision);
     if (this.stopped) return; // the site takes no more of it, but this browser still keeps each word
     if (!kept) this.show("local", say("This browser keeps no copy; saving to the server"));
@@ -213,40 +251,57 @@ class Autosave {
   async save() {
     if (this.stopped || this.submitting || this.conflict) return;
     if (this.running) { this.again = true; return; }
-    if (!this.isDirty()) return;
+    if (!this.isDirty()) { this.settled(); return; }
     if (!navigator.onLine) { this.offline(); return; }
     this.firstChange = 0;
     this.time?.tick();
     const fields = readFields(this.form);
+    if (this.refused === essence(fields)) return; // it would be refused again
     this.askedAt = Date.now();
     this.running = true;
     this.show("saving", say("Saving…"));
-    let answer = null;
-    try {
-      answer = await fetch(this.url, {
-        method: this.form.dataset.autosaveMethod || "PUT", credentials: "same-origin", headers: this.headers(),
-        body: JSON.stringify({ revision: this.revision, fields }),
-      });
-    } catch { /* no answer: handled below, with the failures that are worth another try */ }
+    const { status, ok, data } = await this.send(fields);
     this.running = false;
-    if (this.submitting) { if (answer?.ok) await this.keepRevision(answer, fields); return; }
-    await this.afterSave(answer, fields);
+    if (this.submitting) { if (ok) this.adopt(data, fields); return; }
+    this.afterSave(status, ok, data, fields);
     if (this.again) { this.again = false; this.save(); }
   }
 
-  async afterSave(answer, fields) {
-    const data = answer ? await answer.json().catch(() => ({})) : {};
-    if (answer?.ok) { this.accepted(data, fields); return; }
-    if (answer?.status === 401) { this.signedOut(); return; }
-    if (answer?.status === 403 && /^CSRF Failed/.test(data.error?.message || "") && !this.renewed) {
+  /* {status, ok, data}; status 0 where no answer came in time. */
+  async send(fields) {
+    const mark = essence(fields);
+    this.sent.add(mark);
+    const patience = new AbortController();
+    const bell = setTimeout(() => patience.abort(), PATIENCE);
+    try {
+      const answer = await fetch(this.url, {
+        method: this.form.dataset.autosaveMethod || "PUT", credentials: "same-origin", headers: this.headers(), signal: patience.signal,
+        body: JSON.stringify({ revision: this.revision, fields }),
+      });
+      const data = await answer.json().catch(() => ({}));
+      if (answer.status < 500 && answer.status !== 409) this.sent.delete(mark); // it was heard, and said what became of it
+      return { status: answer.status, ok: answer.ok, data };
+    } catch { return { status: 0, ok: false, data: {} }; } finally { clearTimeout(bell); }
+  }
+
+  afterSave(status, ok, data, fields) {
+    if (ok) { this.accepted(data, fields); return; }
+    if (status === 401) { this.signedOut(); return; }
+    const isStaleToken = status === 403 && /^CSRF Failed/.test(data.error?.message || "");
+    if (isStaleToken && !this.renewed) {
       // Somebody signed in again in another tab: with that tab's token it goes on.
       this.renewed = true;
+      this.schedule(RETRY[2]); // should the new token not be had now
       document.dispatchEvent(new CustomEvent("app:stale-token", { detail: { retry: () => this.save() } }));
       return;
     }
-    const other = answer?.status === 409 ? otherVersion(data) : null;
+    const other = status === 409 ? otherVersion(data) : null;
+    if (other && this.sent.has(essence(other.fields))) { this.takeOver(other); return; }
     if (other) { this.resolveConflict(other); return; }
-    if (answer && [403, 404, 409, 410, 413, 422].includes(answer.status)) { this.stop(data, answer.status); return; }
+    if ([413, 422].includes(status)) { this.refused = essence(fields); this.refuse(data, status); return; }
+    if ([403, 404, 409, 410].includes(status) && !isStaleToken) { this.stop(data, status); return; }
+    this.renewed = false;
+    this.saved = null; // what the site has now is not known
     const wait = RETRY[Math.min(this.attempts, RETRY.length - 1)];
     this.attempts += 1;
     const kept = this.copy.refused ? say("Not saved: the site does not answer. Trying again…") : say("Not saved on the site yet, kept in this browser. Trying again…");
@@ -254,13 +309,18 @@ class Autosave {
     this.schedule(wait);
   }
 
-  /* Saved while the form was being handed in: should the site refuse it, the next save must know what was saved last. */
-  async keepRevision(answer, fields) {
-    this.adopt(await answer.json().catch(() => ({})), fields);
+  /* What the site has is what this page sent before and never heard of: no other window's words, and nothing to ask about. */
+  takeOver({ fields, revision }) {
+    this.sent.delete(essence(fields));
+    this.adopt({ revision }, fields);
+    this.savedAt = clock(new Date());
+    this.save();
   }
 
+  /* Also where it was saved while the form was handed in: should the site refuse that, the next save knows what was saved last. */
   adopt(data, fields) {
     this.renewed = false;
+    this.refused = null;
     this.revision = data.revision ?? this.revision + 1;
     this.form.dataset.revision = String(this.revision);
     const input = this.form.elements.revision;
@@ -271,11 +331,13 @@ class Autosave {
 
   accepted(data, fields) {
     this.attempts = 0;
+    this.sent.clear();
     this.adopt(data, fields);
+    this.savedAt = clock(data.saved_at ? new Date(data.saved_at) : new Date());
     this.form.dispatchEvent(new CustomEvent("autosave:saved", { bubbles: true, detail: data }));
     if (this.isDirty()) { this.copy.write(readFields(this.form), this.revision); this.schedule(); return; }
     this.copy.clear(this.askedAt);
-    this.show("saved", say("Saved %(time)s", { time: clock(data.saved_at ? new Date(data.saved_at) : new Date()) }));
+    this.show("saved", say("Saved %(time)s", { time: this.savedAt }));
   }
 
   signedOut() {
@@ -287,10 +349,15 @@ class Autosave {
   stop(data, status) {
     this.stopped = true;
     clearTimeout(this.timer);
+    this.refuse(data, status);
+    this.form.dispatchEvent(new CustomEvent("autosave:stopped", { bubbles: true, detail: { status, ...data } }));
+  }
+
+  /* These words are not taken (too many, say); what is written next may be. */
+  refuse(data, status) {
     const reason = data.error?.message || say("The site no longer takes this draft (%(status)s).", { status });
     const kept = this.copy.refused ? say("Copy your text before you leave.") : say("Your text is kept in this browser.");
     this.problem([reason, kept].join(" "));
-    this.form.dispatchEvent(new CustomEvent("autosave:stopped", { bubbles: true, detail: { status, ...data } }));
   }
 
   /* ── two versions: show both, the person decides ── */
@@ -302,10 +369,13 @@ class Autosave {
     this.problem(say("Two versions of this draft: choose one"));
     this.form.dispatchEvent(new CustomEvent("autosave:conflict", { bubbles: true, detail: { mine, fields, revision } }));
     const dialog = conflictDialog(mine, fields, fromBrowser, lettersOf(this.form));
+    dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape would choose, and one text would go
     dialog.addEventListener("close", () => {
+      if (!dialog.returnValue) { dialog.showModal(); return; }
       dialog.remove();
       this.conflict = false;
       this.revision = revision;
+      this.sent.clear();
       this.saved = fromBrowser ? this.saved : essence({ ...mine, ...fields });
       this.seen = null;
       if (dialog.returnValue === "other") writeFields(this.form, fields);
@@ -318,21 +388,38 @@ class Autosave {
   }
 
   /* ── handing in ── */
-  onSubmit() {
+  onSubmit(event) {
     this.time?.tick();
     clearTimeout(this.timer);
     this.copy.write(readFields(this.form), this.revision);
     this.askedAt = Date.now();
-    // A later listener may hold the submission back (an incomplete ranking): look once everybody has had a say.
     this.submitting = true;
-    setTimeout(() => { if (!this.left && !this.asked) this.submitting = false; }, 1500);
+    // A later listener may hold the submission back (a confirmation): look once everybody has had a say.
+    setTimeout(() => { if (event?.defaultPrevented && !this.asked) this.notSubmitted(); });
+    setTimeout(() => { if (!this.left && !this.asked) this.notSubmitted(); }, 1500);
+  }
+
+  notSubmitted() {
+    if (!this.submitting) return;
+    this.submitting = this.asked = false;
+    this.seen = null;
+    this.show("", "");
+    this.changed();
+  }
+
+  holdBack(event) {
+    if (!this.asked || (event.type === "keydown" && (event.key === "Tab" || event.ctrlKey || event.metaKey || event.altKey))) return;
+    event.preventDefault();
+    event.stopPropagation();
   }
 
   afterSubmit(status) {
+    if (status < 200 || status >= 300) { this.notSubmitted(); return; }
     this.submitting = this.asked = false;
-    this.seen = null;
-    if (status >= 200 && status < 300) { this.copy.clear(this.askedAt); this.stopped = true; this.done = true; this.time?.stop(); }
-    else this.changed();
+    this.copy.clear(this.askedAt);
+    this.stopped = true;
+    this.done = true;
+    this.time?.stop();
   }
 
   /* The form left the page (the next task came): this one saves no more. */
@@ -349,6 +436,7 @@ class Autosave {
     const read = this.time && this.time.seconds - (this.savedSeconds ?? this.startSeconds) >= 1; // reading is work too
     if (this.submitting || this.stopped || !(this.isDirty() || read)) return;
     if (this.isDirty()) this.copy.write(readFields(this.form), this.revision);
+    this.sent.add(essence(readFields(this.form))); // the page may come back as it was
     fetch(this.url, { method: this.form.dataset.autosaveMethod || "PUT", keepalive: true, credentials: "same-origin", headers: this.headers(), body: JSON.stringify({ revision: this.revision, fields: readFields(this.form) }) })
       .catch(() => { if (this.isDirty()) this.copy.write(readFields(this.form), this.revision); });
   }
@@ -404,14 +492,29 @@ function forgetDone(root) {
   }
 }
 
+/* What this browser kept of a draft whose task is gone: shown where the page asks for it, unless the page has the words. */
+function showLeft(root) {
+  for (const node of root.querySelectorAll("[data-draft-left]:not([data-draft-shown])")) {
+    node.dataset.draftShown = "";
+    const kept = new LocalCopy(`draft:${document.body.dataset.user || "nobody"}:${node.dataset.draftLeft}`).read();
+    const words = ["prompt", "text", "rationale"].map((name) => String(kept?.fields?.[name] ?? "").trim()).filter(Boolean);
+    if (!words.length || words.every((each) => document.querySelector("main").textContent.includes(each))) continue;
+    node.querySelector("[data-draft-words]").textContent = words.join("\n\n");
+    node.querySelector("[data-draft-forget]").addEventListener("click", () => { new LocalCopy(`draft:${document.body.dataset.user || "nobody"}:${node.dataset.draftLeft}`).clear(); node.remove(); document.getElementById("main").focus(); });
+    node.hidden = false;
+  }
+}
+
 const alive = new Set();
 function start(root) {
   for (const autosave of alive) if (!autosave.form.isConnected) { autosave.destroy(); alive.delete(autosave); }
   forgetDone(root);
+  showLeft(root);
   for (const form of root.querySelectorAll("form[data-autosave-url]:not([data-autosave-ready])")) {
     form.dataset.autosaveReady = "";
     alive.add(new Autosave(form));
   }
 }
+LocalCopy.prune();
 start(document);
 document.body.addEventListener("htmx:afterSettle", (event) => start(event.detail.elt?.parentElement || document));

@@ -55,7 +55,8 @@ class Pairwise {
 
   show() {
     const isNeither = this.choice?.value === "neither";
-    this.root.querySelector("[name='neither_reason']").required = isNeither;
+    const reason = this.root.querySelector("[name='neither_reason']"); // not where the project allows no "neither"
+    if (reason) reason.required = isNeither;
     const better = this.choice?.closest("label").dataset.better;
     for (const card of this.root.querySelectorAll("[data-side]")) {
       const state = better === undefined ? "" : better === "" ? "same" : better === "none" ? "none" : better === card.dataset.side ? "better" : "worse";

@@ -114,6 +114,7 @@ class Ranking {
     tiers.forEach((tier, index) => { this.state.slots[index] = tier; });
     this.state.unrankable = this.read("unrankable", []).map(String).filter(known);
     this.touched = this.read("touched", []).map(String).filter(known);
+    this.margins.clear();
     this.read("margins", []).forEach((value, index) => { if (value && tiers[index + 1]) this.margins.set(this.boundary(tiers[index], tiers[index + 1]), value); });
     for (const [id, score] of Object.entries(this.read("scores", {}))) {
       const radio = this.card.get(id)?.querySelector(`[data-score][value="${CSS.escape(String(score))}"]`);
@@ -438,7 +439,10 @@ class Ranking {
     const status = this.root.querySelector("[data-rank-status]");
     if (!status || !this.placed) return;
     const problem = this.problem();
-    status.textContent = problem ? `${this.howMany()}.` : say("Complete: ready to submit.");
+    // What is placed and not scored yet, where each needs a score: "complete" would not be true.
+    const open = "requireScores" in this.root.dataset ? this.ids.filter((id) => board.slotOf(this.state, id) >= 0 && !this.card.get(id).querySelector("[data-score]:checked")) : [];
+    const scores = open.length ? say("No score yet: %(names)s.", { names: open.map((id) => this.letter(id)).join(", ") }) : "";
+    status.textContent = problem || scores ? [`${this.howMany()}.`, scores].filter(Boolean).join(" ") : say("Complete: ready to submit.");
   }
 }
 

@@ -58,6 +58,7 @@ function walk(step, backwards) {
   const next = backwards ? all.filter(([, partEnd]) => partEnd <= start).at(-1) : all.find(([partStart]) => (end > start ? partStart >= end : partStart >= start)) ;
   if (next) choose(...next);
 }
+const unsent = new Map(); // comments begun and not added, by text: a dialog that closes takes no words with it
 let held = ""; // what was selected as the pointer went down on the button: some browsers drop the selection then
 function open(button) {
   key = button.dataset.spanOpen;
@@ -67,7 +68,7 @@ function open(button) {
   part("title").textContent = button.dataset.spanName || "";
   part("key-input").value = key;
   area().value = raw;
-  document.getElementById("span-comment").value = "";
+  document.getElementById("span-comment").value = unsent.get(key) || "";
   dialog().showModal();
   area().focus();
   area().setSelectionRange(0, 0);
@@ -200,10 +201,12 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "Enter") { event.preventDefault(); document.getElementById("span-comment").focus(); }
 });
 for (const name of ["keyup", "mouseup", "select"]) document.addEventListener(name, (event) => { if (event.target.id === "span-text") showChosen(); });
+document.addEventListener("input", (event) => { if (event.target.id === "span-comment") unsent.set(key, event.target.value); });
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-span-form]")) return;
   const { selectionStart: start, selectionEnd: end } = area();
   if (end <= start) { event.preventDefault(); event.stopPropagation(); part("chosen").textContent = part("chosen").dataset.none; area().focus(); return; }
+  unsent.delete(key);
   const raw = rawOf(key);
   const [from, to] = [toCodePoints(raw, start), toCodePoints(raw, end)];
   part("start").value = from;

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from labeling.models import LedgerDay, Membership
 from labeling.services.assignments import skip_assignment
-from labeling.services.figures import refresh_figures
+from labeling.services.quality_reports import refresh_report
 from tests.factories import make_demonstration_batch, make_ranking_batch
 from tests.labeling.ranked import rank
 from tests.labeling.work import claim, do_next
@@ -46,7 +46,7 @@ def busy(cast):
                 pieces=40,
             )
     Membership.objects.update(last_active_at=timezone.now() - timedelta(days=12, hours=5))
-    refresh_figures(project=cast.project)
+    refresh_report(project=cast.project)
     return cast.project
 
 

@@ -7,15 +7,18 @@ import json
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from labeling.models import Adjudication, AuditEvent
+from labeling.models import Adjudication, AuditEvent, QualityReport
 from labeling.services.adjudications import adjudicate_task, propose_consensus
 from labeling.services.dataset_rows import canonical_rows
+from labeling.services.quality_reports import refresh_report
 from labeling.services.recipes import Recipe
 from labeling.services.reviews import accept_submission, reject_submission
 from tests.factories import make_ranking_batch
 
+from .ranked import rank as weak_order
 from .test_ranking_signals import rank
 from .work import claim
 
@@ -214,3 +217,112 @@ def test_accepting_a_ranking_does_not_unsettle_it(cast, task):
     settle(task, cast.lead)
     accept_submission(submission=task.submissions.first(), revision=1, reviewer=cast.lead)
     assert Adjudication.objects.filter(superseded_at=None).count() == 1
+
+
+# --- By each rule -------------------------------------------------------------------------------------------
+def choose_rule(project, rule):
+    project.settings_json = {**project.settings_json, "consensus_rule": rule}
+    project.save()
+
+
+def page_of(task):
+    return reverse("labeling:adjudication", args=[task.project.slug, task.pk])
+
+
+def ring_task(cast):
+    """Three people whose majorities go in a circle."""
+    batch = make_ranking_batch(cast.project, tasks=1, k=3, overlap=3, review_rate=0)
+    rank(cast.annotator, cast.project)
+    rank(cast.peer, cast.project, [1, 2, 0])
+    rank(cast.admin, cast.project, [2, 0, 1])
+    return batch.tasks.get()
+
+
+@pytest.mark.parametrize("rule", ["schulze", "kemeny", "plackett_luce", "bradley_terry"])
+def test_the_project_chooses_the_rule_that_proposes(task, rule):
+    choose_rule(task.project, rule)
+    proposal = propose_consensus(task)
+    a, b, c = completions(task)
+    assert (proposal.method, proposal.tiers) == (rule, [[a], [b], [c]])
+    assert set(proposal.others) == {"schulze", "kemeny", "plackett_luce", "bradley_terry"} - {rule}
+
+
+def test_a_lead_can_begin_from_another_rule_and_that_is_on_record(cast, task):
+    adjudication = settle(task, cast.lead, rule="plackett_luce")
+    assert (adjudication.method, adjudication.is_changed) == ("plackett_luce", False)
+    assert set(adjudication.proposal["others"]) == {"schulze", "kemeny", "bradley_terry"}
+
+
+def test_an_unknown_rule_is_refused(cast, task):
+    with pytest.raises(Invalid) as error:
+        settle(task, cast.lead, rule="coin")
+    assert error.value.field == "rule"
+    assert not Adjudication.objects.exists()
+
+
+def test_reliability_comes_from_the_quality_report_and_turns_the_order(cast, task):
+    rows = [(cast.annotator, 0.55), (cast.peer, 0.55), (cast.admin, 0.98)]
+    people = [{"key": user.pk, "reliability": {"value": value}} for user, value in rows]
+    QualityReport.objects.create(project=cast.project, body={"by": {"person": people}})
+    a, b, c = completions(task)
+    assert propose_consensus(task).tiers == [[a], [b], [c]]
+    turned = propose_consensus(task, "plackett_luce")
+    assert turned.tiers == [[c], [b], [a]]
+    assert turned.reliability[str(cast.admin.pk)] == 0.98
+
+
+def test_the_report_says_how_reliable_each_person_is(cast, task):
+    rows = refresh_report(project=cast.project).body["by"]["person"]
+    found = {row["key"]: row["reliability"] for row in rows}
+    assert found[cast.annotator.pk]["value"] == found[cast.peer.pk]["value"] > found[cast.admin.pk]["value"]
+    assert found[cast.admin.pk]["size"] == 3
+
+
+def test_the_page_shows_every_rule_what_differs_and_circles(cast, client):
+    task = ring_task(cast)
+    client.force_login(cast.lead)
+    page = client.get(page_of(task)).content.decode()
+    for name in ("Schulze", "Kemeny", "Plackett–Luce", "Bradley–Terry"):
+        assert name in page
+    assert "Majorities go in a circle: A, B, C." in page
+    assert "All rules say the same." in page
+    assert "A = B = C" in page
+
+
+def test_the_page_marks_where_rules_differ_and_begins_from_the_one_chosen(cast, client):
+    batch = make_ranking_batch(cast.project, tasks=1, k=2, overlap=3, review_rate=0)
+    for person, tied in ((cast.annotator, True), (cast.peer, True), (cast.admin, False)):
+        weak_order(person, cast.project, [[0, 1]] if tied else [[0], [1]])
+    client.force_login(cast.lead)
+    url = page_of(batch.tasks.get())
+    page = client.get(url).content.decode()
+    assert "The rules do not all say the same." in page
+    assert "<mark>A–B</mark>" in page
+    assert 'name="rule" value="schulze"' in page
+    chosen = client.get(url + "?rule=kemeny").content.decode()
+    assert 'name="rule" value="kemeny"' in chosen
+    assert "By Kemeny, the rankings add up to A = B" in chosen
+    assert client.get(url + "?rule=coin").status_code == 200
+
+
+def test_the_task_page_shows_what_the_rankings_add_up_to(cast, client, task):
+    client.force_login(cast.lead)
+    page = client.get(f"/projects/{cast.project.slug}/tasks/{task.pk}/").content.decode()
+    assert "What the rankings add up to" in page
+    assert "A &gt; B &gt; C" in page
+
+
+def test_the_api_says_what_each_rule_says(cast, client):
+    task = ring_task(cast)
+    client.force_login(cast.lead)
+    url = f"/api/projects/{cast.project.slug}/tasks/{task.pk}/consensus/"
+    body = client.get(url).json()
+    ids = {str(each.public_id) for each in task.completions.all()}
+    assert [each["rule"] for each in body["rules"]] == ["schulze", "kemeny", "plackett_luce", "bradley_terry"]
+    assert set(body["cycles"][0]) == ids
+    assert set(body["rules"][2]["strengths"]) == ids
+    assert body["rules"][1]["optima"] > 1
+    assert {(pair["before"], pair["tied"], pair["after"]) for pair in body["pairs"]} <= {(2, 0, 1), (1, 0, 2)}
+    assert client.get(url + "?rule=kemeny").json()["method"] == "kemeny"
+    refused = client.get(url + "?rule=coin")
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "rule")

@@ -10,7 +10,7 @@ from annotate.errors import Invalid
 from labeling.models import CommentThread, Notification
 from labeling.services.comments import LONGEST_COMMENT, add_comment, settle_thread
 from labeling.services.reviews import return_submission
-from labeling.talk import talk_of
+from labeling.talk import piece_of, talk_of
 from tests.factories import make_demonstration_batch, publish_guideline
 from tests.labeling.work import do_next
 
@@ -33,55 +33,55 @@ def page_of(cast, submission) -> str:
 
 
 def test_a_leads_question_is_told_to_the_author_and_answered(cast, submission):
-    add_comment(submission=submission, author=cast.lead, text="Where does this come from?")
+    add_comment(piece=piece_of(submission), author=cast.lead, text="Where does this come from?")
     assert told() == {cast.annotator.username}
     Notification.objects.all().delete()
-    add_comment(submission=submission, author=cast.annotator, text="From the prompt.")
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="From the prompt.")
     assert told() == {cast.lead.username}, "who takes part is told, not every lead"
 
 
 def test_a_first_word_of_the_author_goes_to_who_reviewed_it(cast, submission):
     return_submission(submission=submission, revision=1, reviewer=cast.lead, note="Shorter.")
-    add_comment(submission=submission, author=cast.annotator, text="How short?")
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="How short?")
     assert told() == {cast.lead.username}
 
 
 def test_a_first_word_about_unseen_work_goes_to_all_leads(cast, submission):
-    add_comment(submission=submission, author=cast.annotator, text="Is this right?")
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="Is this right?")
     assert told() == {cast.lead.username, cast.admin.username}
 
 
 def test_a_mention_tells_who_is_named(cast, submission):
-    add_comment(submission=submission, author=cast.annotator, text="What do you think, @alice?")
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="What do you think, @alice?")
     assert told(kind="comment.mentioned") == {cast.admin.username}
 
 
 def test_a_mention_needs_the_whole_name(cast, submission):
-    add_comment(submission=submission, author=cast.lead, text="mail@alice and @Alicelike and @@Alice")
+    add_comment(piece=piece_of(submission), author=cast.lead, text="mail@alice and @Alicelike and @@Alice")
     assert told(kind="comment.mentioned") == set()
 
 
 def test_a_peer_cannot_be_mentioned_and_nothing_tells_that_they_exist(cast, submission):
-    add_comment(submission=submission, author=cast.annotator, text="Ask @Petra or @Nobody.")
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="Ask @Petra or @Nobody.")
     assert cast.peer.username not in told()
-    handles = talk_of(submission, cast.annotator).handles
+    handles = talk_of(piece_of(submission), cast.annotator).handles
     assert handles == ["@Alice", "@Lena"]
-    assert "@Anna" in talk_of(submission, cast.lead).handles
-    assert "@Petra" not in talk_of(submission, cast.lead).handles
+    assert "@Anna" in talk_of(piece_of(submission), cast.lead).handles
+    assert "@Petra" not in talk_of(piece_of(submission), cast.lead).handles
 
 
 def test_a_removed_person_is_not_told(cast, submission):
     cast.project.memberships.filter(user=cast.annotator).update(status="removed")
-    add_comment(submission=submission, author=cast.lead, text="Hello @Anna")
+    add_comment(piece=piece_of(submission), author=cast.lead, text="Hello @Anna")
     assert told() == set()
 
 
 def test_settled_and_opened_again_by_a_new_word(cast, submission):
-    add_comment(submission=submission, author=cast.annotator, text="Why?")
-    settle_thread(submission=submission, acting_user=cast.lead, is_open=False)
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="Why?")
+    settle_thread(piece=piece_of(submission), acting_user=cast.lead, is_open=False)
     thread = CommentThread.objects.get()
     assert (thread.is_open, thread.resolved_by) == (False, cast.lead)
-    add_comment(submission=submission, author=cast.annotator, text="Still: why?")
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="Still: why?")
     thread.refresh_from_db()
     assert (thread.is_open, thread.resolved_by, thread.comments.count()) == (True, None, 2)
 
@@ -89,12 +89,12 @@ def test_settled_and_opened_again_by_a_new_word(cast, submission):
 @pytest.mark.parametrize("text", ["", "  \n", "x" * (LONGEST_COMMENT + 1), "a\x00b"])
 def test_what_is_no_comment_is_refused_and_opens_nothing(cast, submission, text):
     with pytest.raises(Invalid):
-        add_comment(submission=submission, author=cast.lead, text=text)
+        add_comment(piece=piece_of(submission), author=cast.lead, text=text)
     assert not CommentThread.objects.exists()
 
 
 def test_markup_in_a_comment_is_text(cast, submission, client):
-    add_comment(submission=submission, author=cast.lead, text="**Bold** <script>alert(1)</script>")
+    add_comment(piece=piece_of(submission), author=cast.lead, text="**Bold** <script>alert(1)</script>")
     client.force_login(cast.annotator)
     page = client.get(page_of(cast, submission)).content.decode()
     assert "<strong>Bold</strong>" in page and "<script>alert" not in page
@@ -110,7 +110,7 @@ def test_author_and_lead_talk_on_the_pages(cast, submission, client):
     assert page_of(cast, submission) in client.get(queue).content.decode()
     review = f"/projects/{cast.project.slug}/review/{submission.pk}/"
     assert "Does a list count?" in client.get(review).content.decode()
-    answer = client.post(f"{page_of(cast, submission)}comments/settle/", {"back": review})
+    answer = client.post(f"{queue}{CommentThread.objects.get().pk}/settle/", {"back": review})
     assert answer.url == f"{review}#comments"
     assert page_of(cast, submission) not in client.get(queue).content.decode()
     assert page_of(cast, submission) in client.get(f"{queue}?state=resolved").content.decode()
@@ -118,7 +118,7 @@ def test_author_and_lead_talk_on_the_pages(cast, submission, client):
 
 def test_returned_work_shows_the_talk_before_and_while_it_is_mended(cast, submission, client):
     return_submission(submission=submission, revision=1, reviewer=cast.lead, note="Shorter.")
-    add_comment(submission=submission, author=cast.lead, text="Two sentences at most.")
+    add_comment(piece=piece_of(submission), author=cast.lead, text="Two sentences at most.")
     client.force_login(cast.annotator)
     desk = f"/projects/{cast.project.slug}/work/{submission.assignment_id}/"
     assert "Two sentences at most." in client.get(desk).content.decode()
@@ -127,10 +127,11 @@ def test_returned_work_shows_the_talk_before_and_while_it_is_mended(cast, submis
     assert "Two sentences at most." in page and f'name="back" value="{desk}"' in page
 
 
-def test_new_work_has_no_talk(cast, submission, client):
+def test_new_work_has_no_talk_but_offers_to_ask(cast, submission, client):
     client.force_login(cast.annotator)
     page = client.post(f"/projects/{cast.project.slug}/work/next/", follow=True).content.decode()
     assert 'id="work-form"' in page and 'id="comments"' not in page
+    assert "Ask a lead about this task" in page
 
 
 @pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example/", "/admin/"])
@@ -158,10 +159,10 @@ def test_the_queue_costs_the_same_for_any_number(cast, submission, client):
             client.get(address)
         return len(seen)
 
-    add_comment(submission=submission, author=cast.lead, text="One.")
+    add_comment(piece=piece_of(submission), author=cast.lead, text="One.")
     few = queries()
     for _ in range(2):
-        add_comment(submission=do_next(cast.annotator, cast.project), author=cast.lead, text="More.")
+        add_comment(piece=piece_of(do_next(cast.annotator, cast.project)), author=cast.lead, text="More.")
     assert queries() == few
 
 

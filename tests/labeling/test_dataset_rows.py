@@ -172,6 +172,20 @@ def test_a_ranking_of_fewer_than_two_is_left_out_and_counted(cast):
     assert version.manifest["left_out"] == {"fewer than two completions ranked": 1}
 
 
+def test_work_that_ranks_nothing_is_counted_by_its_reason(cast):
+    make_ranking(cast.project, cast.annotator)
+    for reason in ("wrong_language", "wrong_language", "unsafe"):
+        submission = make_ranking(cast.project, cast.annotator)
+        ids = submission.current.presented_order
+        why = {str(pk): {"reason": reason, "note": ""} for pk in ids}
+        submission.rankings.update(tiers=[], unrankable=ids, unrankable_reasons=why)
+    version = freeze(cast, "comparison")
+    assert version.manifest["left_out"] == {
+        "none can be ranked: wrong_language": 2,
+        "none can be ranked: unsafe": 1,
+    }
+
+
 def test_archived_prompts_get_into_no_prompts_dataset(cast):
     kept = make_prompt(cast.project)
     archive_prompt(prompt=make_prompt(cast.project), acting_user=cast.lead)

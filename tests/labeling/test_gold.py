@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from labeling import handout_reasons, task_reports
+from labeling import handout_reasons, review_queues, task_reports
 from labeling.models import AuditEvent, GoldResult, Submission, SubmissionStatus, Task
+from labeling.people_report import figures_of
 from labeling.services import turns
 from labeling.services.assignments import claim_next, release_assignment
 from labeling.services.batches import close_batch
@@ -21,6 +22,7 @@ from labeling.services.dataset_rows import select
 from labeling.services.gold import mark_gold, retire_gold, score_demonstration
 from labeling.services.projects import update_settings
 from labeling.services.recipes import Recipe
+from labeling.services.reviews import accept_submission, reject_submission, return_submission
 from tests.factories import make_demonstration_batch, make_ranking_batch
 
 from .work import claim, do_next, ranking_of, submit
@@ -181,23 +183,146 @@ def test_a_known_answer_is_a_whole_ranking(cast, tiers):
 
 
 # --- Demonstrations ----------------------------------------------------------------------------------------
-def test_a_gold_demonstration_waits_for_a_score_and_is_missed_below_the_least(cast, rates):
+@pytest.fixture
+def unscored(cast, rates):
+    """Anna's answer to a gold demonstration whose least score is 5."""
     batch = make_demonstration_batch(cast.project, tasks=2, review_rate=0)
     task = batch.tasks.last()
-    mark_gold(task=task, minimum_score=5, acting_user=cast.lead)
-    submission = do_next(cast.annotator, cast.project)
-    assert (submission.task, submission.status, submission.review_reason) == (
-        task,
-        "awaiting_review",
-        "sampled",
-    )
-    assert list(task_reports.unscored(cast.project)) == [submission.gold_result]
+    mark_gold(task=task, minimum_score=5, reference="Otters eat fish & crabs.", acting_user=cast.lead)
+    return do_next(cast.annotator, cast.project, text="Otters eat <b>fish</b>.")
+
+
+def queue(client, cast, query="?reason=gold_unscored"):
+    client.force_login(cast.lead)
+    return client.get(reverse("labeling:review_queue", args=[cast.project.slug]) + query)
+
+
+def scoring(submission):
+    return reverse("labeling:gold_score", args=[submission.project.slug, submission.pk])
+
+
+def test_a_gold_demonstration_waits_for_a_score_and_is_missed_below_the_least(cast, unscored):
+    assert (unscored.status, unscored.review_reason) == ("awaiting_review", "gold_unscored")
+    assert list(task_reports.unscored(cast.project)) == [unscored.gold_result]
     with pytest.raises(Forbidden):
-        score_demonstration(submission=submission, score=4, acting_user=cast.annotator)
-    result = score_demonstration(submission=submission, score=4, acting_user=cast.lead)
-    submission.refresh_from_db()
-    assert (result.passed, submission.review_reason) == (False, "gold_missed")
-    assert score_demonstration(submission=submission, score=5, acting_user=cast.lead).passed is True
+        score_demonstration(submission=unscored, score=4, acting_user=cast.annotator)
+    result = score_demonstration(submission=unscored, score=4, acting_user=cast.lead)
+    unscored.refresh_from_db()
+    assert (result.passed, unscored.status, unscored.review_reason) == (
+        False,
+        "awaiting_review",
+        "gold_missed",
+    )
+    assert score_demonstration(submission=unscored, score=5, acting_user=cast.lead).passed is True
+    unscored.refresh_from_db()
+    assert unscored.status == "accepted"
+
+
+def test_a_score_that_reaches_the_least_accepts_it(cast, unscored):
+    score_demonstration(submission=unscored, score=5, acting_user=cast.lead)
+    unscored.refresh_from_db()
+    assert unscored.status == "accepted" and unscored.decided_at is not None
+    assert not task_reports.unscored(cast.project).exists()
+
+
+@pytest.mark.parametrize("decide", [accept_submission, reject_submission, return_submission])
+def test_it_is_not_decided_on_before_it_is_scored(cast, unscored, decide):
+    note = {} if decide is accept_submission else {"note": "No."}
+    with pytest.raises(Conflict) as refused:
+        decide(submission=unscored, revision=1, reviewer=cast.lead, **note)
+    assert refused.value.code == "score_first"
+    unscored.refresh_from_db()
+    assert unscored.status == "awaiting_review"
+
+
+def test_all_that_wait_for_a_score_stand_in_one_queue_without_names(cast, client, unscored):
+    page = queue(client, cast)
+    assert [each.pk for each in page.context["listing"].page] == [unscored.pk]
+    html = page.content.decode()
+    assert "Gold, not yet scored" in html
+    assert scoring(unscored) in html
+    assert "Anna" not in html.split("<tbody>")[1].split("</tbody>")[0]
+    assert 'name="decision"' not in html
+    # It waits among all the rest as well, and leads to the same page from there.
+    assert scoring(unscored) in queue(client, cast, "").content.decode()
+    opened = client.get(reverse("labeling:review_submission", args=[cast.project.slug, unscored.pk]))
+    assert (opened.status_code, opened.url) == (302, scoring(unscored))
+
+
+def test_nobody_finds_their_own_answer_there(cast, unscored):
+    unscored.annotator = cast.lead
+    unscored.save()
+    assert not review_queues.waiting(
+        project=cast.project, reviewer=cast.lead, reason="gold_unscored"
+    ).exists()
+    counts = review_queues.counts_by_reason(project=cast.project, reviewer=cast.lead)
+    assert counts["gold_unscored"] == 0
+
+
+def test_the_answer_stands_beside_the_reference_and_a_score_leads_to_the_next(cast, client, unscored):
+    second = do_next(cast.peer, cast.project)
+    assert second.review_reason == "gold_unscored"
+    client.force_login(cast.lead)
+    html = client.get(scoring(unscored) + "?reason=gold_unscored").content.decode()
+    assert "Otters eat fish &amp; crabs." in html
+    assert "Otters eat" in html.split("The answer")[1] and "<b>fish</b>" not in html
+    assert "Anna" not in html and "passed from 5 of 7 on" in html
+    answer = client.post(scoring(unscored), {"score": "6", "reason": "gold_unscored"})
+    assert (answer.status_code, answer.url) == (
+        302,
+        reverse("labeling:review_submission", args=[cast.project.slug, second.pk]) + "?reason=gold_unscored",
+    )
+    result = GoldResult.objects.get(submission=unscored)
+    assert (result.score, result.scored_by, result.passed) == (6, cast.lead, True)
+
+
+@pytest.mark.parametrize("score", ["", "0", "8", "x"])
+def test_a_score_that_is_none_is_refused_on_the_page(cast, client, unscored, score):
+    client.force_login(cast.lead)
+    answer = client.post(scoring(unscored), {"score": score})
+    assert answer.status_code == 422
+    assert "A whole number from 1 to 7." in answer.content.decode()
+    assert GoldResult.objects.get(submission=unscored).score is None
+
+
+def test_work_that_nobody_scores_has_no_such_page(cast, client):
+    make_demonstration_batch(cast.project, tasks=1)
+    client.force_login(cast.lead)
+    assert client.get(scoring(do_next(cast.annotator, cast.project))).status_code == 404
+
+
+def test_the_gold_figure_counts_what_a_lead_scored(cast, client, unscored):
+    def row():
+        [found] = figures_of(cast.project, [cast.project.memberships.get(user=cast.annotator)])
+        return found.gold
+
+    assert row() is None  # nobody has scored it yet
+    score_demonstration(submission=unscored, score=3, acting_user=cast.lead)
+    assert row() == (0, 1)
+    score_demonstration(submission=unscored, score=7, acting_user=cast.lead)
+    assert row() == (1, 1)
+    client.force_login(cast.lead)
+    people = reverse("labeling:people", args=[cast.project.slug])
+    assert "1 / 1" in client.get(people).content.decode()
+    assert "gold_passed" in client.get(people + "?format=csv").getvalue().decode("utf-8-sig").splitlines()[0]
+
+
+def test_a_reference_is_of_a_demonstration_only(cast):
+    task = make_ranking_batch(cast.project, tasks=1).tasks.get()
+    ids = list(task.task_completions.values_list("completion_id", flat=True))
+    with pytest.raises(Invalid) as refused:
+        mark_gold(task=task, tiers=[[pk] for pk in ids], reference="A text.", acting_user=cast.lead)
+    assert refused.value.field == "reference"
+
+
+def test_its_author_cannot_tell_from_the_api_why_it_was_looked_at(cast, unscored, api_client_of):
+    score_demonstration(submission=unscored, score=3, acting_user=cast.lead)
+    accept_submission(submission=unscored, revision=1, reviewer=cast.lead)
+    url = f"/api/projects/{cast.project.slug}/submissions/{unscored.pk}/"
+    [mine] = api_client_of(cast.annotator).get(url).json()["reviews"]
+    [theirs] = api_client_of(cast.lead).get(url).json()["reviews"]
+    assert "queue_reason" not in mine
+    assert theirs["queue_reason"] == "gold_missed"
 
 
 def test_ordinary_work_is_not_scored(cast):

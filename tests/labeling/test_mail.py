@@ -16,7 +16,10 @@ from labeling.models import Membership, Notification
 from labeling.services import mailing
 from labeling.services.activity import notify, run_followers
 from labeling.services.assignments import claim_next
+from labeling.services.batch_control import pause_batch, resume_batch
+from labeling.services.batch_overlap import change_batch_overlap
 from labeling.services.mailing import send_due
+from labeling.services.task_control import change_overlap
 from labeling.services.work_again import tell_of_work
 from tests.factories import make_demonstration_batch, publish_guideline
 from tests.labeling.work import do_next
@@ -218,6 +221,40 @@ def test_who_had_no_work_is_told_once_when_there_is_some_again(cast, out_of_work
     make_demonstration_batch(cast.project, tasks=1)
     assert [tell_of_work(), tell_of_work()] == [1, 0]
     assert (told_of_work(out_of_work), told_of_work(cast.peer)) == (1, 0)
+
+
+def empty(cast):
+    """A batch with one task, which a peer has done."""
+    batch = make_demonstration_batch(cast.project, tasks=1, review_rate=0)
+    do_next(cast.peer, cast.project)
+    assert claim_next(user=cast.annotator, project=cast.project) is None
+    return batch
+
+
+def test_a_batch_that_goes_on_is_told_to_who_waits(cast):
+    publish_guideline(cast.project, "demonstration", readers=[cast.annotator])
+    batch = make_demonstration_batch(cast.project, tasks=1)
+    pause_batch(batch=batch, acting_user=cast.lead)
+    assert claim_next(user=cast.annotator, project=cast.project) is None
+    assert tell_of_work() == 0
+    resume_batch(batch=batch, acting_user=cast.lead)
+    assert [tell_of_work(), tell_of_work()] == [1, 0]
+    assert told_of_work(cast.annotator) == 1
+
+
+def test_a_batch_that_asks_more_people_is_told_to_who_waits(cast):
+    publish_guideline(cast.project, "demonstration", readers=[cast.annotator, cast.peer])
+    batch = empty(cast)
+    assert tell_of_work() == 0
+    change_batch_overlap(batch=batch, overlap=2, acting_user=cast.lead)
+    assert [tell_of_work(), tell_of_work()] == [1, 0]
+
+
+def test_one_task_that_asks_more_people_is_told_to_who_waits(cast):
+    publish_guideline(cast.project, "demonstration", readers=[cast.annotator, cast.peer])
+    task = empty(cast).tasks.get()
+    change_overlap(task=task, overlap=2, acting_user=cast.lead)
+    assert [tell_of_work(), tell_of_work()] == [1, 0]
 
 
 def test_who_works_again_anyway_is_not_told(cast, out_of_work):

@@ -251,7 +251,8 @@ def test_datasets_and_agreement_take_pairwise_work_as_rankings(cast):
         each.row for each in canonical_rows(cast.project, "comparison", Recipe().resolved_for(cast.project))
     ]
     assert [(row["ranks"], row["margins"]) for row in rows] == [([2, 1], [2 / 3])] * 2
-    assert reports.ranking_agreement(cast.project).value == 1.0
+    refresh_report(project=cast.project)
+    assert reports.stored_agreement(cast.project)["value"] == 1.0
 
 
 @pytest.mark.django_db
@@ -316,6 +317,56 @@ def test_neither_needs_a_reason_and_other_its_words(worker, cast, sent):
 
 
 @pytest.mark.django_db
+@pytest.mark.database
+def test_a_project_that_asks_for_a_choice_offers_and_takes_no_neither(worker, cast, api_client_of):
+    publish_form(cast.project, "pairwise", allow_neither=False)
+    pairs(cast, review_rate=0)
+    assignment = claim(cast.annotator, cast.project)
+    assert "Neither can be judged" not in page_of(worker, cast, assignment).content.decode()
+    answer = send(worker, cast, assignment, strength="neither", neither_reason="unsafe")
+    assert (answer.status_code, answer.context["error"].field) == (422, "strength")
+    api = api_client_of(cast.annotator)
+    address = f"/api/projects/{cast.project.slug}/assignments/{assignment.pk}/"
+    work = api.get(address).json()
+    assert work["rules"]["allow_neither"] is False
+    names = [each["id"] for each in work["completions"]]
+    body = {
+        "fence": work["fence"],
+        "idempotency_key": "n",
+        "tiers": [],
+        "unrankable": names,
+        "unrankable_reasons": {name: {"reason": "unsafe"} for name in names},
+    }
+    refused = api.post(f"{address}submit/", body, format="json")
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "strength")
+    assert not cast.project.submissions.exists()
+
+
+@pytest.mark.django_db
+def test_a_form_from_before_allows_neither_and_its_editor_shows_it(client, cast):
+    form = cast.project.forms.get(layout="pairwise")
+    old = {name: value for name, value in form.current.definition_json.items() if name != "allow_neither"}
+    type(form.current).objects.filter(pk=form.current.pk).update(definition_json=old)
+    assert form.versions.get(pk=form.current.pk).definition.allow_neither
+    client.force_login(cast.lead)
+    editor = client.get(reverse("labeling:form_edit", args=[cast.project.slug, "pairwise"]))
+    assert 'name="allow_neither" checked' in editor.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_draft_that_says_neither_where_it_may_no_more_shows_what_was_set_aside(worker, cast):
+    pairs(cast, review_rate=0)
+    assignment = claim(cast.annotator, cast.project)
+    said = {"strength": "neither", "neither_reason": "unsafe"}
+    Draft.objects.filter(task=assignment.task).update(body=said)
+    new = publish_form(cast.project, "pairwise", allow_neither=False)
+    type(assignment).objects.filter(pk=assignment.pk).update(form_version=new)
+    page = page_of(worker, cast, assignment)
+    assert [each.what for each in page.context["set_aside"]] == ["Which is better"]
+    assert "Neither can be judged: unsafe" in page.content.decode()
+
+
+@pytest.mark.django_db
 def test_scores_that_the_form_requires_are_not_asked_of_what_cannot_be_judged(worker, cast):
     publish_form(cast.project, "pairwise", scores="required")
     assert neither(worker, cast)[0].status_code == 302
@@ -366,10 +417,8 @@ def test_no_dataset_and_no_measure_of_agreement_takes_it_for_an_opinion(worker, 
     assert sorted(each.left_out != "" for each in selected) == [False, True]
     [row] = [each.row for each in selected if each.row is not None]
     assert None not in row["ranks"]
-    found = reports.ranking_agreement(cast.project)
-    assert (found.value, found.size) == (None, 0)
-    report = refresh_report(project=cast.project)
-    headline = report.body["agreement"]["pairwise_agreement"]
+    refresh_report(project=cast.project)
+    headline = reports.stored_agreement(cast.project)
     assert (headline["value"], headline["size"]) == (None, 0)
 
 

@@ -10,11 +10,10 @@ from django.utils.html import escape
 
 from labeling import people_report
 from labeling.models import Role, Submission, SubmissionStatus
-from labeling.people_report import GoldFigure, figures_of
+from labeling.people_report import figures_of
 from labeling.services.assignments import skip_assignment
-from labeling.services.background import sweep
-from labeling.services.figures import refresh_figures, stale_projects
 from labeling.services.projects import add_member
+from labeling.services.quality_reports import refresh_due, refresh_report
 from tests.factories import make_demonstration_batch, make_ranking_batch, make_user
 
 from .work import claim, do_next, submit, worked
@@ -68,9 +67,7 @@ def test_agreement_and_position_by_hand(cast):
     make_ranking_batch(cast.project, tasks=1, k=3, overlap=2, review_rate=0)
     ranked(cast, cast.annotator, [0, 1, 2])
     ranked(cast, cast.peer, [0, 2, 1])
-    assert stale_projects() == [cast.project]
-    sweep()
-    assert stale_projects() == []  # some minutes' rest
+    assert refresh_due() == 1
     row = figures(cast, cast.annotator)
     # Of three pairs two are put the same way.
     assert (row.figure.agreement, row.figure.agreement_pairs) == (pytest.approx(2 / 3), 3)
@@ -84,7 +81,7 @@ def test_a_rejected_ranking_agrees_with_nobody(cast):
     make_ranking_batch(cast.project, tasks=1, k=3, overlap=2, review_rate=0)
     ranked(cast, cast.annotator, [0, 1, 2])
     Submission.objects.filter(pk=ranked(cast, cast.peer, [0, 2, 1]).pk).update(status="rejected")
-    refresh_figures(project=cast.project)
+    refresh_report(project=cast.project)
     assert figures(cast, cast.annotator).figure.agreement is None
 
 
@@ -119,13 +116,6 @@ def test_it_is_searched_filtered_and_sorted(cast, page):
     assert set(names("?activity=idle")) == {"alice", "lena"}
     for sort in people_report.sort_orders(cast.project):
         assert len(names(f"?sort={sort}")) == 4
-
-
-def test_gold_is_shown_when_somebody_says_how_to_read_it(cast, page, monkeypatch):
-    assert "Gold" not in page().content.decode()
-    monkeypatch.setattr(people_report, "_gold_readers", [])
-    people_report.read_gold_with(lambda project, users: {cast.annotator.pk: GoldFigure(7, 9)})
-    assert "7 / 9" in page().content.decode()
 
 
 def queries_of(act) -> int:

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
+from labeling import review_queues
 from labeling.models import Notification, Qualification, ScreeningSet
 from labeling.qualification_reports import everybody, standings
 from labeling.services.assignments import claim_next
@@ -132,8 +133,12 @@ def test_demonstrations_are_scored_by_a_lead(cast, scores, status):
     open_screening_set(batch=batch, tasks_per_attempt=2, acting_user=cast.lead)
     done = [do_next(cast.annotator, cast.project) for _ in scores]
     assert Qualification.objects.get().status == "undecided"
+    # They stand in the one queue of what waits for a score, though they need no decision.
+    waiting = review_queues.waiting(project=cast.project, reviewer=cast.lead, reason="gold_unscored")
+    assert list(waiting) == done
     for submission, score in zip(done, scores, strict=True):
         score_demonstration(submission=submission, score=score, acting_user=cast.lead)
+    assert not waiting.all().exists()
     assert Qualification.objects.get().status == status  # means of 6.5 and 5.5 against 6
 
 

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from labeling import trends
 from labeling.models import Figure, QualityReport, Ranking, Submission
-from labeling.services.figures import refresh_figures
 from labeling.services.quality_reports import refresh_report
 from labeling.services.reviews import accept_submission, reject_submission
 from tests.factories import make_demonstration_batch, make_ranking_batch
@@ -41,7 +40,7 @@ def day(days_ago: int):
 
 
 def curve(cast) -> trends.Trend:
-    refresh_figures(project=cast.project)
+    refresh_report(project=cast.project)
     return trends.acceptance(Figure.objects.get(project=cast.project, batch=None, user=None))
 
 
@@ -80,12 +79,12 @@ def test_a_curve_has_only_days_with_decisions_so_that_no_point_stands_alone(cast
 
 def test_the_overview_draws_two_days_and_says_one_in_words(cast, client):
     decided(cast, 2, accepted=1, rejected=2)
-    refresh_figures(project=cast.project)
+    refresh_report(project=cast.project)
     html = page(client, cast)
     assert 'id="acceptance"' not in html
     assert "the only day with decisions so far, 1 of 3 were accepted (33.3 %)" in words(html)
     decided(cast, 1, accepted=1)
-    refresh_figures(project=cast.project)
+    refresh_report(project=cast.project)
     html = page(client, cast)
     assert 'id="acceptance"' in html
     assert "the only day with decisions" not in html
@@ -132,7 +131,6 @@ def test_a_day_on_which_nothing_could_be_compared_is_no_point(cast):
 def test_programs_read_the_same_points(cast, api_client_of):
     decided(cast, 1, accepted=1, rejected=1)
     two_rank(cast, [[0], [1], [2]])
-    refresh_figures(project=cast.project)
     refresh_report(project=cast.project)
     found = api_client_of(cast.lead).get(f"/api/projects/{cast.project.slug}/dashboard/trends/").json()
     assert found["acceptance"][0] == {"day": day(1).isoformat(), "decided": 2, "accepted": 1}

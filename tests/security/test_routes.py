@@ -31,7 +31,7 @@ OBJECTS = {
 # What belongs to one annotator: another annotator gets 404, whatever their role.
 ONLY_THE_OWNERS = {"assignments", "notifications", "views", "appealed", "own appeal", "span-notes"}
 # What an annotator sees of their own only, and leads of everybody.
-OWNERS_AND_LEADS = {"submissions", "accepted", "appeals"}
+OWNERS_AND_LEADS = {"submissions", "accepted", "appeals", "comments", "slot talked about"}
 # Reopening is for decided submissions.
 OF_ACCEPTED = {"api_reopen", "labeling:review_reopen"}
 # Appealing is for the author of the piece.
@@ -39,6 +39,9 @@ OF_AUTHORS = {
     "labeling:appeal_open": "appealed",
     "labeling:appeal_withdraw": "appealed",
     "api_appeal_withdraw": "own appeal",
+    # Comments on the work in somebody's hands: theirs and the leads'.
+    "labeling:work_comments": "slot talked about",
+    "api_comments_in_hand": "slot talked about",
 }
 NUMBERS = {"number": 1, "older": 1, "newer": 2}
 ROLES = ["annotator", "lead", "admin"]

@@ -9,10 +9,11 @@ from typing import Any
 from django.utils import timezone
 
 from annotate.sealing import seal
-from labeling.models import DeliveryStatus, Draft, Notification, SavedView, TaskKind, Webhook
+from labeling.models import CommentThread, DeliveryStatus, Draft, Notification, SavedView, TaskKind, Webhook
 from labeling.services.adjudications import adjudicate_task, propose_consensus
 from labeling.services.appeals import open_appeal
 from labeling.services.assignments import claim_next
+from labeling.services.comments import add_comment
 from labeling.services.datasets import create_dataset, freeze_dataset
 from labeling.services.imports import upload_file
 from labeling.services.people import invite_person
@@ -22,6 +23,7 @@ from labeling.services.span_notes import add_note
 from labeling.services.submissions import submit_demonstration
 from labeling.services.webhook_queue import new_delivery
 from labeling.services.webhooks import SALT
+from labeling.talk import piece_in_hand
 from tests.factories import (
     make_completions,
     make_demonstration_batch,
@@ -65,6 +67,7 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
     proposal = propose_consensus(ranking.task)
     adjudication = adjudicate_task(task=ranking.task, by=reviewer, tiers=proposal.tiers, note="Clear.")
     assignment = claim_next(user=annotator, project=project)
+    add_comment(piece=piece_in_hand(assignment, annotator), author=annotator, text="Why?")
     prompt = assignment.task.prompt
     draft, _ = Draft.objects.update_or_create(
         task=accepted.task, user=make_user(), defaults={"body": {"text": "too late"}, "is_late": True}
@@ -139,6 +142,8 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         "adjudications": adjudication.pk,
         "reviews": review.pk,
         "span-notes": span_note.pk,
+        "slot talked about": assignment.pk,
+        "comments": CommentThread.objects.get(project=project).pk,
         "late": draft.pk,
         "prompts": prompt.pk,
         "completions": completion.pk,

@@ -8,9 +8,8 @@ from uuid import UUID
 
 from annotate.errors import Invalid
 from labeling.models import Completion, DatasetVersion, Ranking, SubmissionStatus, TaskKind
-from labeling.quality.agreement import TieRule
 from labeling.quality.intervals import wilson_interval
-from labeling.reports import ranking_agreement
+from labeling.reports import stored_agreement
 from labeling.sample_project import Scoreboard, evaluate_models
 from training.models import Checkpoint, Round, RoundStep, RoundStepKind, RunEvent, TrainingRun
 
@@ -78,14 +77,14 @@ def _labeling_lines(round: Round) -> list[tuple[str, str]]:
         lines.append((f"{label}s", f"{rows.count()} by people, {accepted} accepted, {reviewed} reviewed"))
     imported = round.project.submissions.exclude(import_record=None).count()
     lines.insert(1, ("Imported demonstrations", str(imported)))
-    for what, ties, rule in (
-        ("Pairwise agreement of annotators", TieRule.HALF, TIES_HALF),
-        (SAME, TieRule.SKIP, UNTIED),
+    for what, measure, rule in (
+        ("Pairwise agreement of annotators", "pairwise_agreement", TIES_HALF),
+        (SAME, "pairwise_agreement_decided", UNTIED),
     ):
-        agreement = ranking_agreement(round.project, ties=ties)
-        if agreement.value is not None and agreement.interval is not None:
-            value = f"{agreement.value:.1%} ({agreement.interval.low:.1%} to {agreement.interval.high:.1%})"
-            lines.append((what, f"{value} of {agreement.size} pairs{rule}"))
+        agreement = stored_agreement(round.project, measure)
+        if agreement["value"] is not None and agreement["low"] is not None:
+            value = f"{agreement['value']:.1%} ({agreement['low']:.1%} to {agreement['high']:.1%})"
+            lines.append((what, f"{value} of {agreement['size']} pairs{rule}"))
     return lines
 
 

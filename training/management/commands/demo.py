@@ -15,6 +15,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from annotate.accounts.models import User
 from annotate.accounts.services import create_user
@@ -22,8 +23,8 @@ from annotate.environment import BASE_DIR
 from annotate.errors import DomainError
 from annotate.management.commands.up import manage
 from labeling.models import Project, Role
-from labeling.services.figures import refresh_figures
 from labeling.services.projects import add_member
+from labeling.services.quality_reports import refresh_report
 from labeling.services.sample import create_sample_project
 from labeling.services.simulated_people import ensure_simulated_people
 from labeling.simulation import Crew, Lead, SiteClient, Tally, Worker
@@ -36,6 +37,7 @@ ANNOTATORS = 6
 SHOWN = {"demo-admin": "admin", "demo-lead": "lead", "demo-annotator": "annotator"}
 LEFT_REVIEWS = 8  # pieces left for the lead who looks on
 TICK = 0.5
+QUALITY_PATIENCE = 120  # seconds until a worker that computes the quality report must be done
 
 
 class DemoFailed(CommandError):
@@ -164,11 +166,19 @@ class Command(BaseCommand):
             # A few pieces are begun without a lead, so that there is something to review.
             begun = Tally(limit=LEFT_REVIEWS)
             Crew([Worker(each.client, each.person, begun) for each in members], patience=2).start().join()
-        # The overview works its figures out in the background, minutes later: too late for who looks on now.
-        refresh_figures(project=project)
+        self.refresh_quality(project)
         table = report(round=round, base=base).as_text()
         self.say("The round is done.")
         self.stdout.write("\n" + "\n".join(f"  {line}" for line in table.splitlines()) + "\n")
+
+    def refresh_quality(self, project: Project) -> None:
+        """The quality report of all that was done: the worker's own comes a minute later, too late for who
+        looks on now, or is being computed of a moment before."""
+        done_at, patience = timezone.now(), time.monotonic() + QUALITY_PATIENCE
+        while (found := refresh_report(project=project)) is None or found.as_of < done_at:
+            if time.monotonic() > patience:
+                raise DemoFailed("The quality report is not computed in time. See the worker's log.")
+            time.sleep(TICK)
 
     def train_base_model(self, project: Project, admin: User, crew: Crew) -> Checkpoint:
         run = demo.start_base_model(project=project, acting_user=admin)
