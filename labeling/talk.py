@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
-from django.utils.translation import gettext_noop
 
 from annotate.accounts.models import User
 from annotate.prepared import Prepared
@@ -41,12 +40,11 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """As notifications call it, in the language of whoever reads it."""
-        if self.submission is None:
-            in_hand = {TaskKind.DEMONSTRATION: gettext_noop("a demonstration in hand")}
-            return later(in_hand.get(TaskKind(self.kind), gettext_noop("a ranking in hand")))
+        """As notifications call it."""
         kind = in_a_sentence(TaskKind(self.kind).label)
-        return later(gettext_noop("%(kind)s %(n)s"), kind=kind, n=self.submission.pk)
+        if self.submission is None:
+            return later("a %(kind)s in hand", kind=kind)
+        return later("%(kind)s %(n)s", kind=kind, n=self.submission.pk)
 
     @property
     def thread(self) -> CommentThread | None:
