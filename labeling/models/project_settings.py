@@ -81,8 +81,8 @@ class ProjectSettings:
     consensus_rule: str = _setting(
         "schulze",
         _(
-            "What proposes the consensus of a task's rankings; the others are shown beside it. The last two "
-            "count reliable people for more."
+            "What proposes the consensus of a task's rankings; the others are shown beside it. "
+            "The last two count reliable people for more."
         ),
         choices=RULES,
     )
