@@ -167,6 +167,7 @@ SETTING_LABELS = {
     "new_person_reviews": _("New person reviews"),
     "review_flagged": _("Review flagged"),
     "low_agreement_below": _("Low agreement below"),
+    "consensus_rule": _("Consensus rule"),
     "model_conflict_confidence": _("Model conflict confidence"),
     "default_overlap": _("Default overlap"),
     "max_tasks_per_day": _("Max tasks per day"),

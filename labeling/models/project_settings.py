@@ -80,8 +80,10 @@ class ProjectSettings:
     )
     consensus_rule: str = _setting(
         "schulze",
-        "What proposes the consensus of a task's rankings; the others are shown beside it. The last two "
-        "count reliable people for more.",
+        _(
+            "What proposes the consensus of a task's rankings; the others are shown beside it. "
+            "The last two count reliable people for more."
+        ),
         choices=RULES,
     )
     model_conflict_confidence: float = _setting(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
-from annotate.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
+from annotate.errors import Conflict, DomainError, Forbidden, Invalid
 from annotate.forms import whole_number
 from annotate.words import _
 from labeling import list_columns, task_reports
@@ -80,7 +80,10 @@ def _score_page(request, project, submission, error: DomainError | None) -> Http
     answer = getattr(submission.task, "gold_answer", None)
     result = getattr(submission, "gold_result", None)
     if answer is None or result is None or submission.kind != TaskKind.DEMONSTRATION:
-        raise NotFound("This answer is not one that a lead scores.")
+        messages.error(
+            request, error.message if error else str(_("This answer is not one that a lead scores."))
+        )
+        return redirect("labeling:submission_detail", slug=project.slug, pk=submission.pk)
     text = submission.current.text
     source = request.POST if error else request.GET
     context = {

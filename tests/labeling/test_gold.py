@@ -288,7 +288,11 @@ def test_a_score_that_is_none_is_refused_on_the_page(cast, client, unscored, sco
 def test_work_that_nobody_scores_has_no_such_page(cast, client):
     make_demonstration_batch(cast.project, tasks=1)
     client.force_login(cast.lead)
-    assert client.get(scoring(do_next(cast.annotator, cast.project))).status_code == 404
+    submission = do_next(cast.annotator, cast.project)
+    for answer in (client.get(scoring(submission)), client.post(scoring(submission), {"score": "5"})):
+        assert answer.status_code == 302
+        assert answer.url == reverse("labeling:submission_detail", args=[cast.project.slug, submission.pk])
+    assert not GoldResult.objects.exists()
 
 
 def test_the_gold_figure_counts_what_a_lead_scored(cast, client, unscored):
