@@ -193,20 +193,7 @@ def correct_time(
         pieces=pieces,
         reason=reason,
     )
-    notify(
-        user=user,
-        project=project,
-        kind="ledger.corrected",
-        text=later(
-            "%(who)s corrected your time of %(day)s (%(work)s): %(change)s. %(reason)s",
-            who=acting_user,
-            day=day,
-            work=in_a_sentence(work_label(work)),
-            change=_signed(seconds, pieces),
-            reason=reason,
-        ),
-        path=reverse("labeling:my_time", args=[project.slug]) + f"?first={day}&last={day}",
-    )
+    _tell(entry, acting_user)
     return entry
 
 
@@ -229,6 +216,24 @@ def _check_correction(project, user, day, work, seconds, pieces, reason, acting_
         raise Invalid("A day has 24 hours.", field="seconds")
     if abs(pieces) > MOST_PIECES:
         raise Invalid(_("At most %(most)s pieces at once.") % {"most": f"{MOST_PIECES:,}"}, field="pieces")
+
+
+def _tell(entry: LedgerEntry, acting_user) -> None:
+    slug, day = entry.project.slug, entry.day
+    notify(
+        user=entry.user,
+        project=entry.project,
+        kind="ledger.corrected",
+        text=later(
+            "%(who)s corrected your time of %(day)s (%(work)s): %(change)s. %(reason)s",
+            who=acting_user,
+            day=day,
+            work=in_a_sentence(work_label(entry.work)),
+            change=_signed(entry.seconds, entry.pieces),
+            reason=entry.reason,
+        ),
+        path=reverse("labeling:my_time", args=[slug]) + f"?first={day}&last={day}",
+    )
 
 
 TOO_FEW = {

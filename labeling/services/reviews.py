@@ -157,12 +157,8 @@ def fix_submission(
     if submission.kind == TaskKind.RANKING:
         carry_notes(submission=submission, since=before.revision)
     refresh_signals(submission, task)
-    tell_author(
-        submission,
-        "fixed",
-        later("%(who)s changed your %(kind)s and accepted it.", who=reviewer, kind=kind_of(submission)),
-        review,
-    )
+    said = later("%(who)s changed your %(kind)s and accepted it.", who=reviewer, kind=kind_of(submission))
+    tell_author(submission, "fixed", said, review)
     return review
 
 
