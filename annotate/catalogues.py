@@ -27,8 +27,11 @@ ERRORS = {
     "DomainError", "Invalid", "Unauthorized", "Forbidden", "NotFound", "Conflict", "Gone", "Throttled",
     "Unavailable",
 }  # fmt: skip
-MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop"}
+MARKS = {"_", "later", "gettext", "gettext_lazy", "gettext_noop"}
 PLURALS = {"ngettext", "ngettext_lazy"}
+# Rooms that know no Django: tables of texts, and which argument of a call is one. Pages translate them.
+PLAIN_TABLES = {"labeling/checks": {"MESSAGES"}, "labeling/formats": {"FORMATS"}}
+PLAIN_CALLS = {"Finding": 3}
 NOTICES = {"success", "info", "warning", "error"}
 TEMPLATE_WORDS = {"gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 SCRIPT_WORDS = {"say": None, "sayMany": (1, 2)}
@@ -56,6 +59,12 @@ def python_messages() -> Iterator[Message]:
                 if isinstance(node, ast.Call):
                     for text in _texts_of(node):
                         yield text, _name(path), node.lineno
+                elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+                    tables = PLAIN_TABLES.get(_name(path.parent), set())
+                    if getattr(node.targets[0], "id", "") in tables:
+                        yield from (
+                            (text, _name(path), node.lineno) for text in map(_text, node.value.values) if text
+                        )
 
 
 def _texts_of(call: ast.Call) -> Iterator[str | tuple[str, ...]]:
@@ -70,6 +79,8 @@ def _texts_of(call: ast.Call) -> Iterator[str | tuple[str, ...]]:
         texts += call.args[:1]
     if name in ERRORS:
         texts += [each.value for each in call.keywords if each.arg == "hint"]
+    if name in PLAIN_CALLS:
+        texts += call.args[PLAIN_CALLS[name] :][:1]
     if name in NOTICES and getattr(getattr(call.func, "value", None), "id", "") == "messages":
         texts += call.args[1:2]
     for node in texts:

@@ -22,6 +22,8 @@ from django.utils.translation import gettext
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
+from .quoted_rows import plain_cause
+
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 5
@@ -40,7 +42,7 @@ def in_their_language(text: Any) -> Any:
 
     Services write plain English sentences; the catalogue finds them in the calls of the classes below.
     """
-    return gettext(text) if isinstance(text, str) and text else text
+    return gettext(str(text)) if text else text
 
 
 class DomainError(Exception):
@@ -64,7 +66,7 @@ class DomainError(Exception):
         status: int | None = None,
         details: list[dict[str, Any]] | None = None,
     ) -> None:
-        message = storable(message)
+        message = storable(str(message))
         super().__init__(message)  # in English, for logs
         self.message = in_their_language(message)
         self.code = code or self.default_code
@@ -317,7 +319,7 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
     if not isinstance(error, OperationalError | InterfaceError):
         set_rollback()
     if domain_error.status >= 500:
-        log.warning("request_failed", code=domain_error.code, cause=str(error))
+        log.warning("request_failed", code=domain_error.code, cause=plain_cause(error))
     request = context.get("request")
     response = Response(domain_error.as_dict(request_id_of(request)), status=domain_error.status)
     return _with_headers(response, domain_error)

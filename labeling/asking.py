@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import FormDefinition, FormVersion, Question
 from labeling.services.answers import PREFIX, check_answers, field_name, typed_value
 from labeling.services.judgments import clean_text
@@ -36,7 +37,7 @@ class Asked:
     def choices(self) -> list[dict[str, Any]]:
         """{"value", "label", "is_chosen"} of a question that is answered by choosing."""
         if self.question.type == "yes_no":
-            pairs = [("yes", "Yes"), ("no", "No")]
+            pairs = [("yes", _("Yes")), ("no", _("No"))]
         else:
             pairs = [(option.key, option.label) for option in self.question.options]
         return [{"value": key, "label": label, "is_chosen": key in self.chosen} for key, label in pairs]

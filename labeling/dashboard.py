@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db.models import Case, Count, F, IntegerField, Min, Sum, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from .models import (
     Assignment,
@@ -296,13 +297,15 @@ def charts(project: Project) -> dict[str, dict[str, Any]]:
         "throughput": {
             "x": x,
             "series": [
-                {"name": f"{label}s", "values": [costs.pieces.get((day, kind), 0) for day in calendar]}
-                for kind, label in TaskKind.choices
+                {"name": str(kind.many), "values": [costs.pieces.get((day, kind), 0) for day in calendar]}
+                for kind in TaskKind
             ],
         },
         "hours": {
             "x": x,
-            "series": [{"name": "Active hours", "values": [round(hours[day], 2) for day in calendar]}],
+            "series": [
+                {"name": gettext("Active hours"), "values": [round(hours[day], 2) for day in calendar]}
+            ],
         },
         "cost": {
             "x": x,

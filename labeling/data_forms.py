@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 
+from annotate.words import _
+
 from .formats import SPLITS
 from .forms import offer
 from .models import DatasetKind, GuidelineVersion, ImportKind, ImportStatus, Project, Submission, TaskKind
@@ -30,17 +32,19 @@ class SeveralFilesField(forms.FileField):
 
 
 class UploadForm(forms.Form):
-    kind = forms.ChoiceField(choices=ImportKind.choices, label="What is in it", widget=forms.RadioSelect)
+    kind = forms.ChoiceField(choices=ImportKind.choices, label=_("What is in it"), widget=forms.RadioSelect)
     files = SeveralFilesField(  # type: ignore[assignment]  # Django takes fields off the class
-        label="Files",
+        label=_("Files"),
         allow_empty_file=True,
-        help_text="JSON lines, JSON, CSV, TSV or plain text, gzipped or not. Several at once are read alike.",
+        help_text=_(
+            "JSON lines, JSON, CSV, TSV or plain text, gzipped or not. Several at once are read alike."
+        ),
     )
     licence = forms.CharField(
         required=False,
         max_length=120,
-        label="Licence",
-        help_text="Kept with every row, such as CC BY-NC 4.0.",
+        label=_("Licence"),
+        help_text=_("Kept with every row, such as CC BY-NC 4.0."),
     )
 
 
@@ -51,50 +55,57 @@ def _numbers(rows, label) -> list[tuple[int, str]]:
 class RecipeForm(forms.Form):
     """A dataset's name, kind and recipe. Lists without a choice do not restrict."""
 
-    name = forms.CharField(max_length=120, label="Name")
-    kind = forms.ChoiceField(choices=DatasetKind.choices, label="Kind")
+    name = forms.CharField(max_length=120, label=_("Name"))
+    kind = forms.ChoiceField(choices=DatasetKind.choices, label=_("Kind"))
     sources = forms.MultipleChoiceField(
-        choices=list(SOURCES.items()), label="Sources", widget=forms.CheckboxSelectMultiple
+        choices=list(SOURCES.items()), label=_("Sources"), widget=forms.CheckboxSelectMultiple
     )
     decisions = forms.MultipleChoiceField(
         choices=list(DECISIONS.items()),
-        label="Review",
+        label=_("Review"),
         widget=forms.CheckboxSelectMultiple,
-        help_text="Of people's work. Work that was returned or rejected never gets in.",
+        help_text=_("Of people's work. Work that was returned or rejected never gets in."),
     )
-    batches = forms.TypedMultipleChoiceField(coerce=int, required=False, label="Batches")
-    imports = forms.TypedMultipleChoiceField(coerce=int, required=False, label="Imports")
-    categories = forms.MultipleChoiceField(required=False, label="Categories")
+    batches = forms.TypedMultipleChoiceField(coerce=int, required=False, label=_("Batches"))
+    imports = forms.TypedMultipleChoiceField(coerce=int, required=False, label=_("Imports"))
+    categories = forms.MultipleChoiceField(required=False, label=_("Categories"))
     guideline_versions = forms.TypedMultipleChoiceField(
-        coerce=int, required=False, label="Guideline versions"
+        coerce=int, required=False, label=_("Guideline versions")
     )
-    exclude_annotators = forms.MultipleChoiceField(required=False, label="Leave out people")
+    exclude_annotators = forms.MultipleChoiceField(required=False, label=_("Leave out people"))
     rankings = forms.ChoiceField(
         choices=list(RANKINGS.items()),
         required=False,
-        label="Rankings",
-        help_text="Of comparison datasets.",
+        label=_("Rankings"),
+        help_text=_("Of comparison datasets."),
+    )
+    include_scores = forms.BooleanField(
+        required=False,
+        label=_("With scores"),
+        help_text=_(
+            "Of comparison datasets: rows also hold the scores people gave, for reward runs that learn them."
+        ),
     )
     submitted_from = forms.DateField(
         required=False,
-        label="From",
+        label=_("From"),
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text="First day, UTC.",
+        help_text=_("First day, UTC."),
     )
     submitted_until = forms.DateField(
         required=False,
-        label="Until",
+        label=_("Until"),
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text="Last day, UTC.",
+        help_text=_("Last day, UTC."),
     )
-    train = forms.FloatField(min_value=0, max_value=100, label="Train %")
-    validation = forms.FloatField(min_value=0, max_value=100, label="Validation %")
-    test = forms.FloatField(min_value=0, max_value=100, label="Test %")
+    train = forms.FloatField(min_value=0, max_value=100, label=_("Train %"))
+    validation = forms.FloatField(min_value=0, max_value=100, label=_("Validation %"))
+    test = forms.FloatField(min_value=0, max_value=100, label=_("Test %"))
     salt = forms.CharField(
         required=False,
         max_length=100,
-        label="Salt of the split",
-        help_text="The project's short name if empty: a prompt is then on the same side in all datasets.",
+        label=_("Salt of the split"),
+        help_text=_("The project's short name if empty: a prompt is then on the same side in all datasets."),
     )
 
     def __init__(self, *args, project: Project, **kwargs) -> None:
@@ -148,5 +159,6 @@ class RecipeForm(forms.Form):
         for name in ("submitted_from", "submitted_until"):
             recipe[name] = data[name].isoformat() if data[name] else ""
         recipe["rankings"] = data.get("rankings") or "each"
+        recipe["include_scores"] = data.get("include_scores", False)
         recipe["fractions"] = {split: data[split] / 100 for split in SPLITS}
         return recipe

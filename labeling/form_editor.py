@@ -9,8 +9,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from annotate.words import _
 from labeling.models.form_definition import FIELDS, FormDefinition, Scale
 
+ASKED_WORDS = {"required": _("required"), "offered": _("offered"), "hidden": _("hidden")}
+TYPE_WORDS = {
+    "yes_no": _("yes no"),
+    "one_of": _("one of"),
+    "several_of": _("several of"),
+    "scale": _("scale"),
+    "short_text": _("short text"),
+    "long_text": _("long text"),
+}
 LISTS = ("completion_flags", "prompt_flags", "questions")
 NEW_QUESTION = {"key": "", "label": "", "type": "yes_no", "per": "task", "help": "", "required": False}
 
@@ -69,7 +79,7 @@ def _options(text: str) -> list[dict[str, str]]:
 def _scale(sent: Mapping[str, Any], row: str) -> dict[str, Any]:
     steps = {}
     for line in filter(None, map(str.strip, sent.get(f"{row}-step_labels", "").splitlines())):
-        step, _, label = line.partition(":")
+        step, _at, label = line.partition(":")
         steps[step.strip()] = label.strip()
     return {
         "lowest": _whole(sent.get(f"{row}-lowest", "1")),
@@ -106,8 +116,8 @@ def changed(definition: dict[str, Any], change: str) -> tuple[dict[str, Any], st
 
     A change that names no row there is changes nothing.
     """
-    verb, _, rest = change.partition(":")
-    name, _, number = rest.partition(":")
+    verb, _at, rest = change.partition(":")
+    name, _at, number = rest.partition(":")
     values = copy.deepcopy(definition)
     rows = values.get(name) if name in LISTS else None
     if rows is None:
@@ -155,19 +165,28 @@ def in_lines(form: FormDefinition) -> str:
     """What a form asks, a fact a line, for people to read and to compare."""
     lines: list[str] = []
     if form.layout != "demonstration":
-        lines += [f"Scores: {form.scores}", f"Scale: {_scale_line(form.scale)}"]
-        lines += [f"Ties: {'allowed' if form.allow_ties else 'not allowed'}", f"Why: {form.rationale}"]
+        lines.append(_("Scores: %(asked)s") % {"asked": ASKED_WORDS[form.scores]})
+        lines.append(_("Scale: %(steps)s") % {"steps": _scale_line(form.scale)})
+        lines.append(str(_("Ties: allowed") if form.allow_ties else _("Ties: not allowed")))
+        lines.append(_("Why: %(asked)s") % {"asked": ASKED_WORDS[form.rationale]})
     if form.layout == "ranking":
-        lines.append(f"Margins: {'asked' if form.ask_margins else 'not asked'}")
+        lines.append(str(_("Margins: asked") if form.ask_margins else _("Margins: not asked")))
     if form.layout == "pairwise":
-        lines.append(f"Neither can be judged: {'may be said' if form.allow_neither else 'may not be said'}")
-    lines += [f"Flag of a completion: {flag.label} ({flag.key})" for flag in form.completion_flags]
-    lines += [f"Flag of the prompt: {flag.label} ({flag.key})" for flag in form.prompt_flags]
+        neither = _("Neither can be judged: may be said"), _("Neither can be judged: may not be said")
+        lines.append(str(neither[0] if form.allow_neither else neither[1]))
+    for flag in form.completion_flags:
+        lines.append(_("Flag of a completion: %(words)s (%(key)s)") % {"words": flag.label, "key": flag.key})
+    for flag in form.prompt_flags:
+        lines.append(_("Flag of the prompt: %(words)s (%(key)s)") % {"words": flag.label, "key": flag.key})
     for question in form.questions:
-        need = "needs an answer" if question.required else "may be left out"
-        of = "of each completion" if question.per == "completion" else "once a task"
-        kind = question.type.replace("_", " ")
-        lines.append(f"Question: {question.label} ({question.key}; {kind}, {of}, {need})")
+        facts = [
+            question.key,
+            TYPE_WORDS[question.type],
+            _("of each completion") if question.per == "completion" else _("once a task"),
+            _("needs an answer") if question.required else _("may be left out"),
+        ]
+        said = {"words": question.label, "facts": ", ".join(map(str, facts))}
+        lines.append(_("Question: %(words)s (%(facts)s)") % said)
         lines += [f"    {line}" for line in question.help.splitlines()]
         lines += [f"    – {option.label} ({option.key})" for option in question.options]
         if question.type == "scale":
@@ -177,4 +196,5 @@ def in_lines(form: FormDefinition) -> str:
 
 def _scale_line(scale: Scale) -> str:
     words = ", ".join(f"{step['value']} {step['label']}" for step in scale.steps if step["label"])
-    return f"{scale.lowest} to {scale.highest}" + (f" ({words})" if words else "")
+    steps = _("%(first)s to %(last)s") % {"first": scale.lowest, "last": scale.highest}
+    return f"{steps} ({words})" if words else steps

@@ -8,16 +8,18 @@ from typing import Any
 
 from django import forms
 
+from annotate.words import _
+
 from .models import Layout, ProjectSettings, Role, TaskKind
 
 
 class ProjectForm(forms.Form):
-    name = forms.CharField(max_length=120, label="Name")
+    name = forms.CharField(max_length=120, label=_("Name"))
     description = forms.CharField(
         required=False,
-        label="Description",
+        label=_("Description"),
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="What it is for.",
+        help_text=_("What it is for."),
     )
 
 
@@ -25,90 +27,106 @@ class NewProjectForm(ProjectForm):
     slug = forms.SlugField(
         required=False,
         max_length=60,
-        label="Short name",
-        help_text="Part of every address, such as /projects/tidy-answers/. Made from the name where empty.",
+        label=_("Short name"),
+        help_text=_(
+            "Part of every address, such as /projects/tidy-answers/. Made from the name where empty."
+        ),
     )
     field_order = ["name", "slug", "description"]
 
 
 class InvitationForm(forms.Form):
-    email = forms.EmailField(label="E-mail address")
-    role = forms.ChoiceField(choices=Role.choices, label="Role")
+    email = forms.EmailField(label=_("E-mail address"))
+    role = forms.ChoiceField(choices=Role.choices, label=_("Role"))
     days = forms.IntegerField(
-        min_value=1, max_value=60, initial=7, label="Days until it expires", help_text="The link works once."
+        min_value=1,
+        max_value=60,
+        initial=7,
+        label=_("Days until it expires"),
+        help_text=_("The link works once."),
     )
 
 
 class RegistrationForm(forms.Form):
-    username = forms.CharField(max_length=150, label="User name", help_text="What you sign in with.")
+    username = forms.CharField(max_length=150, label=_("User name"), help_text=_("What you sign in with."))
     display_name = forms.CharField(
-        max_length=100, required=False, label="Name", help_text="What colleagues see."
+        max_length=100, required=False, label=_("Name"), help_text=_("What colleagues see.")
     )
     password = forms.CharField(
-        label="Password",
+        label=_("Password"),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 10 characters.",
+        help_text=_("At least 10 characters."),
     )
 
 
 class BatchForm(forms.Form):
-    name = forms.CharField(max_length=120, label="Name")
-    kind = forms.ChoiceField(choices=TaskKind.choices, label="Kind of task")
+    name = forms.CharField(max_length=120, label=_("Name"))
+    kind = forms.ChoiceField(choices=TaskKind.choices, label=_("Kind of task"))
     limit = forms.IntegerField(
-        min_value=1, max_value=100_000, initial=100, label="Tasks at most", help_text="The oldest come first."
+        min_value=1,
+        max_value=100_000,
+        initial=100,
+        label=_("Tasks at most"),
+        help_text=_("The oldest come first."),
     )
-    category = forms.ChoiceField(required=False, label="Category of prompts")
+    category = forms.ChoiceField(required=False, label=_("Category of prompts"))
     layout = forms.ChoiceField(
         choices=[
-            (Layout.RANKING, "Ranking of K completions"),
-            (Layout.PAIRWISE, "Pairwise: two, and how much better"),
+            (Layout.RANKING, _("Ranking of K completions")),
+            (Layout.PAIRWISE, _("Pairwise: two, and how much better")),
         ],
         required=False,
-        label="Layout of rankings",
+        label=_("Layout of rankings"),
     )
     completions_per_task = forms.IntegerField(
         min_value=2,
         max_value=9,
-        label="Completions per ranking (K)",
-        help_text="Used for rankings only; pairwise always shows two.",
+        label=_("Completions per ranking (K)"),
+        help_text=_("Used for rankings only; pairwise always shows two."),
     )
     overlap = forms.IntegerField(
-        min_value=1, max_value=20, label="Overlap", help_text="How many people judge each task."
+        min_value=1, max_value=20, label=_("Overlap"), help_text=_("How many people judge each task.")
     )
     review_rate = forms.FloatField(
         min_value=0,
         max_value=1,
-        label="Review rate",
-        help_text="Share sampled for review: 0.1 is one in ten.",
+        label=_("Review rate"),
+        help_text=_("Share sampled for review: 0.1 is one in ten."),
     )
     priority = forms.IntegerField(
-        min_value=-100, max_value=100, initial=0, label="Priority", help_text="Higher is handed out first."
+        min_value=-100,
+        max_value=100,
+        initial=0,
+        label=_("Priority"),
+        help_text=_("Higher is handed out first."),
     )
     starts_from_draft = forms.BooleanField(
         required=False,
-        label="Start from a model’s draft",
-        help_text="Demonstrations only: who writes edits the newest model’s answer, where there is one.",
+        label=_("Start from a model’s draft"),
+        help_text=_("Demonstrations only: who writes edits the newest model’s answer, where there is one."),
     )
     writes_prompt = forms.BooleanField(
         required=False,
-        label="Who answers writes the prompt too",
-        help_text="Demonstrations only: as many tasks as you say above, each without a prompt. "
-        "The category is what their form starts from.",
+        label=_("Who answers writes the prompt too"),
+        help_text=_(
+            "Demonstrations only: as many tasks as you say above, each without a prompt. "
+            "The category is what their form starts from."
+        ),
     )
     deadline_at = forms.DateTimeField(
         required=False,
-        label="Deadline",
+        label=_("Deadline"),
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        help_text="Nearer deadlines go first among equal priorities. Afterwards nothing is handed out.",
+        help_text=_("Nearer deadlines go first among equal priorities. Afterwards nothing is handed out."),
     )
     purpose = forms.ChoiceField(
         choices=[
-            ("work", "Work"),
-            ("calibration", "Calibration: the same tasks to everybody"),
-            ("screening", "Screening: for those who are not qualified yet"),
+            ("work", _("Work")),
+            ("calibration", _("Calibration: the same tasks to everybody")),
+            ("screening", _("Screening: for those who are not qualified yet")),
         ],
         required=False,
-        label="Purpose",
+        label=_("Purpose"),
     )
 
     def clean_purpose(self) -> str:
@@ -122,7 +140,7 @@ class BatchForm(forms.Form):
         self.fields["completions_per_task"].initial = settings.completions_per_task
         categories = project.prompts.active().exclude(category="").order_by("category")
         names = categories.values_list("category", flat=True).distinct()
-        offer(self.fields["category"], [("", "All categories"), *((name, name) for name in names)])
+        offer(self.fields["category"], [("", _("All categories")), *((name, name) for name in names)])
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -133,23 +151,50 @@ class BatchForm(forms.Form):
 
 
 class BatchPolicyForm(forms.Form):
-    priority = forms.IntegerField(min_value=-100, max_value=100, label="Priority")
-    review_rate = forms.FloatField(min_value=0, max_value=1, label="Review rate")
+    priority = forms.IntegerField(min_value=-100, max_value=100, label=_("Priority"))
+    review_rate = forms.FloatField(min_value=0, max_value=1, label=_("Review rate"))
     deadline_at = forms.DateTimeField(
         required=False,
-        label="Deadline",
+        label=_("Deadline"),
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
 
 
 SETTING_LABELS = {
-    "completions_per_task": "Completions per task (K)",
-    "check_length": "Length",
-    "check_blocked_words": "Blocked words in answers",
-    "check_personal_data": "Personal data",
-    "check_repeated_prompt": "Repeated prompt",
-    "check_near_duplicate": "Near duplicates",
-    "check_untouched_draft": "Untouched draft",
+    "lease_minutes": _("Lease minutes"),
+    "demonstration_review_rate": _("Demonstration review rate"),
+    "ranking_review_rate": _("Ranking review rate"),
+    "new_person_reviews": _("New person reviews"),
+    "review_flagged": _("Review flagged"),
+    "low_agreement_below": _("Low agreement below"),
+    "model_conflict_confidence": _("Model conflict confidence"),
+    "default_overlap": _("Default overlap"),
+    "max_tasks_per_day": _("Max tasks per day"),
+    "max_hours_per_day": _("Max hours per day"),
+    "match_languages": _("Match languages"),
+    "calibration_rate": _("Calibration rate"),
+    "gold_rate": _("Gold rate"),
+    "gold_pass_mark": _("Gold pass mark"),
+    "review_missed_gold": _("Review missed gold"),
+    "repeat_rate": _("Repeat rate"),
+    "repeat_after_days": _("Repeat after days"),
+    "skips_until_parked": _("Skips until parked"),
+    "require_qualification": _("Require qualification"),
+    "completions_per_task": _("Completions per task (K)"),
+    "response_min_characters": _("Response min characters"),
+    "response_max_characters": _("Response max characters"),
+    "prompt_min_characters": _("Prompt min characters"),
+    "prompt_max_characters": _("Prompt max characters"),
+    "check_length": _("Length"),
+    "blocked_words": _("Blocked words"),
+    "check_blocked_words": _("Blocked words in answers"),
+    "check_personal_data": _("Personal data"),
+    "check_repeated_prompt": _("Repeated prompt"),
+    "check_near_duplicate": _("Near duplicates"),
+    "near_duplicate_share": _("Near duplicate share"),
+    "check_untouched_draft": _("Untouched draft"),
+    "show_pay": _("Show pay"),
+    "return_reasons": _("Return reasons"),
 }
 
 
@@ -172,8 +217,7 @@ class SettingsForm(forms.Form):
 
     @staticmethod
     def _field(spec: dataclasses.Field, value) -> forms.Field:
-        label = SETTING_LABELS.get(spec.name) or spec.name.replace("_", " ").capitalize()
-        options = {"label": label, "help_text": spec.metadata["help"], "initial": value}
+        options = {"label": SETTING_LABELS[spec.name], "help_text": spec.metadata["help"], "initial": value}
         bounds = {"min_value": spec.metadata["minimum"], "max_value": spec.metadata["maximum"]}
         match str(spec.type):
             case "bool":
@@ -190,7 +234,7 @@ class SettingsForm(forms.Form):
                 widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}), required=False, **options
             )
         options["initial"] = "\n".join(f"{item['key']}: {item['label']}" for item in value)
-        options["help_text"] += " One “key: label” a line."
+        options["help_text"] = f"{options['help_text']} {_('One “key: label” a line.')}"
         return FlagListField(
             widget=forms.Textarea(attrs={"rows": max(3, len(value))}), required=False, **options
         )
@@ -206,9 +250,11 @@ class FlagListField(forms.CharField):
                 continue
             key, colon, label = (part.strip() for part in line.partition(":"))
             if not (key and colon and label):
-                raise forms.ValidationError(f"Line {number}: write “key: label”.")
+                raise forms.ValidationError(_("Line %(number)s: write “key: label”.") % {"number": number})
             if any(item["key"] == key for item in items):
-                raise forms.ValidationError(f"Line {number}: the key “{key}” is there twice.")
+                raise forms.ValidationError(
+                    _("Line %(number)s: the key “%(key)s” is there twice.") % {"number": number, "key": key}
+                )
             items.append({"key": key, "label": label})
         return items
 

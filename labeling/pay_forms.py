@@ -5,56 +5,62 @@ from __future__ import annotations
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 
+from annotate.words import _
+
 from .forms import offer
 from .listing import EARLIEST_DAY, LATEST_DAY
 from .models import RateUnit, work_choices
 
 
 class RateForm(forms.Form):
-    work = forms.ChoiceField(label="Work")
+    work = forms.ChoiceField(label=_("Work"))
     user = forms.ChoiceField(
-        required=False, label="For", help_text="One person's own rate goes before everybody's."
+        required=False, label=_("For"), help_text=_("One person's own rate goes before everybody's.")
     )
     amount = forms.DecimalField(
         required=False,
         min_value=0,
         max_digits=12,
         decimal_places=4,
-        label="Amount",
-        help_text="Leave it empty to end a person's own rate: the project's holds again.",
+        label=_("Amount"),
+        help_text=_("Leave it empty to end a person's own rate: the project's holds again."),
     )
     currency = forms.RegexField(
-        r"^[A-Za-z]{3}$", label="Currency", help_text="Three letters, such as EUR.", max_length=3
+        r"^[A-Za-z]{3}$", label=_("Currency"), help_text=_("Three letters, such as EUR."), max_length=3
     )
-    unit = forms.ChoiceField(choices=RateUnit.choices, label="Paid by")
+    unit = forms.ChoiceField(choices=RateUnit.choices, label=_("Paid by"))
     valid_from = forms.DateField(
-        label="Valid from",
+        label=_("Valid from"),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="Work done before keeps its rate.",
+        help_text=_("Work done before keeps its rate."),
     )
 
     def __init__(self, *args, people, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         offer(self.fields["work"], work_choices())
-        offer(self.fields["user"], [("", "Everybody"), *((str(pk), name) for pk, name in people)])
+        offer(self.fields["user"], [("", _("Everybody")), *((str(pk), name) for pk, name in people)])
 
     def clean_currency(self) -> str:
         return self.cleaned_data["currency"].upper()
 
 
 class CorrectionForm(forms.Form):
-    day = forms.DateField(label="Day", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
-    work = forms.ChoiceField(label="Work")
+    day = forms.DateField(label=_("Day"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
+    work = forms.ChoiceField(label=_("Work"))
     minutes = forms.DecimalField(
         required=False,
         max_digits=6,
         decimal_places=2,
-        label="Minutes",
-        help_text="Below zero to take time off: -15.",
+        label=_("Minutes"),
+        help_text=_("Below zero to take time off: -15."),
     )
-    pieces = forms.IntegerField(required=False, label="Pieces", help_text="Below zero to take pieces off.")
+    pieces = forms.IntegerField(
+        required=False, label=_("Pieces"), help_text=_("Below zero to take pieces off.")
+    )
     reason = forms.CharField(
-        max_length=500, label="Reason", help_text="The person reads it, and it stays in the audit trail."
+        max_length=500,
+        label=_("Reason"),
+        help_text=_("The person reads it, and it stays in the audit trail."),
     )
     idempotency_key = forms.CharField(widget=forms.HiddenInput)
 

@@ -23,6 +23,8 @@ from django.db.models import (
 )  # fmt: skip
 from django.db.models.functions import Cast, NullIf
 
+from annotate.words import _
+
 from . import task_reports
 from .models import (
     REVIEW_WORK,
@@ -127,23 +129,23 @@ def sort_orders(project: Project) -> dict[str, tuple[str, Any]]:
     figure = Figure.objects.filter(project=project, user=OuterRef("user"))
     name = ("user__display_name", "user__username")
     return {
-        "name": ("Name", name),
-        "role": ("Role", ("status", "role", *name)),
-        "pieces": ("Most pieces", _most(_one(submissions, Count("pk"), group="annotator"))),
+        "name": (_("Name"), name),
+        "role": (_("Role"), ("status", "role", *name)),
+        "pieces": (_("Most pieces"), _most(_one(submissions, Count("pk"), group="annotator"))),
         "acceptance": (
-            "Highest acceptance",
+            _("Highest acceptance"),
             _most(_one(decided, _ratio(accepted, Count("pk")), group="annotator")),
         ),
         "acceptance_low": (
-            "Lowest acceptance",
+            _("Lowest acceptance"),
             _least(_one(decided, _ratio(accepted, Count("pk")), group="annotator")),
         ),
-        "pace": ("Fastest", _most(_one(labeling, _ratio(Sum("pieces"), Sum("seconds"))))),
-        "agreement": ("Highest agreement", _most(Subquery(figure.values("agreement")[:1]))),
-        "agreement_low": ("Lowest agreement", _least(Subquery(figure.values("agreement")[:1]))),
-        "time": ("Most active time", _most(_one(days, Sum("seconds")))),
-        "week": ("Most time in seven days", _most(_one(week, Sum("seconds")))),
-        "last": ("Last work", (F("last_active_at").desc(nulls_last=True), "pk")),
+        "pace": (_("Fastest"), _most(_one(labeling, _ratio(Sum("pieces"), Sum("seconds"))))),
+        "agreement": (_("Highest agreement"), _most(Subquery(figure.values("agreement")[:1]))),
+        "agreement_low": (_("Lowest agreement"), _least(Subquery(figure.values("agreement")[:1]))),
+        "time": (_("Most active time"), _most(_one(days, Sum("seconds")))),
+        "week": (_("Most time in seven days"), _most(_one(week, Sum("seconds")))),
+        "last": (_("Last work"), (F("last_active_at").desc(nulls_last=True), "pk")),
     }
 
 

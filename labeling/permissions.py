@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from enum import Enum
 
+from django.utils.translation import gettext, gettext_noop
+
 from annotate.errors import Forbidden, NotFound
 from annotate.prepared import Prepared
+from annotate.words import _
 
 from .models import Membership, MembershipStatus, Project, Role
 
@@ -17,36 +20,36 @@ from .models import Membership, MembershipStatus, Project, Role
 class Action(Enum):
     """What one may do in a project. The value is (name, least role)."""
 
-    VIEW_PROJECT = ("see the project", Role.ANNOTATOR)
-    READ_GUIDELINES = ("read guidelines", Role.ANNOTATOR)
-    WORK = ("do labeling work", Role.ANNOTATOR)
-    VIEW_OWN_WORK = ("see their own work", Role.ANNOTATOR)
-    SAVE_VIEWS = ("keep views of lists", Role.ANNOTATOR)
-    VIEW_OVERVIEW = ("see the overview", Role.LEAD)
-    EDIT_GUIDELINES = ("edit guidelines", Role.LEAD)
-    READ_FORMS = ("read forms", Role.ANNOTATOR)
-    EDIT_FORMS = ("edit forms", Role.LEAD)
-    VIEW_PROMPTS = ("see prompts and completions", Role.LEAD)
-    MANAGE_BATCHES = ("manage batches", Role.LEAD)
-    REVIEW = ("review submissions", Role.LEAD)
-    VIEW_PEOPLE = ("see people", Role.LEAD)
-    QUALIFY_PEOPLE = ("qualify people", Role.LEAD)
-    INVITE_ANNOTATORS = ("invite annotators", Role.LEAD)
-    VIEW_DATASETS = ("see datasets", Role.LEAD)
-    VIEW_AUDIT = ("see the audit trail", Role.LEAD)
-    VIEW_PAY = ("see hours and pay", Role.LEAD)
-    CORRECT_TIME = ("correct people's time", Role.LEAD)
-    SET_RATES = ("set rates", Role.ADMIN)
-    MANAGE_PEOPLE = ("manage people and roles", Role.ADMIN)
-    IMPORT = ("import files", Role.ADMIN)
-    FREEZE_DATASETS = ("freeze datasets", Role.ADMIN)
-    DOWNLOAD_DATASETS = ("download datasets", Role.ADMIN)
-    VIEW_RUNS = ("see training runs", Role.ADMIN)
-    LAUNCH_RUNS = ("launch training runs", Role.ADMIN)
-    DOWNLOAD_CHECKPOINTS = ("download checkpoints", Role.ADMIN)
-    MANAGE_ROUNDS = ("manage rounds", Role.ADMIN)
-    MANAGE_WEBHOOKS = ("manage webhooks", Role.ADMIN)
-    CHANGE_SETTINGS = ("change settings", Role.ADMIN)
+    VIEW_PROJECT = (gettext_noop("see the project"), Role.ANNOTATOR)
+    READ_GUIDELINES = (gettext_noop("read guidelines"), Role.ANNOTATOR)
+    WORK = (gettext_noop("do labeling work"), Role.ANNOTATOR)
+    VIEW_OWN_WORK = (gettext_noop("see their own work"), Role.ANNOTATOR)
+    SAVE_VIEWS = (gettext_noop("keep views of lists"), Role.ANNOTATOR)
+    VIEW_OVERVIEW = (gettext_noop("see the overview"), Role.LEAD)
+    EDIT_GUIDELINES = (gettext_noop("edit guidelines"), Role.LEAD)
+    READ_FORMS = (gettext_noop("read forms"), Role.ANNOTATOR)
+    EDIT_FORMS = (gettext_noop("edit forms"), Role.LEAD)
+    VIEW_PROMPTS = (gettext_noop("see prompts and completions"), Role.LEAD)
+    MANAGE_BATCHES = (gettext_noop("manage batches"), Role.LEAD)
+    REVIEW = (gettext_noop("review submissions"), Role.LEAD)
+    VIEW_PEOPLE = (gettext_noop("see people"), Role.LEAD)
+    QUALIFY_PEOPLE = (gettext_noop("qualify people"), Role.LEAD)
+    INVITE_ANNOTATORS = (gettext_noop("invite annotators"), Role.LEAD)
+    VIEW_DATASETS = (gettext_noop("see datasets"), Role.LEAD)
+    VIEW_AUDIT = (gettext_noop("see the audit trail"), Role.LEAD)
+    VIEW_PAY = (gettext_noop("see hours and pay"), Role.LEAD)
+    CORRECT_TIME = (gettext_noop("correct people's time"), Role.LEAD)
+    SET_RATES = (gettext_noop("set rates"), Role.ADMIN)
+    MANAGE_PEOPLE = (gettext_noop("manage people and roles"), Role.ADMIN)
+    IMPORT = (gettext_noop("import files"), Role.ADMIN)
+    FREEZE_DATASETS = (gettext_noop("freeze datasets"), Role.ADMIN)
+    DOWNLOAD_DATASETS = (gettext_noop("download datasets"), Role.ADMIN)
+    VIEW_RUNS = (gettext_noop("see training runs"), Role.ADMIN)
+    LAUNCH_RUNS = (gettext_noop("launch training runs"), Role.ADMIN)
+    DOWNLOAD_CHECKPOINTS = (gettext_noop("download checkpoints"), Role.ADMIN)
+    MANAGE_ROUNDS = (gettext_noop("manage rounds"), Role.ADMIN)
+    MANAGE_WEBHOOKS = (gettext_noop("manage webhooks"), Role.ADMIN)
+    CHANGE_SETTINGS = (gettext_noop("change settings"), Role.ADMIN)
 
     @property
     def least_role(self) -> Role:
@@ -55,6 +58,13 @@ class Action(Enum):
     @property
     def phrase(self) -> str:
         return self.value[0]
+
+
+ONLY = {
+    Role.ANNOTATOR: _("Only an annotator of this project may %(phrase)s."),
+    Role.LEAD: _("Only a lead of this project may %(phrase)s."),
+    Role.ADMIN: _("Only an admin of this project may %(phrase)s."),
+}
 
 
 def membership_of(user, project: Project) -> Membership | None:
@@ -89,7 +99,7 @@ def load_project(user, slug: str, action: Action) -> tuple[Project, Membership]:
     """The project and the person's membership, or NotFound (no member) / Forbidden (role too low)."""
     membership = _membership_by_slug(user, slug)
     if membership is None:
-        raise NotFound(f"There is no project “{slug}” that you can see.")
+        raise NotFound(_("There is no project “%(slug)s” that you can see.") % {"slug": slug})
     require(membership, action)
     return membership.project, membership
 
@@ -121,5 +131,4 @@ def require(membership: Membership | None, action: Action) -> None:
     if not can(membership, action):
         if action is Action.WORK and membership is not None and membership.status == MembershipStatus.PAUSED:
             raise Forbidden("Your work in this project is paused. A lead can resume it.")
-        role = action.least_role.label.lower()
-        raise Forbidden(f"Only {'an' if role[0] == 'a' else 'a'} {role} of this project may {action.phrase}.")
+        raise Forbidden(ONLY[action.least_role] % {"phrase": gettext(action.phrase)})

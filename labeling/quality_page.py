@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,18 +12,19 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from annotate.accounts.models import User
+from annotate.words import _
 
 from .models import Batch, Project, QualityReport, Submission, SubmissionStatus, Task, TaskAgreement
 from .quality_rows import EPOCH
 
 CUTS = {
-    "person": "Person",
-    "pair": "Pair of people",
-    "batch": "Batch",
-    "category": "Category",
-    "guideline_version": "Guideline version",
-    "margin": "Margin",
-    "time": "Time",
+    "person": _("Person"),
+    "pair": _("Pair of people"),
+    "batch": _("Batch"),
+    "category": _("Category"),
+    "guideline_version": _("Guideline version"),
+    "margin": _("Margin"),
+    "time": _("Time"),
 }
 CATEGORIES_SECONDS = 60
 NO_METERS: dict[str, Any] = {
@@ -49,11 +50,19 @@ def report_of(project: Project) -> QualityReport:
 
 
 def rows_of(project: Project, body: dict[str, Any], cut: str) -> list[dict[str, Any]]:
-    """One cut of the report with a `label` for people to read and a `query` for the list of the work behind
-    it. At most one query."""
+    """One cut of the report with a `label` for people to read, a `query` for the list of the work behind it,
+    and alpha of scores and flags as `ratings`. At most one query."""
     rows = body.get("by", {}).get(cut, [])
     labels = _labels(project, cut, rows)
-    return [{**row, "label": labels(row["key"]), "query": _query(cut, row["key"], rows)} for row in rows]
+    return [
+        {
+            **row,
+            "label": labels(row["key"]),
+            "query": _query(cut, row["key"], rows),
+            "ratings": [row.get("scores_alpha", {}), row.get("flags_alpha", {})],
+        }
+        for row in rows
+    ]
 
 
 def _labels(project: Project, cut: str, rows: list[dict[str, Any]]):
@@ -64,7 +73,8 @@ def _labels(project: Project, cut: str, rows: list[dict[str, Any]]):
         batches = dict(Batch.objects.filter(project=project).values_list("pk", "name"))
         return lambda key: batches.get(key, "?")
     if cut == "guideline_version":
-        return lambda key: {None: "none in force", "mixed": "different versions"}.get(key, f"version {key}")
+        words = {None: _("none in force"), "mixed": _("different versions")}
+        return lambda key: words.get(key) or _("version %(n)s") % {"n": key}
     if cut == "time":
         return lambda key: (EPOCH + timedelta(days=key)).isoformat()
     return lambda key: key or "without a category"
@@ -109,13 +119,13 @@ def trend(body: dict[str, Any]) -> dict[str, Any]:
         "x": [row["key"] * 86_400 for row in rows],
         "series": [
             {
-                "name": name,
+                "name": str(name),
                 "key": key,
                 "values": [row[key]["value"] for row in rows],
                 "low": [row[key]["low"] for row in rows],
                 "high": [row[key]["high"] for row in rows],
             }
-            for key, name in (("agreement", "pairwise agreement"), ("alpha", "Krippendorff's alpha"))
+            for key, name in (("agreement", _("Pairwise agreement")), ("alpha", _("Krippendorff's alpha")))
         ],
     }
 
@@ -149,6 +159,35 @@ def _cell(row: dict[str, Any] | None) -> dict[str, Any] | None:
     agreement = row["agreement"]
     level = max(0, min(5, int((agreement["value"] - 0.5) * 10)))
     return {**agreement, "level": level, "query": row["query"]}
+
+
+MEASURES = ("agreement", "alpha", "tau_b", "cohen_kappa", "reliability", "scores_alpha", "flags_alpha")
+PARTS = ("value", "low", "high", "size")
+
+
+def cut_as_table(rows: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """One cut as lines of a CSV file, the heading first: each measure that its rows have, in four columns."""
+    measures = [name for name in MEASURES if any(name in row for row in rows)]
+    yield ["key", "label", "tasks", *(f"{name}_{part}" for name in measures for part in PARTS)]
+    for row in rows:
+        numbers = [row.get(name, {}).get(part) for name in measures for part in PARTS]
+        key = " ".join(map(str, row["key"])) if isinstance(row["key"], list) else row["key"]
+        yield [key, row["label"], row["tasks"], *numbers]
+
+
+def meters_as_table(people: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """The meters as lines of a CSV file, the heading first; a row for each person."""
+    rates = ("position", "length", "length_slope", "self_agreement")
+    yield [
+        "person", "name", *(f"{name}_{part}" for name in rates for part in PARTS), "position_marked",
+        "length_marked", "ranking_pace_z", "demonstration_pace_z", "pasted_share",
+    ]  # fmt: skip
+    for row in people:
+        numbers = [row[name].get(part) for name in rates for part in PARTS]
+        paces = [(row[f"{kind}_pace"] or {}).get("z") for kind in ("ranking", "demonstration")]
+        marks = [row["position"]["is_marked"], row["length"]["is_marked"]]
+        pasted = (row["pasted"] or {}).get("value")
+        yield [row["person"], row["name"], *numbers, *marks, *paces, pasted]
 
 
 def meters_of(body: dict[str, Any]) -> dict[str, Any]:

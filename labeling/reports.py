@@ -10,6 +10,9 @@ from typing import Any
 
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.translation import ngettext
+
+from annotate.words import _
 
 from . import queues
 from .models import (
@@ -110,35 +113,53 @@ def stored_agreement(project: Project, measure: str = "pairwise_agreement") -> d
 
 def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
     """What needs a lead now, most pressing first: [{"count", "text", "route"}]."""
+    drafts = sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline))
+    review, appeals, late, skipped, gold = (
+        project.submissions.reviewable_by(user).count(),
+        Appeal.objects.open().filter(project=project).exclude(author=user).count(),
+        queues.late_drafts(project=project).order_by().count(),
+        skipped_tasks(project).order_by().count(),
+        unscored(project).order_by().count(),
+    )
     candidates = [
         (
-            project.submissions.reviewable_by(user).count(),
-            "submissions await review",
+            review,
+            ngettext("submission awaits review", "submissions await review", review),
             "labeling:review_queue",
         ),
         (
-            Appeal.objects.open().filter(project=project).exclude(author=user).count(),
-            "appeals wait for an answer",
+            appeals,
+            ngettext("appeal waits for an answer", "appeals wait for an answer", appeals),
             "labeling:appeals",
         ),
         (
-            queues.late_drafts(project=project).order_by().count(),
-            "submissions came after their slot was taken",
+            late,
+            ngettext(
+                "submission came after its slot was taken",
+                "submissions came after their slot was taken",
+                late,
+            ),
             "labeling:review_queue",
         ),
         (
-            skipped_tasks(project).order_by().count(),
-            "skipped tasks wait for a decision",
+            skipped,
+            ngettext("skipped task waits for a decision", "skipped tasks wait for a decision", skipped),
             "labeling:tasks_skipped",
         ),
         (
-            unscored(project).order_by().count(),
-            "gold or screening answers wait for a score",
+            gold,
+            ngettext(
+                "gold or screening answer waits for a score",
+                "gold or screening answers wait for a score",
+                gold,
+            ),
             "labeling:gold",
         ),
         (
-            sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline)),
-            "guideline drafts are not published yet",
+            drafts,
+            ngettext(
+                "guideline draft is not published yet", "guideline drafts are not published yet", drafts
+            ),
             "labeling:guidelines",
         ),
     ]
@@ -158,14 +179,18 @@ def first_steps(project: Project) -> list[dict[str, Any]]:
     return [
         {
             "done": published,
-            "text": "Publish a guideline, so that people know what good work is",
+            "text": _("Publish a guideline, so that people know what good work is"),
             "route": "labeling:guidelines",
         },
-        {"done": project.prompts.written().exists(), "text": "Import prompts", "route": "labeling:prompts"},
-        {"done": project.batches.exists(), "text": "Make a batch of tasks", "route": "labeling:batches"},
+        {
+            "done": project.prompts.written().exists(),
+            "text": _("Import prompts"),
+            "route": "labeling:prompts",
+        },
+        {"done": project.batches.exists(), "text": _("Make a batch of tasks"), "route": "labeling:batches"},
         {
             "done": project.memberships.exclude(role="admin").exists(),
-            "text": "Invite annotators and a lead",
+            "text": _("Invite annotators and a lead"),
             "route": "labeling:people",
         },
     ]

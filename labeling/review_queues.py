@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from annotate.accounts.models import User
 from annotate.forms import whole_number
+from annotate.words import _
 
 from . import queues, task_reports
 from .models import (
@@ -60,13 +61,13 @@ class Sort:
 
 
 SORTS = {
-    "oldest": Sort("Oldest first"),
-    "newest": Sort("Newest first", is_newest_first=True),
-    "agreement": Sort("Lowest agreement first", "agreement"),
+    "oldest": Sort(_("Oldest first")),
+    "newest": Sort(_("Newest first"), is_newest_first=True),
+    "agreement": Sort(_("Lowest agreement first"), "agreement"),
     # People in the order they came, tasks in the order they were made: those of a batch are together, and so
     # are the answers to one task. By name the whole list would be sorted before its first page.
-    "person": Sort("By person", "annotator_id"),
-    "batch": Sort("By batch and task", "task_id"),
+    "person": Sort(_("By person"), "annotator_id"),
+    "batch": Sort(_("By batch and task"), "task_id"),
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 
+from annotate.words import _
 from labeling.models import Batch, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.rlhf.config.fields import FieldSpec
@@ -23,14 +24,14 @@ PREFIX = "hp_"  # of hyperparameters, so that none is taken for a field of the f
 
 
 NO_VERSION: dict[str, str] = {
-    DatasetKind.SFT: "no dataset of demonstrations is frozen yet. Freeze one first.",
-    DatasetKind.COMPARISON: "no dataset of comparisons is frozen yet. Freeze one first.",
-    DatasetKind.PROMPTS: "no dataset is frozen yet. Freeze one first.",
+    DatasetKind.SFT: _("no dataset of demonstrations is frozen yet. Freeze one first."),
+    DatasetKind.COMPARISON: _("no dataset of comparisons is frozen yet. Freeze one first."),
+    DatasetKind.PROMPTS: _("no dataset is frozen yet. Freeze one first."),
 }
 NO_MODEL: dict[str, str] = {
-    Stage.PRETRAIN: "there is no language model yet. Pretrain one first.",
-    Stage.SFT: "there is no language model yet. Train one with SFT first.",
-    Stage.REWARD: "there is no reward model yet. Train one first.",
+    Stage.PRETRAIN: _("there is no language model yet. Pretrain one first."),
+    Stage.SFT: _("there is no language model yet. Train one with SFT first."),
+    Stage.REWARD: _("there is no reward model yet. Train one first."),
 }
 # What makes the model that a stage is missing: for SFT a base model, afterwards the SFT model.
 MADE_BY: dict[str, Stage] = {
@@ -82,7 +83,9 @@ def checkpoints_of(project: Project, kind: str):
 class RunForm(forms.Form):
     """A run of one stage: inputs and hyperparameters, generated from their definitions."""
 
-    name = forms.CharField(max_length=120, required=False, label="Name", help_text="Empty: “SFT run 7”.")
+    name = forms.CharField(
+        max_length=120, required=False, label=_("Name"), help_text=_("Empty: “SFT run 7”.")
+    )
 
     def __init__(self, *args, project: Project, stage: str, preset: str = "", **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -96,15 +99,15 @@ class RunForm(forms.Form):
             if spec.or_base_model:
                 self.fields["base_model"] = forms.ChoiceField(
                     required=False,
-                    label="Or a base model",
+                    label=_("Or a base model"),
                     choices=[("", "—"), *((name, name) for name in known_base_models())],
-                    help_text="Folders in MODEL_DIRS and hub ids the administrator allows.",
+                    help_text=_("Folders in MODEL_DIRS and hub ids the administrator allows."),
                 )
         if stage in ("pretrain", "ppo"):
             names = [path.name for path in text_files(project)]
             self.fields["text_files"] = forms.MultipleChoiceField(
                 required=False,
-                label="Texts",
+                label=_("Texts"),
                 choices=[(name, name) for name in names],
                 widget=forms.CheckboxSelectMultiple,
                 help_text="Uploaded to this project." if names else "None yet: upload one below.",
@@ -115,8 +118,10 @@ class RunForm(forms.Form):
             self.fields["after_score"] = forms.BooleanField(
                 required=False,
                 initial=True,
-                label="Then score what people rank",
-                help_text="Rankings it contradicts with confidence come before reviewers; none is changed.",
+                label=_("Then score what people rank"),
+                help_text=_(
+                    "Rankings it contradicts with confidence come before reviewers; none is changed."
+                ),
             )
         for field in fields_of(stage):
             self.fields[PREFIX + field.name] = hyperparameter_field(
@@ -218,19 +223,19 @@ def _add_sampling_fields(form: forms.Form, project: Project) -> None:
     form.fields["after_prompts"] = VersionField(
         queryset=versions_of(project),
         required=False,
-        empty_label="Nothing",
-        label="Then sample completions for",
-        help_text="When the run has succeeded, its best checkpoint answers them and people rank.",
+        empty_label=_("Nothing"),
+        label=_("Then sample completions for"),
+        help_text=_("When the run has succeeded, its best checkpoint answers them and people rank."),
     )
     form.fields["after_split"] = split_field()
     form.fields["after_completions"] = forms.IntegerField(
         min_value=1,
         max_value=9,
         initial=project.settings.completions_per_task,
-        label="Completions per prompt (K)",
+        label=_("Completions per prompt (K)"),
     )
     form.fields["after_temperature"] = forms.FloatField(
-        min_value=0, max_value=10, initial=1.0, label="Temperature"
+        min_value=0, max_value=10, initial=1.0, label=_("Temperature")
     )
 
 
@@ -240,8 +245,8 @@ def choices_of(form: forms.Form, name: str) -> Any:
 
 
 def split_field() -> forms.ChoiceField:
-    choices = [("train", "Train"), ("validation", "Validation"), ("test", "Test")]
-    return forms.ChoiceField(choices=choices, label="Split", required=False)
+    choices = [("train", _("Train")), ("validation", _("Validation")), ("test", _("Test"))]
+    return forms.ChoiceField(choices=choices, label=_("Split"), required=False)
 
 
 def _input_field(project: Project, spec: InputSpec) -> forms.Field:
@@ -280,7 +285,7 @@ def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
 
 class TextUploadForm(forms.Form):
     file = forms.FileField(
-        label="Text file", help_text="Plain text, or JSON lines with a field “text”. UTF-8."
+        label=_("Text file"), help_text=_("Plain text, or JSON lines with a field “text”. UTF-8.")
     )
 
 
@@ -288,53 +293,59 @@ class PresetForm(forms.Form):
     # It stands, closed, inside the form of a run: a browser must not hold the run back for its empty name.
     use_required_attribute = False
 
-    preset_name = forms.CharField(max_length=60, label="Keep as preset")
-    preset_description = forms.CharField(max_length=300, required=False, label="What it is good for")
+    preset_name = forms.CharField(max_length=60, label=_("Keep as preset"))
+    preset_description = forms.CharField(max_length=300, required=False, label=_("What it is good for"))
 
 
 class SampleForm(forms.Form):
     """Checkpoints, prompts, and the ranking batch that is made when the completions are there."""
 
-    checkpoints = CheckpointsField(queryset=Checkpoint.objects.none(), label="Checkpoints")
+    checkpoints = CheckpointsField(queryset=Checkpoint.objects.none(), label=_("Checkpoints"))
     prompts_version = VersionField(
         queryset=DatasetVersion.objects.none(),
         required=False,
-        label="Prompts of a dataset version",
+        label=_("Prompts of a dataset version"),
         empty_label="—",
     )
     split = split_field()
     batch = forms.ModelChoiceField(
-        queryset=Batch.objects.none(), required=False, label="Or the prompts of a batch", empty_label="—"
+        queryset=Batch.objects.none(), required=False, label=_("Or the prompts of a batch"), empty_label="—"
     )
     prompt_limit = forms.IntegerField(
         min_value=1,
         max_value=100_000,
         required=False,
-        label="At most",
-        help_text="Prompts of the batch; empty: all.",
+        label=_("At most"),
+        help_text=_("Prompts of the batch; empty: all."),
     )
     completions_per_prompt = forms.IntegerField(
-        min_value=1, max_value=1000, label="Completions per prompt and checkpoint"
+        min_value=1, max_value=1000, label=_("Completions per prompt and checkpoint")
     )
-    temperature = forms.FloatField(min_value=0, max_value=10, initial=1.0, label="Temperature")
-    top_p = forms.FloatField(min_value=0.01, max_value=1, initial=1.0, label="Top p")
+    temperature = forms.FloatField(min_value=0, max_value=10, initial=1.0, label=_("Temperature"))
+    top_p = forms.FloatField(min_value=0.01, max_value=1, initial=1.0, label=_("Top p"))
     max_new_tokens = forms.IntegerField(
-        min_value=1, max_value=100_000, initial=64, label="Longest completion in tokens"
+        min_value=1, max_value=100_000, initial=64, label=_("Longest completion in tokens")
     )
-    make_batch = forms.BooleanField(required=False, initial=True, label="Then ask people to rank them")
-    batch_name = forms.CharField(max_length=120, required=False, label="Name of the ranking batch")
+    make_batch = forms.BooleanField(required=False, initial=True, label=_("Then ask people to rank them"))
+    batch_name = forms.CharField(max_length=120, required=False, label=_("Name of the ranking batch"))
     layout = forms.ChoiceField(
-        choices=[("ranking", "Ranking of K completions"), ("pairwise", "Pairwise: two, and how much better")],
+        choices=[
+            ("ranking", _("Ranking of K completions")),
+            ("pairwise", _("Pairwise: two, and how much better")),
+        ],
         required=False,
-        label="Layout",
-        help_text="Pairwise with two checkpoints is a blind A/B evaluation.",
+        label=_("Layout"),
+        help_text=_("Pairwise with two checkpoints is a blind A/B evaluation."),
     )
     size = forms.IntegerField(
-        min_value=2, max_value=9, label="Completions per task (K)", help_text="Pairwise always shows two."
+        min_value=2,
+        max_value=9,
+        label=_("Completions per task (K)"),
+        help_text=_("Pairwise always shows two."),
     )
-    overlap = forms.IntegerField(min_value=1, max_value=20, label="People per task")
-    review_rate = forms.FloatField(min_value=0, max_value=1, label="Review rate")
-    name = forms.CharField(max_length=120, required=False, label="Name of the sample run")
+    overlap = forms.IntegerField(min_value=1, max_value=20, label=_("People per task"))
+    review_rate = forms.FloatField(min_value=0, max_value=1, label=_("Review rate"))
+    name = forms.CharField(max_length=120, required=False, label=_("Name of the sample run"))
 
     def __init__(self, *args, project: Project, **kwargs) -> None:
         super().__init__(*args, **kwargs)

@@ -12,19 +12,20 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from annotate.words import _
 from labeling.models import Batch, DatasetVersion, Project
 
 
 class Stage(models.TextChoices):
     """What a run does; each is one `python -m training.rlhf STAGE` in a child process."""
 
-    PRETRAIN = "pretrain", "Pretrain"  # a tokenizer and a small base model from plain text
+    PRETRAIN = "pretrain", _("Pretrain")  # a tokenizer and a small base model from plain text
     SFT = "sft", "SFT"  # supervised fine-tuning on demonstrations
-    REWARD = "reward", "Reward model"  # scores completions as people rank them
+    REWARD = "reward", _("Reward model")  # scores completions as people rank them
     PPO = "ppo", "PPO"  # optimises the policy against the reward model
-    SAMPLE = "sample", "Sample"  # writes completions with one or more checkpoints
-    EVALUATE = "evaluate", "Evaluate"  # measures a checkpoint on held-out data
-    SCORE = "score", "Score"  # a reward model's opinion of the completions that people rank
+    SAMPLE = "sample", _("Sample")  # writes completions with one or more checkpoints
+    EVALUATE = "evaluate", _("Evaluate")  # measures a checkpoint on held-out data
+    SCORE = "score", _("Score")  # a reward model's opinion of the completions that people rank
 
 
 class RunStatus(models.TextChoices):
@@ -33,11 +34,11 @@ class RunStatus(models.TextChoices):
     running → queued when its worker was lost or stops; failed and cancelled → queued on retry and resume.
     """
 
-    QUEUED = "queued", "Queued"  # waits for a worker
-    RUNNING = "running", "Running"  # a worker holds the lease
-    SUCCEEDED = "succeeded", "Succeeded"  # terminal
-    FAILED = "failed", "Failed"  # terminal: error_message says why; retry makes it queued again
-    CANCELLED = "cancelled", "Cancelled"  # terminal; may be resumed from its last checkpoint
+    QUEUED = "queued", _("Queued")  # waits for a worker
+    RUNNING = "running", _("Running")  # a worker holds the lease
+    SUCCEEDED = "succeeded", _("Succeeded")  # terminal
+    FAILED = "failed", _("Failed")  # terminal: error_message says why; retry makes it queued again
+    CANCELLED = "cancelled", _("Cancelled")  # terminal; may be resumed from its last checkpoint
 
     @property
     def is_terminal(self) -> bool:
@@ -47,10 +48,10 @@ class RunStatus(models.TextChoices):
 class FollowUpStatus(models.TextChoices):
     """none → waiting (the run has succeeded) → done | failed; failed → waiting on retry."""
 
-    NONE = "", "None"  # nothing is planned, or the run has not succeeded yet
-    WAITING = "waiting", "Waiting"  # to be done by the next sweep
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"  # follow_up_message says why
+    NONE = "", _("None")  # nothing is planned, or the run has not succeeded yet
+    WAITING = "waiting", _("Waiting")  # to be done by the next sweep
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")  # follow_up_message says why
 
 
 class TrainingRunQuerySet(models.QuerySet):
@@ -145,12 +146,12 @@ class TrainingRun(models.Model):
 
 
 class RunInputRole(models.TextChoices):
-    TRAIN_DATA = "train_data", "Training data"
-    DEMONSTRATIONS = "demonstrations", "Demonstrations"  # zero the reward model's mean
-    PROMPTS = "prompts", "Prompts"
-    MODEL = "model", "Starts from"  # the checkpoint that is trained further
-    REWARD_MODEL = "reward_model", "Reward model"
-    SAMPLE_FROM = "sample_from", "Sampled checkpoint"
+    TRAIN_DATA = "train_data", _("Training data")
+    DEMONSTRATIONS = "demonstrations", _("Demonstrations")  # zero the reward model's mean
+    PROMPTS = "prompts", _("Prompts")
+    MODEL = "model", _("Starts from")  # the checkpoint that is trained further
+    REWARD_MODEL = "reward_model", _("Reward model")
+    SAMPLE_FROM = "sample_from", _("Sampled checkpoint")
 
 
 class RunInput(models.Model):
@@ -203,8 +204,8 @@ class RunEvent(models.Model):
 
 
 class CheckpointKind(models.TextChoices):
-    CAUSAL_LM = "causal_lm", "Language model"
-    REWARD_MODEL = "reward_model", "Reward model"
+    CAUSAL_LM = "causal_lm", _("Language model")
+    REWARD_MODEL = "reward_model", _("Reward model")
 
 
 class CheckpointQuerySet(models.QuerySet):
@@ -261,9 +262,9 @@ class Preset(models.Model):
 
 
 class RoundStatus(models.TextChoices):
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    CANCELLED = "cancelled", "Cancelled"
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 class Round(models.Model):
@@ -291,27 +292,27 @@ class Round(models.Model):
 class RoundStepKind(models.TextChoices):
     """The arrows of DESIGN.md section 1, in order."""
 
-    DEMONSTRATE = "demonstrate", "People write demonstrations"
-    SFT_DATASET = "sft_dataset", "SFT dataset"
-    SFT_RUN = "sft_run", "SFT run"
-    SAMPLE = "sample", "Sample completions"
-    RANK = "rank", "People rank completions"
-    COMPARISON_DATASET = "comparison_dataset", "Comparison dataset"
-    REWARD_RUN = "reward_run", "Reward run"
-    PPO_RUN = "ppo_run", "PPO run"
-    SAMPLE_AGAIN = "sample_again", "Sample the better model"
-    RANK_AGAIN = "rank_again", "People rank again"
+    DEMONSTRATE = "demonstrate", _("People write demonstrations")
+    SFT_DATASET = "sft_dataset", _("SFT dataset")
+    SFT_RUN = "sft_run", _("SFT run")
+    SAMPLE = "sample", _("Sample completions")
+    RANK = "rank", _("People rank completions")
+    COMPARISON_DATASET = "comparison_dataset", _("Comparison dataset")
+    REWARD_RUN = "reward_run", _("Reward run")
+    PPO_RUN = "ppo_run", _("PPO run")
+    SAMPLE_AGAIN = "sample_again", _("Sample the better model")
+    RANK_AGAIN = "rank_again", _("People rank again")
 
 
 class RoundStepStatus(models.TextChoices):
     """waiting → ready → active → done | failed (→ active again on retry); waiting → skipped."""
 
-    WAITING = "waiting", "Waits for the step before"
-    READY = "ready", "Ready to start"  # by hand: the plan does not start it by itself
-    ACTIVE = "active", "Under way"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
-    SKIPPED = "skipped", "Skipped"
+    WAITING = "waiting", _("Waits for the step before")
+    READY = "ready", _("Ready to start")  # by hand: the plan does not start it by itself
+    ACTIVE = "active", _("Under way")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+    SKIPPED = "skipped", _("Skipped")
 
 
 class RoundStep(models.Model):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from annotate.words import _
 from labeling.models import DatasetVersion, Project
 from training.forms import CheckpointField, VersionField, checkpoints_of, split_field, versions_of
 from training.models import Checkpoint, CheckpointKind
@@ -18,16 +19,16 @@ class TokenPreviewForm(forms.Form):
 
     use_required_attribute = False  # the page opens with some fields filled in by a link
 
-    train_data = VersionField(queryset=DatasetVersion.objects.none(), label="Dataset version")
+    train_data = VersionField(queryset=DatasetVersion.objects.none(), label=_("Dataset version"))
     split = split_field()
     model = CheckpointField(
-        queryset=Checkpoint.objects.none(), required=False, label="Checkpoint", empty_label="—"
+        queryset=Checkpoint.objects.none(), required=False, label=_("Checkpoint"), empty_label="—"
     )
-    base_model = forms.ChoiceField(required=False, label="Or a base model")
+    base_model = forms.ChoiceField(required=False, label=_("Or a base model"))
     maximum_length = forms.IntegerField(
-        min_value=8, max_value=1_000_000, initial=512, label="Most tokens of a row (maximum_length)"
+        min_value=8, max_value=1_000_000, initial=512, label=_("Most tokens of a row (maximum_length)")
     )
-    rows = forms.IntegerField(min_value=1, max_value=30, initial=6, label="Rows to show")
+    rows = forms.IntegerField(min_value=1, max_value=30, initial=6, label=_("Rows to show"))
 
     def __init__(self, data: Any, *, project: Project) -> None:
         super().__init__(data)

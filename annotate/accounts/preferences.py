@@ -9,6 +9,7 @@ from django.db import transaction
 
 from annotate.accounts.models import User
 from annotate.errors import Invalid
+from annotate.words import _
 
 HIGHEST_GOAL = 1_000  # pieces of work a day
 
@@ -46,6 +47,12 @@ def preferences_of(user) -> dict[str, Any]:
     return values
 
 
+def language_of(user) -> str:
+    """The language of what is written to somebody who is not asking now; the site's where none was chosen."""
+    chosen = preferences_of(user)["language"]
+    return settings.LANGUAGE_CODE if chosen == "browser" else chosen
+
+
 @transaction.atomic
 def change_preferences(*, user: User, changes: dict[str, Any]) -> User:
     """Set those named, keep the others. Raises Invalid with the name of what cannot be so."""
@@ -62,8 +69,12 @@ def _check(name: str, value: Any) -> None:
     if name == "daily_goal":
         is_goal = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= HIGHEST_GOAL
         if value is not None and not is_goal:
-            raise Invalid(f"A whole number from 1 to {HIGHEST_GOAL:,}, or none.", field=name)
+            raise Invalid(
+                _("A whole number from 1 to %(most)s, or none.") % {"most": f"{HIGHEST_GOAL:,}"}, field=name
+            )
     elif name not in CHOICES:
-        raise Invalid(f"There is no such preference. Known: {', '.join(NAMES)}.", field=name[:60])
+        raise Invalid(
+            _("There is no such preference. Known: %(known)s.") % {"known": ", ".join(NAMES)}, field=name[:60]
+        )
     elif value not in CHOICES[name]:
-        raise Invalid(f"Choose one of {', '.join(CHOICES[name])}.", field=name)
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(CHOICES[name])}, field=name)

@@ -15,6 +15,7 @@ from annotate.accounts import setup_token
 from annotate.accounts.models import ApiToken, User
 from annotate.accounts.preferences import change_preferences
 from annotate.errors import Conflict, Forbidden, Invalid, NotFound, from_django_validation
+from annotate.words import _
 
 log = structlog.get_logger(__name__)
 MAX_TOKENS = 50
@@ -132,10 +133,15 @@ def create_api_token(*, user: User, name: str, expires_in_days: int | None = 365
     if len(name) > 80:
         raise Invalid("At most 80 characters.", field="name")
     if expires_in_days is not None and not 1 <= expires_in_days <= LONGEST_TOKEN_DAYS:
-        raise Invalid(f"Between 1 and {LONGEST_TOKEN_DAYS} days.", field="expires_in_days")
+        raise Invalid(
+            _("Between 1 and %(most)s days.") % {"most": LONGEST_TOKEN_DAYS}, field="expires_in_days"
+        )
     User.objects.select_for_update().get(pk=user.pk)  # two tabs may not both take the last place
     if ApiToken.objects.filter(user=user).count() >= MAX_TOKENS:
-        raise Conflict(f"You have {MAX_TOKENS} tokens already.", hint="Revoke one you no longer use.")
+        raise Conflict(
+            _("You have %(most)s tokens already.") % {"most": MAX_TOKENS},
+            hint="Revoke one you no longer use.",
+        )
     expiry = None if expires_in_days is None else timedelta(days=expires_in_days)
     token, text = ApiToken.objects.create(user=user, expiry=expiry, name=name)
     log.info("api_token_created", user=user.pk, token_key=token.token_key[:6])

@@ -8,6 +8,7 @@ from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
 from annotate.errors import NotFound
+from annotate.words import _
 from labeling.models import Appeal, Review
 from labeling.permissions import Action, can
 from labeling.services import appeals as service
@@ -173,7 +174,7 @@ class BulkReviews(ProjectViewMixin, viewsets.GenericViewSet):
         rows = self.project.submissions.filter(pk__in=revisions).select_related("project")
         found = {row.pk: row for row in rows}
         if missing := sorted(set(revisions) - set(found)):
-            raise NotFound(f"There is no submission {missing[0]} here.", field="submissions")
+            raise NotFound(_("There is no submission %(n)s here.") % {"n": missing[0]}, field="submissions")
         chosen = [Chosen(found[pk], revision) for pk, revision in revisions.items()]
         outcomes = decide_many(project=self.project, chosen=chosen, reviewer=request.user, **data)
         answer = {

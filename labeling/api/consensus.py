@@ -10,6 +10,7 @@ from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
 from annotate.errors import NotFound
+from annotate.words import _
 from labeling.consensus import RULE_NAMES, RULES, Weighed, weigh_task
 from labeling.models import Adjudication, Completion, Task
 from labeling.permissions import Action
@@ -277,7 +278,7 @@ class CompletionScores(ProjectViewMixin, viewsets.GenericViewSet):
         rows = Completion.objects.filter(project=self.project, public_id__in=wanted)
         known = dict(rows.values_list("public_id", "pk"))
         if missing := [name for name in wanted if name not in known]:
-            raise NotFound(f"There is no completion {missing[0]} here.", field="scores")
+            raise NotFound(_("There is no completion %(n)s here.") % {"n": missing[0]}, field="scores")
         added = record_scores(
             project=self.project,
             scorer_key=data["scorer_key"],

@@ -1,8 +1,7 @@
-"""REST: prompts, completions, imports, datasets and their versions."""
+"""REST: prompts, completions, datasets and their versions."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import django_filters
@@ -10,14 +9,15 @@ from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
-from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.response import Response
 
 from annotate.errors import Invalid, NotFound
+from annotate.ranges import serve_files
 from annotate.streaming import stream_file
+from annotate.words import _
 from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FormatError, PromptRecord
 from labeling.formats.chat import as_prompt, read_messages
-from labeling.models import Completion, Dataset, DatasetVersion, ImportRecord, ImportStatus, Prompt
+from labeling.models import Completion, Dataset, DatasetVersion, Prompt
 from labeling.permissions import Action
 from labeling.services import (
     background,
@@ -25,7 +25,6 @@ from labeling.services import (
     dataset_browse,
     datasets,
     downloads,
-    imports,
     prompts,
     verification,
 )
@@ -35,7 +34,7 @@ from labeling.services.recipes import Recipe
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows, valid_input, valid_query
 
-TAG_PROMPTS, TAG_IMPORTS, TAG_DATASETS = ["prompts"], ["imports"], ["datasets"]
+TAG_PROMPTS, TAG_DATASETS = ["prompts"], ["datasets"]
 
 
 # --- Prompts ----------------------------------------------------------------------------------------------
@@ -108,7 +107,11 @@ def _checked_messages(prompt: dict[str, Any], row: int) -> tuple:
         )
     except FormatError as error:
         detail = {"field": error.field, "row": row, "message": error.problem}
-        raise Invalid(f"prompt {row}: {error.problem}", field=error.field, details=[detail]) from error
+        raise Invalid(
+            _("prompt %(row)s: %(problem)s") % {"row": row, "problem": error.problem},
+            field=error.field,
+            details=[detail],
+        ) from error
 
 
 class CompletionFilter(django_filters.FilterSet):
@@ -160,52 +163,6 @@ class Completions(ProjectRows):
         rows = valid_input(shapes.NewCompletions, request)["completions"]
         ids = completions.record_completions(project=self.project, rows=rows, acting_user=request.user)
         return Response({"ids": ids}, status=status.HTTP_201_CREATED)
-
-
-# --- Imports ----------------------------------------------------------------------------------------------
-@extend_schema(tags=TAG_IMPORTS)
-class Imports(ProjectRows):
-    """Files brought in, whole or not at all."""
-
-    serializer_class = shapes.ImportSerializer
-    policy = {"list": Action.IMPORT, "retrieve": Action.IMPORT, "create": Action.IMPORT}
-    filterset_fields = ["kind", "status", "sha256"]
-    search_fields = ["filename"]
-    ordering_fields = ["id", "filename"]
-    parser_classes = [MultiPartParser, FormParser]
-    queryset = ImportRecord.objects.none()
-
-    def get_queryset(self):
-        return self.project.imports.order_by("-id")
-
-    @extend_schema(
-        summary="Import a file",
-        request={"multipart/form-data": shapes.NewImport},
-        responses={201: shapes.ImportSerializer, 202: shapes.ImportSerializer},
-    )
-    def create(self, request, slug):
-        """Upload and import one file. 201: it is in. 202: it is large and is brought in meanwhile; ask for it
-        again by its id. An error names row and field, and nothing was stored."""
-        data = valid_input(shapes.NewImport, request)
-        file = data.pop("file")
-        mapping = data.get("column_mapping")
-        if isinstance(mapping, str):  # a form field holds text
-            data["column_mapping"] = _parsed_mapping(mapping)
-        import_record = imports.start_import(
-            project=self.project, file=file, filename=file.name, acting_user=request.user, **data
-        )
-        imports.raise_if_failed(import_record)
-        background.take_up_if_nobody_does(import_record)
-        is_done = import_record.status == ImportStatus.SUCCEEDED
-        code = status.HTTP_201_CREATED if is_done else status.HTTP_202_ACCEPTED
-        return Response(self.get_serializer(import_record).data, status=code)
-
-
-def _parsed_mapping(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Invalid("This is not JSON.", field="column_mapping") from error
 
 
 # --- Datasets ---------------------------------------------------------------------------------------------
@@ -292,7 +249,7 @@ class Versions(ProjectRows):
         return dataset
 
     def get_queryset(self):
-        return self._dataset().versions.select_related("dataset__project").order_by("-number")
+        return self._dataset().versions.select_related("dataset__project", "parent").order_by("-number")
 
     @extend_schema(summary="One version, with its manifest", responses=shapes.VersionDetailSerializer)
     def retrieve(self, request, slug, dataset_pk, number):
@@ -342,8 +299,20 @@ class Versions(ProjectRows):
         filters=False,
     )
     def download(self, request, slug, dataset_pk, number):
-        """The version, or one split, in an export format; streamed."""
+        """The version, or one split, in an export format; streamed. Canonical rows can be fetched in parts
+        (`Range`, `If-Range`; the ETag is the hash)."""
         version, query = self.get_object(), valid_query(shapes.DownloadQuery, request)
+        if query["format"] == "canonical":
+            paths, names = downloads.canonical_files(
+                version=version, split=query["split"], acting_user=request.user
+            )
+            return serve_files(
+                request._request,
+                paths,
+                filename=downloads.filename_of(version, **query),
+                media_type=EXPORT_FORMATS["canonical"].media_type,
+                sha256=names,
+            )
         pieces = downloads.download_version(version=version, acting_user=request.user, **query)
         return stream_file(
             request._request,
@@ -384,8 +353,6 @@ urlpatterns = [
     ),
     path(f"{PROJECT}completions/", Completions.as_view(LIST_CREATE), name="api_completions"),
     path(f"{PROJECT}completions/<int:pk>/", Completions.as_view(ONE), name="api_completion"),
-    path(f"{PROJECT}imports/", Imports.as_view(LIST_CREATE), name="api_imports"),
-    path(f"{PROJECT}imports/<int:pk>/", Imports.as_view(ONE), name="api_import"),
     path(f"{PROJECT}datasets/", Datasets.as_view(LIST_CREATE), name="api_datasets"),
     path(f"{PROJECT}datasets/count/", Datasets.as_view({"post": "count"}), name="api_dataset_count"),
     path(f"{PROJECT}datasets/<int:pk>/", Datasets.as_view(ONE), name="api_dataset"),

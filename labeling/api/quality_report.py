@@ -8,6 +8,7 @@ from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling import quality_page
 from labeling.models import TaskAgreement
 from labeling.permissions import Action
@@ -82,6 +83,8 @@ class CutRow(serializers.Serializer):
     alpha = EstimateOutput(required=False)
     tau_b = EstimateOutput(required=False)
     cohen_kappa = EstimateOutput(required=False, help_text="For pairs of people.")
+    scores_alpha = EstimateOutput(required=False, help_text="Krippendorff, ordinal, of scores 1 to 7.")
+    flags_alpha = EstimateOutput(required=False, help_text="Krippendorff, nominal, of flags on completions.")
     reliability = EstimateOutput(
         required=False,
         help_text="For people: how probably they name the better of two completions, judged by all others.",
@@ -166,7 +169,7 @@ class Quality(ProjectViewMixin, viewsets.GenericViewSet):
         """The same by person, pair of people, batch, category, guideline_version, margin or time."""
         cut = request.query_params.get("by", "person")
         if cut not in quality_page.CUTS:
-            raise Invalid(f"Choose one of {', '.join(quality_page.CUTS)}.", field="by")
+            raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(quality_page.CUTS)}, field="by")
         rows = quality_page.rows_of(self.project, quality_page.report_of(self.project).body, cut)
         return Response([{key: value for key, value in row.items() if key != "query"} for row in rows])
 

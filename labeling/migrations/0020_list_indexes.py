@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("labeling", "0018_dataset_parents_and_exports")]
+    dependencies = [("labeling", "0019_import_uploads")]
 
     operations = [
         migrations.AddIndex(

@@ -4,6 +4,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from annotate.words import _
+
+from .event_words import EVENT_WORDS
 from .project import Project
 
 
@@ -54,7 +57,8 @@ class AuditEvent(models.Model):
     @property
     def phrase(self) -> str:
         """The action in words: "guideline.published" is "Guideline published"."""
-        return self.action.replace(".", " ").replace("_", " ").capitalize()
+        words = EVENT_WORDS.get(self.action)
+        return str(words) if words else self.action.replace(".", " ").replace("_", " ").capitalize()
 
 
 # Kind of notification, or what it begins with -> the preference that says when it comes by e-mail.
@@ -82,11 +86,11 @@ class MailStatus(models.TextChoices):
     none: nothing to mail (read before, not wanted, or older than mails are).
     """
 
-    NONE = "none", "None"
-    WAITING = "waiting", "Waiting"
-    CLAIMED = "claimed", "Claimed"
-    SENT = "sent", "Sent"
-    FAILED = "failed", "Failed"  # given up after days of attempts
+    NONE = "none", _("None")
+    WAITING = "waiting", _("Waiting")
+    CLAIMED = "claimed", _("Claimed")
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed")  # given up after days of attempts
 
 
 class NotificationQuerySet(models.QuerySet):

@@ -13,6 +13,11 @@ class TaskKind(models.TextChoices):
     DEMONSTRATION = "demonstration", _("Demonstration")
     RANKING = "ranking", _("Ranking")
 
+    @property
+    def many(self) -> str:
+        """The word for several: not every language makes it with an s."""
+        return _("Demonstrations") if self is TaskKind.DEMONSTRATION else _("Rankings")
+
 
 class Layout(models.TextChoices):
     """How a task is laid before a person; each layout has a form of its own in each project."""

@@ -16,7 +16,7 @@ REVIEW_WORK = "review"
 def work_choices() -> list[tuple[str, str]]:
     """What time can be spent on: each kind of task, and review. Fields carry no choices, so that a new kind
     of task asks for no migration here."""
-    return [*TaskKind.choices, (REVIEW_WORK, "Review")]
+    return [*TaskKind.choices, (REVIEW_WORK, _("Review"))]
 
 
 def work_label(work: str) -> str:

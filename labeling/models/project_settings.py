@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from annotate.words import _
 from labeling.quality.rules import RULES
 
 # Settings of old that a project's forms say now: {name: layout whose form has it}.
@@ -27,7 +28,7 @@ DEFAULT_RETURN_REASONS = (
 
 
 # What happens to an answer that a check finds something in.
-CHECK_ACTIONS = (("off", "Off"), ("warn", "Warn"), ("refuse", "Refuse"))
+CHECK_ACTIONS = (("off", _("Off")), ("warn", _("Warn")), ("refuse", _("Refuse")))
 LONGEST_WORD_LIST, LONGEST_WORD = 5_000, 100
 
 
@@ -62,18 +63,18 @@ class ProjectSettings:
     Raises ValueError("<field>: <what is wrong>") when built from values outside the stated bounds.
     """
 
-    lease_minutes: int = _setting(15, "Minutes without activity after which a task is free again.", 2, 240)
+    lease_minutes: int = _setting(15, _("Minutes without activity after which a task is free again."), 2, 240)
     demonstration_review_rate: float = _setting(
-        0.25, "Share of demonstrations sent to review (sampled).", 0, 1
+        0.25, _("Share of demonstrations sent to review (sampled)."), 0, 1
     )
-    ranking_review_rate: float = _setting(0.1, "Share of rankings sent to review (sampled).", 0, 1)
+    ranking_review_rate: float = _setting(0.1, _("Share of rankings sent to review (sampled)."), 0, 1)
     new_person_reviews: int = _setting(
-        3, "A new person's first judgments of a kind always go to review.", 0, 100
+        3, _("A new person's first judgments of a kind always go to review."), 0, 100
     )
-    review_flagged: bool = _setting(True, "Send judgments that carry a flag to review.")
+    review_flagged: bool = _setting(True, _("Send judgments that carry a flag to review."))
     low_agreement_below: float = _setting(
         0.35,
-        "A ranking that puts fewer of its pairs as the others of its task do goes to review (0: never).",
+        _("A ranking that puts fewer of its pairs as the others of its task do goes to review (0: never)."),
         0,
         1,
     )
@@ -84,81 +85,86 @@ class ProjectSettings:
         choices=RULES,
     )
     model_conflict_confidence: float = _setting(
-        0.9, "A reward model at least this sure that a pair is the other way round asks for a look.", 0.5, 1
+        0.9,
+        _("A reward model at least this sure that a pair is the other way round asks for a look."),
+        0.5,
+        1,
     )
-    default_overlap: int = _setting(1, "How many people judge each task of a new batch.", 1, 20)
+    default_overlap: int = _setting(1, _("How many people judge each task of a new batch."), 1, 20)
     max_tasks_per_day: int = _setting(
         0,
-        "Tasks handed to one person in a day, at most; 0 is no bound. A person may have their own.",
+        _("Tasks handed to one person in a day, at most; 0 is no bound. A person may have their own."),
         0,
         10_000,
     )
     max_hours_per_day: float = _setting(
         0.0,
-        "Hours of active time after which a person is handed nothing more that day; 0 is no bound.",
+        _("Hours of active time after which a person is handed nothing more that day; 0 is no bound."),
         0,
         24,
     )
     match_languages: bool = _setting(
-        False, "Hand out prompts in a language only to people whose language a lead has confirmed."
+        False, _("Hand out prompts in a language only to people whose language a lead has confirmed.")
     )
     calibration_rate: float = _setting(
-        0.1, "Share of a person's hand-outs that come from open calibration batches.", 0, 0.9
+        0.1, _("Share of a person's hand-outs that come from open calibration batches."), 0, 0.9
     )
     gold_rate: float = _setting(
-        0.05, "Share of a person's hand-outs that are gold: tasks with a known answer.", 0, 0.9
+        0.05, _("Share of a person's hand-outs that are gold: tasks with a known answer."), 0, 0.9
     )
     gold_pass_mark: float = _setting(
-        0.75, "Agreement with the known answer below which a gold task counts as missed.", 0, 1
+        0.75, _("Agreement with the known answer below which a gold task counts as missed."), 0, 1
     )
-    review_missed_gold: bool = _setting(True, "Send gold tasks that were missed to review.")
+    review_missed_gold: bool = _setting(True, _("Send gold tasks that were missed to review."))
     repeat_rate: float = _setting(
-        0.0, "Share of a person's hand-outs that repeat a ranking of theirs, to measure drift.", 0, 0.5
+        0.0, _("Share of a person's hand-outs that repeat a ranking of theirs, to measure drift."), 0, 0.5
     )
-    repeat_after_days: int = _setting(14, "Days after which a ranking may be repeated.", 1, 365)
+    repeat_after_days: int = _setting(14, _("Days after which a ranking may be repeated."), 1, 365)
     skips_until_parked: int = _setting(
-        3, "Skips by different people after which a task waits for a lead's decision.", 1, 20
+        3, _("Skips by different people after which a task waits for a lead's decision."), 1, 20
     )
     require_qualification: bool = _setting(
-        False, "Hand out work of a kind only to people who passed its screening set, where there is one."
+        False, _("Hand out work of a kind only to people who passed its screening set, where there is one.")
     )
-    completions_per_task: int = _setting(4, "Completions shown in a ranking task (K).", 2, 9)
-    response_min_characters: int = _setting(1, "Shortest demonstration that can be submitted.", 1, 10_000)
+    completions_per_task: int = _setting(4, _("Completions shown in a ranking task (K)."), 2, 9)
+    response_min_characters: int = _setting(1, _("Shortest demonstration that can be submitted."), 1, 10_000)
     response_max_characters: int = _setting(
-        20_000, "Longest demonstration that can be submitted.", 1, 1_000_000
+        20_000, _("Longest demonstration that can be submitted."), 1, 1_000_000
     )
-    prompt_min_characters: int = _setting(1, "Shortest prompt that annotators may write.", 1, 10_000)
-    prompt_max_characters: int = _setting(4_000, "Longest prompt that annotators may write.", 1, 1_000_000)
+    prompt_min_characters: int = _setting(1, _("Shortest prompt that annotators may write."), 1, 10_000)
+    prompt_max_characters: int = _setting(4_000, _("Longest prompt that annotators may write."), 1, 1_000_000)
     check_length: str = _setting(
-        "refuse", "Answers, and prompts that annotators write, outside these lengths.", choices=CHECK_ACTIONS
+        "refuse",
+        _("Answers, and prompts that annotators write, outside these lengths."),
+        choices=CHECK_ACTIONS,
     )
     blocked_words: tuple = _setting(
         (),
-        "Words and phrases that answers should not contain. One a line; whole words, any case.",
+        _("Words and phrases that answers should not contain. One a line; whole words, any case."),
         words=True,
     )
-    check_blocked_words: str = _setting("warn", "Answers with a blocked word.", choices=CHECK_ACTIONS)
+    check_blocked_words: str = _setting("warn", _("Answers with a blocked word."), choices=CHECK_ACTIONS)
     check_personal_data: str = _setting(
         "warn",
-        "Answers with an e-mail address, a phone or card number, an IBAN or an IP address.",
+        _("Answers with an e-mail address, a phone or card number, an IBAN or an IP address."),
         choices=CHECK_ACTIONS,
     )
     check_repeated_prompt: str = _setting(
-        "warn", "Answers that repeat the prompt word for word.", choices=CHECK_ACTIONS
+        "warn", _("Answers that repeat the prompt word for word."), choices=CHECK_ACTIONS
     )
     check_near_duplicate: str = _setting(
-        "off", "Answers that are nearly the same as another one of the project.", choices=CHECK_ACTIONS
+        "off", _("Answers that are nearly the same as another one of the project."), choices=CHECK_ACTIONS
     )
     near_duplicate_share: float = _setting(
-        0.8, "From which share of common three-word pieces two answers count as nearly the same.", 0.5, 1
+        0.8, _("From which share of common three-word pieces two answers count as nearly the same."), 0.5, 1
     )
     check_untouched_draft: str = _setting(
         "refuse",
-        "A model's draft handed in as it was.",
+        _("A model's draft handed in as it was."),
         choices=CHECK_ACTIONS[1:],
     )
-    show_pay: bool = _setting(False, "People see what their own work is paid, beside their hours.")
-    return_reasons: tuple = _setting(DEFAULT_RETURN_REASONS, "Reasons a reviewer picks from.")
+    show_pay: bool = _setting(False, _("People see what their own work is paid, beside their hours."))
+    return_reasons: tuple = _setting(DEFAULT_RETURN_REASONS, _("Reasons a reviewer picks from."))
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):

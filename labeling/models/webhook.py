@@ -6,31 +6,33 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from annotate.words import _
+
 from .project import Project
 
 # Event -> (what it is, in words; the audit actions that are it). A webhook asks for events by name.
 WEBHOOK_EVENTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "submission.submitted": ("Work was submitted", ("submission.submitted",)),
-    "submission.reviewed": ("Work was reviewed", ("submission.reviewed",)),
+    "submission.submitted": (_("Work was submitted"), ("submission.submitted",)),
+    "submission.reviewed": (_("Work was reviewed"), ("submission.reviewed",)),
     "submission.reopened": (
-        "A decision was reopened or undone",
+        _("A decision was reopened or undone"),
         ("submission.reopened", "submission.decision_undone"),
     ),
-    "appeal.opened": ("A decision was appealed", ("appeal.opened",)),
-    "appeal.decided": ("An appeal was decided", ("appeal.decided",)),
-    "task.adjudicated": ("The order of a task was settled", ("task.adjudicated",)),
-    "comment.added": ("A comment was written", ("comment.added",)),
-    "guideline.published": ("A guideline was published", ("guideline.published",)),
-    "form.published": ("A form was published", ("form.published",)),
-    "batch.created": ("A batch was made", ("batch.created",)),
-    "batch.finished": ("All tasks of a batch are done", ("batch.finished",)),
-    "dataset.frozen": ("A dataset version was frozen", ("dataset.frozen",)),
-    "dataset.freeze_failed": ("A freeze failed", ("dataset.freeze_failed",)),
-    "run.created": ("A training run was launched", ("run.created",)),
-    "run.ended": ("A training run ended", ("run.succeeded", "run.failed", "run.cancelled")),
-    "round.done": ("A round is done", ("round.done",)),
+    "appeal.opened": (_("A decision was appealed"), ("appeal.opened",)),
+    "appeal.decided": (_("An appeal was decided"), ("appeal.decided",)),
+    "task.adjudicated": (_("The order of a task was settled"), ("task.adjudicated",)),
+    "comment.added": (_("A comment was written"), ("comment.added",)),
+    "guideline.published": (_("A guideline was published"), ("guideline.published",)),
+    "form.published": (_("A form was published"), ("form.published",)),
+    "batch.created": (_("A batch was made"), ("batch.created",)),
+    "batch.finished": (_("All tasks of a batch are done"), ("batch.finished",)),
+    "dataset.frozen": (_("A dataset version was frozen"), ("dataset.frozen",)),
+    "dataset.freeze_failed": (_("A freeze failed"), ("dataset.freeze_failed",)),
+    "run.created": (_("A training run was launched"), ("run.created",)),
+    "run.ended": (_("A training run ended"), ("run.succeeded", "run.failed", "run.cancelled")),
+    "round.done": (_("A round is done"), ("round.done",)),
 }
-EVENT_OF_ACTION = {action: event for event, (_, actions) in WEBHOOK_EVENTS.items() for action in actions}
+EVENT_OF_ACTION = {action: event for event, (_words, actions) in WEBHOOK_EVENTS.items() for action in actions}
 TEST_EVENT = "webhook.test"
 
 
@@ -71,9 +73,9 @@ class Webhook(models.Model):
 class DeliveryStatus(models.TextChoices):
     """waiting → delivered or failed; sent again by hand it waits again."""
 
-    WAITING = "waiting", "Waiting"
-    DELIVERED = "delivered", "Delivered"  # answered with 2xx
-    FAILED = "failed", "Failed"  # given up after a day of attempts, or because the webhook was disabled
+    WAITING = "waiting", _("Waiting")
+    DELIVERED = "delivered", _("Delivered")  # answered with 2xx
+    FAILED = "failed", _("Failed")  # given up after a day of attempts, or because the webhook was disabled
 
 
 class WebhookDelivery(models.Model):

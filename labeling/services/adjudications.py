@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
+from annotate.words import _, later
 from labeling.consensus import RULE_NAMES, weigh_task
 from labeling.models import Adjudication, Assignment, AssignmentStatus, Submission, Task, TaskKind
 
@@ -95,7 +96,9 @@ def adjudicate_task(
     standing = Adjudication.objects.filter(task=task, superseded_at=None).first()
     if (standing.pk if standing else None) != replaces:
         raise Conflict(
-            f"{standing.by} set another order since you opened this." if standing else "It was taken back.",
+            _("%(who)s set another order since you opened this.") % {"who": standing.by}
+            if standing
+            else "It was taken back.",
             code="newer_adjudication",
             hint="Look at it, then decide.",
         )
@@ -175,6 +178,10 @@ def _tell_annotators(task: Task, adjudication: Adjudication) -> None:
             user=submission.annotator,
             project=task.project,
             kind="task.adjudicated",
-            text=f"{adjudication.by} settled the order of a task you ranked. {adjudication.note}",
+            text=later(
+                "%(who)s settled the order of a task you ranked. %(note)s",
+                who=adjudication.by,
+                note=adjudication.note,
+            ),
             path=reverse("labeling:submission_detail", args=[slug, submission.pk]),
         )

@@ -12,7 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.translation import gettext
+
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.checks import Finding, find_blocked_words, find_personal_data, find_repeated_prompt
 from labeling.formats import prompt_digest
 from labeling.models import FormDefinition, Project, ProjectSettings, Prompt, Submission, Task
@@ -23,12 +26,12 @@ from .written_prompts import check_category, check_prompt_text, messages_of
 
 MOST_SHOWN = 50  # findings of one text; a person mends them from the top
 CHECKS = {
-    "length": "Length",
-    "blocked_words": "Blocked words",
-    "personal_data": "Personal data",
-    "repeated_prompt": "Repeated prompt",
-    "near_duplicate": "Near duplicate",
-    "untouched_draft": "Untouched draft",
+    "length": _("Length"),
+    "blocked_words": _("Blocked words"),
+    "personal_data": _("Personal data"),
+    "repeated_prompt": _("Repeated prompt"),
+    "near_duplicate": _("Near duplicate"),
+    "untouched_draft": _("Untouched draft"),
 }
 
 
@@ -57,10 +60,10 @@ class Remark:
         return {
             "check": self.check,
             "of": self.of,
-            "title": CHECKS[self.check],
+            "title": str(CHECKS[self.check]),
             "action": self.action,
             "kind": found.kind,
-            "message": found.message,
+            "message": gettext(found.message),
             "start": found.start,
             "end": found.end,
             "quote": text[found.start : found.end][:80],
@@ -71,7 +74,7 @@ class Remark:
         stored: dict[str, Any] = {
             "check": self.check,
             "kind": found.kind,
-            "message": found.message,
+            "message": gettext(found.message),
             "start": found.start,
             "end": found.end,
         }
@@ -223,7 +226,9 @@ def refuse(remarks: Iterable[Remark]) -> None:
 def check_confirmed(names: Any) -> list[str]:
     """The names of checks a submission confirms."""
     if not isinstance(names, list | tuple) or any(name not in CHECKS for name in names):
-        raise Invalid(f"Checks are among {', '.join(CHECKS)}.", field="confirmed_warnings")
+        raise Invalid(
+            _("Checks are among %(known)s.") % {"known": ", ".join(CHECKS)}, field="confirmed_warnings"
+        )
     return list(names)
 
 
@@ -241,22 +246,22 @@ def _shown(stored: dict[str, Any], text: str, reveal: bool) -> dict[str, Any]:
     label = CHECKS.get(stored["check"], stored["check"])
     return {
         **{name: value for name, value in stored.items() if reveal or name != "other"},
-        "label": f"Prompt: {label}" if stored.get("of") == "prompt" else label,
+        "label": f"{gettext('Prompt')}: {label}" if stored.get("of") == "prompt" else label,
         "quote": "" if end - start == len(text) else text[start:end][:200],
     }
 
 
 def _summary(remarks: list[Remark]) -> str:
-    first = remarks[0].finding.message
+    first = gettext(remarks[0].finding.message)
     more = len(remarks) - 1
-    return f"{first} And {more} more." if more else first
+    return _("%(first)s And %(n)s more.") % {"first": first, "n": more} if more else first
 
 
 def _detail(remark: Remark) -> dict[str, Any]:
     found = remark.finding
     return {
         "field": remark.of,
-        "message": found.message,
+        "message": gettext(found.message),
         "start": found.start,
         "end": found.end,
         "check": remark.check,
@@ -267,14 +272,34 @@ def _detail(remark: Remark) -> dict[str, Any]:
 Found = Iterator[tuple[Finding, int | None]]
 
 
+def _sized(said: str, bound: int, size: int) -> str:
+    return said % {"bound": f"{bound:,}", "size": f"{size:,}"}
+
+
 def _length(subject: Subject) -> Found:
     """Refusals of length are judgments.check_demonstration's, with or without the other checks."""
     size = len(subject.text)
     least, most = subject.settings.response_min_characters, subject.settings.response_max_characters
     if size < least:
-        yield Finding(0, size, "short", f"Shorter than {least:,} characters; it has {size:,}."), None
+        yield (
+            Finding(
+                0,
+                size,
+                "short",
+                _sized(_("Shorter than %(bound)s characters; it has %(size)s."), least, size),
+            ),
+            None,
+        )
     elif size > most:
-        yield Finding(most, size, "long", f"Longer than {most:,} characters; it has {size:,}."), None
+        yield (
+            Finding(
+                most,
+                size,
+                "long",
+                _sized(_("Longer than %(bound)s characters; it has %(size)s."), most, size),
+            ),
+            None,
+        )
 
 
 def _blocked_words(subject: Subject) -> Found:
@@ -296,13 +321,13 @@ def _repeated_prompt(subject: Subject) -> Found:
 def _near_duplicate(subject: Subject) -> Found:
     other = nearest_answer(project=subject.project, text=subject.text, apart_from=subject.submission)
     if other is not None:
-        message = "Nearly the same as an answer that this project has already."
+        message = gettext("Nearly the same as an answer that this project has already.")
         yield Finding(0, len(subject.text), "duplicate", message), other
 
 
 def _untouched_draft(subject: Subject) -> Found:
     if subject.draft is not None and subject.draft.split() == subject.text.split():
-        message = "This is the model's draft as it was: nothing was changed."
+        message = gettext("This is the model's draft as it was: nothing was changed.")
         yield Finding(0, len(subject.text), "draft", message), None
 
 
@@ -320,9 +345,25 @@ def _prompt_length(subject: Subject) -> Found:
     size = len(subject.text)
     least, most = subject.settings.prompt_min_characters, subject.settings.prompt_max_characters
     if size < least:
-        yield Finding(0, size, "short", f"Prompt shorter than {least:,} characters; it has {size:,}."), None
+        yield (
+            Finding(
+                0,
+                size,
+                "short",
+                _sized(_("Prompt shorter than %(bound)s characters; it has %(size)s."), least, size),
+            ),
+            None,
+        )
     elif size > most:
-        yield Finding(most, size, "long", f"Prompt longer than {most:,} characters; it has {size:,}."), None
+        yield (
+            Finding(
+                most,
+                size,
+                "long",
+                _sized(_("Prompt longer than %(bound)s characters; it has %(size)s."), most, size),
+            ),
+            None,
+        )
 
 
 def _duplicate_prompt(subject: Subject) -> Found:
@@ -335,7 +376,7 @@ def _duplicate_prompt(subject: Subject) -> Found:
     if other is None:
         other = nearest_prompt(project=subject.project, text=subject.text, apart_from=apart_from)
     if other is not None:
-        message = "Nearly the same as a prompt that this project has already."
+        message = gettext("Nearly the same as a prompt that this project has already.")
         yield Finding(0, len(subject.text), "duplicate", message), other
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import FormDefinition, Question
 
 PREFIX = "answer."
@@ -67,7 +68,9 @@ def _checked(
     known = [question.key for question in asked]
     for key in values:
         if key not in known:
-            raise Invalid(f"{str(key)[:40]!r} is not a question asked here.", field=_place(key))
+            raise Invalid(
+                _("%(key)s is not a question asked here.") % {"key": repr(str(key)[:40])}, field=_place(key)
+            )
     checked = {}
     for question in asked:
         value = values.get(question.key)
@@ -75,7 +78,10 @@ def _checked(
             value = clean(value, _place(question.key)).strip()
         if value is None or value in ("", []):
             if question.required and is_required:
-                raise Invalid(f"“{question.label}” needs an answer.", field=_place(question.key))
+                raise Invalid(
+                    _("“%(question)s” needs an answer.") % {"question": question.label},
+                    field=_place(question.key),
+                )
             continue
         checked[question.key] = _value(question, value)
     return checked
@@ -87,28 +93,45 @@ def _value(question: Question, value: Any) -> Any:
     match question.type:
         case "yes_no":
             if not isinstance(value, bool):
-                raise Invalid(f"“{question.label}” is answered by true or false.", field=place)
+                raise Invalid(
+                    _("“%(question)s” is answered by true or false.") % {"question": question.label},
+                    field=place,
+                )
         case "one_of":
             if not isinstance(value, str) or value not in options:
-                raise Invalid(f"“{question.label}” is answered by one of {', '.join(options)}.", field=place)
+                raise Invalid(
+                    _("“%(question)s” is answered by one of %(known)s.")
+                    % {"question": question.label, "known": ", ".join(options)},
+                    field=place,
+                )
         case "several_of":
             if not isinstance(value, list | tuple) or any(each not in options for each in value):
                 raise Invalid(
-                    f"“{question.label}” is answered by a list out of {', '.join(options)}.", field=place
+                    _("“%(question)s” is answered by a list out of %(known)s.")
+                    % {"question": question.label, "known": ", ".join(options)},
+                    field=place,
                 )
             value = sorted(set(value), key=options.index)
         case "scale":
             if not question.scale.holds(value):
                 low, high = question.scale.lowest, question.scale.highest
                 raise Invalid(
-                    f"“{question.label}” is answered by a whole number from {low} to {high}.", field=place
+                    _("“%(question)s” is answered by a whole number from %(low)s to %(high)s.")
+                    % {"question": question.label, "low": low, "high": high},
+                    field=place,
                 )
         case _:
             longest = LONGEST_SHORT if question.type == "short_text" else LONGEST_LONG
             if not isinstance(value, str):
-                raise Invalid(f"“{question.label}” is answered by text.", field=place)
+                raise Invalid(
+                    _("“%(question)s” is answered by text.") % {"question": question.label}, field=place
+                )
             if len(value) > longest:
-                raise Invalid(f"“{question.label}”: at most {longest:,} characters.", field=place)
+                raise Invalid(
+                    _("“%(question)s”: at most %(most)s characters.")
+                    % {"question": question.label, "most": f"{longest:,}"},
+                    field=place,
+                )
     return value
 
 

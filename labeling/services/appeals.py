@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Gone, Invalid
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Appeal,
     AppealStatus,
@@ -61,7 +62,15 @@ def open_appeal(*, submission: Submission, author, text: str) -> Appeal:
     others = list(reviewers_besides(submission.project, review.reviewer_id, author.pk))
     for reviewer in others or [review.reviewer]:
         _tell(
-            appeal, reviewer, "opened", f"{author} appeals: {review.get_decision_display().lower()}. {text}"
+            appeal,
+            reviewer,
+            "opened",
+            later(
+                "%(who)s appeals: %(decision)s. %(said)s",
+                who=author,
+                decision=in_a_sentence(ReviewDecision(review.decision).label),
+                said=text,
+            ),
         )
     return appeal
 
@@ -86,7 +95,7 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
     """
     submission, appeal, task = _locked_appeal(appeal)
     if outcome not in OUTCOMES:
-        raise Invalid(f"The outcome is {' or '.join(OUTCOMES)}.", field="outcome")
+        raise Invalid(_("The outcome is %(known)s.") % {"known": " or ".join(OUTCOMES)}, field="outcome")
     note = _required(note, "note", "Write a note: both sides want to know why.")
     same = check_may_decide(appeal, reviewer)
     if outcome == AppealStatus.OVERTURNED:
@@ -101,10 +110,17 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
         outcome=str(outcome),
         same_reviewer=same,
     )
-    word = AppealStatus(outcome).label.lower()
-    _tell(appeal, appeal.author, "decided", f"Your appeal was {word}. {note}")
+    word = in_a_sentence(AppealStatus(outcome).label)
+    _tell(
+        appeal, appeal.author, "decided", later("Your appeal was %(state)s. %(note)s", state=word, note=note)
+    )
     if not same:
-        _tell(appeal, appeal.review.reviewer, "decided", f"The appeal against you was {word}. {note}")
+        _tell(
+            appeal,
+            appeal.review.reviewer,
+            "decided",
+            later("The appeal against you was %(state)s. %(note)s", state=word, note=note),
+        )
     return appeal
 
 
@@ -140,10 +156,10 @@ def _locked_appeal(appeal: Appeal) -> tuple[Submission, Appeal, Task | None]:
     found = rows.select_related("project", "author", "review__reviewer").get(pk=appeal.pk)
     found.submission = submission
     if not found.is_open:
-        who = f"{found.decided_by} " if found.decided_by else ""
+        decided = {"who": found.decided_by, "state": in_a_sentence(found.get_status_display())}
         raise Conflict(
-            f"{who}{found.get_status_display().lower()} this appeal already."
-            if who
+            _("%(who)s %(state)s this appeal already.") % decided
+            if found.decided_by
             else "This appeal was withdrawn.",
             code="already_decided",
             hint="Nothing was stored. Take the next one.",

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from annotate.durability import undone_by_a_power_cut
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _, in_a_sentence
 from labeling import queues
 from labeling.models import (
     Activity,
@@ -54,8 +55,8 @@ def claim_next(*, user, project: Project, kind: str | None = None) -> Assignment
     read, `day_is_full` when they have done their tasks or hours of the day.
     """
     if kind is not None and kind not in TaskKind.values:
-        raise Invalid(f"Choose one of {', '.join(TaskKind.values)}.", field="kind")
-    for _ in range(CLAIM_ATTEMPTS):
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(TaskKind.values)}, field="kind")
+    for _attempt in range(CLAIM_ATTEMPTS):
         with undone_by_a_power_cut():  # they would ask again
             membership = lock_member(project=project, user=user)
             gates = queues.gates(user=user, project=project)
@@ -139,7 +140,7 @@ def skip_assignment(
     """
     offered = [value for value, _ in SkipReason.offered()]
     if reason not in offered:
-        raise Invalid(f"Choose one of {', '.join(offered)}.", field="reason")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(offered)}, field="reason")
     note = clean_line(note, "note", LONGEST_NOTE)
     if reason == SkipReason.OTHER and not note:
         raise Invalid("Say in a few words why.", field="note")
@@ -383,7 +384,8 @@ def _refuse_unread(user, project: Project, gates: list[queues.KindGate], force: 
         return
     gate = gates[0]
     raise Conflict(
-        f"Please read version {gate.number} of the {TaskKind(gate.kind).label.lower()} guideline first.",
+        _("Please read version %(number)s of the %(label)s guideline first.")
+        % {"number": gate.number, "label": in_a_sentence(TaskKind(gate.kind).label)},
         code="guideline_not_acknowledged",
         field="guideline_version",
         hint="Acknowledge it on the guideline's page, then ask again.",

@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _, in_a_sentence
 from labeling.models import (
     NO_DEADLINE,
     Assignment,
@@ -105,7 +106,10 @@ def _move(batch: Batch, allowed: set[BatchStatus], status: BatchStatus, acting_u
     moved = Batch.objects.filter(pk=batch.pk, status__in=allowed).update(status=status, closed_at=closed_at)
     batch.refresh_from_db()
     if moved != 1:
-        raise Conflict(f"This batch is {batch.get_status_display().lower()}.", code="batch_status")
+        raise Conflict(
+            _("This batch is %(state)s.") % {"state": in_a_sentence(batch.get_status_display())},
+            code="batch_status",
+        )
     record_event(
         action=f"batch.{status}", actor=acting_user, obj=batch, project=batch.project, status=str(status)
     )

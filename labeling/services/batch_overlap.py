@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Count, Max, Q
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -34,7 +35,9 @@ def change_batch_overlap(*, batch: Batch, overlap: int, acting_user) -> dict[str
     slots and gets no others: it is counted in "kept". Raises Invalid (1 to 20), Conflict (closed batch).
     """
     if not 1 <= overlap <= MOST_OVERLAP:
-        raise Invalid(f"Overlap: between 1 and {MOST_OVERLAP} people per task.", field="overlap")
+        raise Invalid(
+            _("Overlap: between 1 and %(most)s people per task.") % {"most": MOST_OVERLAP}, field="overlap"
+        )
     batch = (
         Batch.objects.select_for_update(no_key=True, of=("self",)).select_related("project").get(pk=batch.pk)
     )

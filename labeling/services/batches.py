@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import (
     NO_DEADLINE,
     Assignment,
@@ -218,7 +219,7 @@ def create_batch_from_waiting(
             **policy,
         )
     if kind != TaskKind.RANKING:
-        raise Invalid(f"Choose one of {', '.join(TaskKind.values)}.", field="kind")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(TaskKind.values)}, field="kind")
     _require_ranking_layout(layout)
     size = _ranking_size(project, layout, completions_per_task)
     sets = completion_sets_for(project=project, size=size, category=category)
@@ -285,7 +286,10 @@ def _ranking_size(project: Project, layout: str, completions_per_task: int | Non
     if layout == Layout.PAIRWISE and size != 2:
         raise Invalid("Pairwise tasks show 2 completions.", field="completions_per_task")
     if not MINIMUM_K <= size <= MAXIMUM_K:
-        raise Invalid(f"Between {MINIMUM_K} and {MAXIMUM_K}.", field="completions_per_task")
+        raise Invalid(
+            _("Between %(least)s and %(most)s.") % {"least": MINIMUM_K, "most": MAXIMUM_K},
+            field="completions_per_task",
+        )
     return size
 
 
@@ -337,7 +341,8 @@ def _check_sets(project: Project, chunk: Sequence[tuple[int, Sequence[int]]], mo
         if not MINIMUM_K <= len(completion_ids) <= most:
             shows = f"{MINIMUM_K} to {most}" if most > MINIMUM_K else str(MINIMUM_K)
             raise Invalid(
-                f"A task of this layout shows {shows} completions, not {len(completion_ids)}.",
+                _("A task of this layout shows %(shows)s completions, not %(n)s.")
+                % {"shows": shows, "n": len(completion_ids)},
                 field="completion_sets",
             )
         if len(set(completion_ids)) != len(completion_ids):
@@ -345,15 +350,23 @@ def _check_sets(project: Project, chunk: Sequence[tuple[int, Sequence[int]]], mo
         for completion_id in completion_ids:
             if prompt_of.get(completion_id) != prompt_id:
                 raise Invalid(
-                    f"Completion {completion_id} is not an answer to prompt {prompt_id} of this project.",
+                    _(
+                        "Completion %(completion_id)s is not an answer to prompt %(prompt_id)s of this "
+                        "project."
+                    )
+                    % {"completion_id": completion_id, "prompt_id": prompt_id},
                     field="completion_sets",
                 )
 
 
 def _finish(batch: Batch, task_count: int, acting_user) -> Batch:
     if task_count == 0:
-        what = "prompts" if batch.kind == TaskKind.DEMONSTRATION else "completions that nobody has ranked yet"
-        raise Invalid(f"There are no {what} for this batch.", code="empty_batch")
+        raise Invalid(
+            "There are no prompts for this batch."
+            if batch.kind == TaskKind.DEMONSTRATION
+            else "There are no completions that nobody has ranked yet for this batch.",
+            code="empty_batch",
+        )
     record_event(
         action="batch.created",
         actor=acting_user,

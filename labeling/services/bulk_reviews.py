@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotate.errors import DomainError, Invalid
+from annotate.words import _
 from labeling.models import Project, Review, ReviewDecision, Submission
 
 from .reviews import accept_submission, check_reasons, reject_submission, return_submission
@@ -78,4 +79,7 @@ def check_bulk(*, project: Project, count: int, decision: str) -> None:
     if not count:
         raise Invalid("Choose at least one submission.", field="submissions")
     if count > MOST_AT_ONCE:
-        raise Invalid(f"At most {MOST_AT_ONCE} at once; {count} are chosen.", field="submissions")
+        raise Invalid(
+            _("At most %(most)s at once; %(count)s are chosen.") % {"most": MOST_AT_ONCE, "count": count},
+            field="submissions",
+        )

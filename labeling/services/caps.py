@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _
 from labeling import queues
 from labeling.models import Membership, Project
 
@@ -71,9 +72,9 @@ def set_caps(
 ) -> Membership:
     """Give a member bounds of their own; None: those of the project. Raises Invalid."""
     if max_tasks_per_day is not None and not 0 <= max_tasks_per_day <= MOST_TASKS:
-        raise Invalid(f"Between 0 and {MOST_TASKS:,}.", field="max_tasks_per_day")
+        raise Invalid(_("Between 0 and %(most)s.") % {"most": f"{MOST_TASKS:,}"}, field="max_tasks_per_day")
     if max_hours_per_day is not None and not 0 <= max_hours_per_day <= MOST_HOURS:
-        raise Invalid(f"Between 0 and {MOST_HOURS}.", field="max_hours_per_day")
+        raise Invalid(_("Between 0 and %(most)s.") % {"most": MOST_HOURS}, field="max_hours_per_day")
     locked = Membership.objects.select_for_update(no_key=True, of=("self",)).get(pk=membership.pk)
     old = {"tasks": locked.max_tasks_per_day, "hours": locked.max_hours_per_day}
     new = {"tasks": max_tasks_per_day, "hours": max_hours_per_day}

@@ -6,9 +6,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.accounts.models import User
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _, later
 from labeling.models import Assignment, Comment, CommentThread, Membership, Project, Review, Role
 from labeling.talk import (
     Piece,
@@ -70,7 +72,7 @@ def add_comment(*, piece: Piece, author, text: str) -> Comment:
     now = timezone.now()
     thread = _thread_of(piece, first_word={"last_comment_at": now, "last_author": author})
     if thread.comments.count() >= MOST_COMMENTS:
-        raise Conflict(f"There are {MOST_COMMENTS} comments on this piece already.")
+        raise Conflict(_("There are %(most)s comments on this piece already.") % {"most": MOST_COMMENTS})
     earlier = set(thread.comments.values_list("author", flat=True))
     comment = Comment.objects.create(thread=thread, author=author, text=text)
     thread.is_open, thread.resolved_by, thread.resolved_at = True, None, None
@@ -97,7 +99,7 @@ def _thread_of(piece: Piece, first_word: dict[str, Any]) -> CommentThread:
     else:
         subject = {"submission": piece.submission}
     others = {"project": piece.project, "submission": piece.submission, **first_word}
-    thread, _ = CommentThread.objects.get_or_create(**subject, defaults=others | subject)
+    thread, _made = CommentThread.objects.get_or_create(**subject, defaults=others | subject)
     return CommentThread.objects.select_for_update(of=("self",)).get(pk=thread.pk)
 
 
@@ -119,12 +121,12 @@ def _tell(
         concerned = {user.pk for user in people if user.pk in reviewers} or {user.pk for user in people}
     for user in people:
         if user in mentioned:
-            kind, what = "comment.mentioned", "mentions you"
+            kind, what = "comment.mentioned", gettext_noop("%(who)s mentions you on %(piece)s: %(said)s")
         elif user.pk in concerned:
-            kind, what = "comment.added", "writes"
+            kind, what = "comment.added", gettext_noop("%(who)s writes on %(piece)s: %(said)s")
         else:
             continue
-        text = f"{author} {what} on {piece.name}: {said}"
+        text = later(what, who=author, piece=piece.name, said=said)
         notify(user=user, project=piece.project, kind=kind, text=text, path=piece.url_for(user))
 
 

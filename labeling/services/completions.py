@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import Completion, CompletionOrigin, ImportRecord, Project, Prompt
 
 from .activity import record_event
@@ -91,11 +92,13 @@ def _completion(project: Project, row: Mapping[str, Any], import_record: ImportR
     key = row.get("source_key")
     if not isinstance(key, str) or not 0 < len(key) <= LONGEST_SOURCE_KEY:
         raise Invalid(
-            f"Each completion needs a source key of 1 to {LONGEST_SOURCE_KEY} characters.", field="source_key"
+            _("Each completion needs a source key of 1 to %(most)s characters.")
+            % {"most": LONGEST_SOURCE_KEY},
+            field="source_key",
         )
     generator = str(row.get("generator") or "")
     if len(generator) > LONGEST_GENERATOR:
-        raise Invalid(f"At most {LONGEST_GENERATOR} characters.", field="generator")
+        raise Invalid(_("At most %(most)s characters.") % {"most": LONGEST_GENERATOR}, field="generator")
     is_ours = row.get("checkpoint_key") is not None
     return Completion(
         project=project,
@@ -116,4 +119,4 @@ def _check_prompts(project: Project, rows: Iterable[Mapping[str, Any]]) -> None:
     wanted = {int(row["prompt_id"]) for row in rows}
     known = set(Prompt.objects.filter(project=project, pk__in=wanted).values_list("pk", flat=True))
     if unknown := sorted(wanted - known):
-        raise Invalid(f"Prompt {unknown[0]} is not in this project.", field="prompt_id")
+        raise Invalid(_("Prompt %(name)s is not in this project.") % {"name": unknown[0]}, field="prompt_id")

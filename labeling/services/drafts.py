@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from annotate.errors import Conflict, Gone, Invalid, NotFound
+from annotate.words import _
 from labeling.models import Assignment, AssignmentStatus, Draft, Skip, Task
 
 from .slots import deadline, lost_lease
@@ -98,7 +99,9 @@ def _checked(body: dict[str, Any]) -> dict[str, Any]:
         raise Invalid("Send an object with the fields of the draft.", field="fields")
     body = _storable(body)
     if len(json.dumps(body)) > LARGEST_DRAFT:
-        raise Invalid(f"A draft holds at most {LARGEST_DRAFT:,} characters.", field="fields")
+        raise Invalid(
+            _("A draft holds at most %(most)s characters.") % {"most": f"{LARGEST_DRAFT:,}"}, field="fields"
+        )
     return body
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Assignment,
     DefinitionError,
@@ -52,7 +53,7 @@ def save_draft(*, project: Project, layout: str, definition: Any, revision: int,
     draft = checked_definition(layout, definition).to_json()
     if form.draft_revision != revision:
         raise Conflict(
-            f"{form.draft_updated_by} has saved this draft since you opened it.",
+            _("%(who)s has saved this draft since you opened it.") % {"who": form.draft_updated_by},
             code="stale_draft",
             field="revision",
             hint="What you entered is still here. Compare, then save again.",
@@ -97,21 +98,27 @@ def publish_version(*, project: Project, layout: str, acting_user, change_summar
     current = form.current
     if current.definition == definition:
         raise Conflict(
-            f"The draft asks the same as version {current.number}.", hint="Change it, then publish."
+            _("The draft asks the same as version %(number)s.") % {"number": current.number},
+            hint="Change it, then publish.",
         )
     version = _publish(form, current.number + 1, definition, change_summary, acting_user)
     form.draft_json = None
     _touch(form, acting_user)
     path = reverse("labeling:form_version", args=[project.slug, layout, version.number])
-    label = Layout(layout).label.lower()
+    label = in_a_sentence(Layout(layout).label)
     told = project.memberships.filter(status=MembershipStatus.ACTIVE).exclude(user=acting_user)
     for membership in told.select_related("user"):
         notify(
             user=membership.user,
             project=project,
             kind="form.published",
-            text=f"{project.name}: {label} form, version {version.number}. "
-            + (version.change_summary or "Your next task asks it."),
+            text=later(
+                "%(project)s: %(layout)s form, version %(number)s. %(what)s",
+                project=project.name,
+                layout=label,
+                number=version.number,
+                what=version.change_summary or _("Your next task asks it."),
+            ),
             path=path,
         )
     return version

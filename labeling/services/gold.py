@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
+from annotate.words import _
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -106,7 +107,10 @@ def score_demonstration(*, submission: Submission, score: int, acting_user) -> G
     Raises Invalid, Forbidden (one's own), Conflict (not asked for).
     """
     if isinstance(score, bool) or not isinstance(score, int) or not LOWEST_SCORE <= score <= HIGHEST_SCORE:
-        raise Invalid(f"A whole number from {LOWEST_SCORE} to {HIGHEST_SCORE}.", field="score")
+        raise Invalid(
+            _("A whole number from %(least)s to %(most)s.") % {"least": LOWEST_SCORE, "most": HIGHEST_SCORE},
+            field="score",
+        )
     if submission.annotator_id == acting_user.pk:
         raise Forbidden("Nobody scores their own work.", code="own_work")
     if submission.task_id is None or submission.kind != TaskKind.DEMONSTRATION:
@@ -150,7 +154,10 @@ def _checked(task: Task, tiers, unrankable, flags, checks_flags, minimum_score) 
             raise Invalid("A demonstration has no order.", field="tiers")
         is_score = isinstance(minimum_score, int) and not isinstance(minimum_score, bool)
         if minimum_score is not None and not (is_score and LOWEST_SCORE <= minimum_score <= HIGHEST_SCORE):
-            raise Invalid(f"From {LOWEST_SCORE} to {HIGHEST_SCORE}, or none.", field="minimum_score")
+            raise Invalid(
+                _("From %(least)s to %(most)s, or none.") % {"least": LOWEST_SCORE, "most": HIGHEST_SCORE},
+                field="minimum_score",
+            )
         return {"minimum_score": minimum_score}
     if minimum_score is not None:
         raise Invalid("Rankings are held against an order, not a score.", field="minimum_score")
@@ -193,7 +200,7 @@ def _checked_reference(task: Task, text: str) -> str:
 def _checked_note(note: str) -> str:
     note = clean_text(note, "note").strip()
     if len(note) > LONGEST_NOTE:
-        raise Invalid(f"At most {LONGEST_NOTE:,} characters.", field="note")
+        raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_NOTE:,}"}, field="note")
     return note
 
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Guideline,
     GuidelineAcknowledgement,
@@ -25,7 +26,7 @@ LONGEST_GUIDELINE = 200_000  # characters
 
 def _locked(project: Project, kind: str) -> Guideline:
     if kind not in TaskKind.values:
-        raise Invalid(f"Choose one of {', '.join(TaskKind.values)}.", field="kind")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(TaskKind.values)}, field="kind")
     guideline = Guideline.objects.select_for_update().filter(project=project, kind=kind).first()
     if guideline is None:
         raise NotFound("This project has no such guideline.")
@@ -40,10 +41,12 @@ def save_draft(*, project: Project, kind: str, markdown: str, revision: int, act
     """
     guideline = _locked(project, kind)
     if len(markdown) > LONGEST_GUIDELINE:
-        raise Invalid(f"At most {LONGEST_GUIDELINE:,} characters.", field="markdown")
+        raise Invalid(
+            _("At most %(most)s characters.") % {"most": f"{LONGEST_GUIDELINE:,}"}, field="markdown"
+        )
     if guideline.draft_revision != revision:
         raise Conflict(
-            f"{guideline.draft_updated_by} has saved this draft since you opened it.",
+            _("%(who)s has saved this draft since you opened it.") % {"who": guideline.draft_updated_by},
             code="stale_draft",
             field="markdown",
             hint="Your text is still in the editor. Compare, then save again.",
@@ -70,7 +73,10 @@ def publish_version(
         raise Invalid("The draft is empty.", field="markdown", hint="Write the guideline first.")
     current = guideline.current
     if current and current.markdown == markdown:
-        raise Conflict(f"The draft is the same as version {current.number}.", hint="Change it, then publish.")
+        raise Conflict(
+            _("The draft is the same as version %(number)s.") % {"number": current.number},
+            hint="Change it, then publish.",
+        )
     version = GuidelineVersion.objects.create(
         guideline=guideline,
         number=current.number + 1 if current else 1,
@@ -95,8 +101,13 @@ def publish_version(
                 user=membership.user,
                 project=project,
                 kind="guideline.published",
-                text=f"{project.name}: {TaskKind(kind).label.lower()} guideline, version {version.number}. "
-                + (version.change_summary or "Please read it before your next task."),
+                text=later(
+                    "%(project)s: %(kind)s guideline, version %(number)s. %(what)s",
+                    project=project.name,
+                    kind=in_a_sentence(TaskKind(kind).label),
+                    number=version.number,
+                    what=version.change_summary or _("Please read it before your next task."),
+                ),
                 path=path,
             )
     return version

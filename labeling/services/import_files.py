@@ -14,6 +14,7 @@ from typing import BinaryIO
 from django.conf import settings
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import ImportRecord
 
 PIECE = 1 << 20
@@ -56,17 +57,14 @@ def store(file: BinaryIO, filename: str) -> StoredFile:
             for piece in _pieces(file):
                 size += len(piece)
                 if size > settings.IMPORT_MAX_BYTES:
-                    raise Invalid(
-                        f"{filename}: the file is larger than {settings.IMPORT_MAX_BYTES:,} bytes.",
-                        code="file_too_large",
-                        field="file",
-                        hint="Split it, or compress it with gzip.",
-                    )
+                    raise too_large(filename)
                 digest.update(piece)
                 target.write(piece)
             if size == 0:
                 raise Invalid(
-                    f"{filename}: nothing to import: the file is empty.", code="file_empty", field="file"
+                    _("%(filename)s: nothing to import: the file is empty.") % {"filename": filename},
+                    code="file_empty",
+                    field="file",
                 )
             target.flush()
             os.fsync(target.fileno())
@@ -77,6 +75,16 @@ def store(file: BinaryIO, filename: str) -> StoredFile:
     final.parent.mkdir(exist_ok=True, mode=0o700)
     os.replace(target.name, final)
     return StoredFile(digest.hexdigest(), size)
+
+
+def too_large(filename: str, field: str = "file") -> Invalid:
+    return Invalid(
+        _("%(filename)s: the file is larger than %(most)s bytes.")
+        % {"filename": filename, "most": f"{settings.IMPORT_MAX_BYTES:,}"},
+        code="file_too_large",
+        field=field,
+        hint="Split it, or compress it with gzip.",
+    )
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

@@ -92,7 +92,7 @@ def check_demonstration(
         raise Invalid("The answer is empty.", field="text", hint="Write it, or skip the task with a reason.")
     least, most = settings.response_min_characters, settings.response_max_characters
     if len(text) > LONGEST_ANSWER:
-        raise Invalid(f"At most {LONGEST_ANSWER:,} characters.", field="text")
+        raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_ANSWER:,}"}, field="text")
     # Where length is not refused, labeling.services.answer_checks warns of it, or nobody does.
     if settings.check_length == "refuse" and len(text) < least:
         raise _wrong_length(f"At least {least:,} characters; this answer has {len(text):,}.", 0, len(text))
@@ -138,7 +138,8 @@ def check_ranking(
         raise Invalid("A completion is placed twice.", field="tiers")
     if missing := known - set(placed):
         raise Invalid(
-            f"{len(missing)} of {len(known)} completions are not placed yet.",
+            _("%(n)s of %(total)s completions are not placed yet.")
+            % {"n": len(missing), "total": len(known)},
             field="tiers",
             hint="Rank each one, or mark it as one that cannot be ranked.",
         )
@@ -180,7 +181,7 @@ def clean_line(text: str, field: str, longest: int) -> str:
         raise Invalid("Must be text.", field=field)
     text = clean_text(text, field).strip()
     if len(text) > longest:
-        raise Invalid(f"At most {longest:,} characters.", field=field)
+        raise Invalid(_("At most %(most)s characters.") % {"most": f"{longest:,}"}, field=field)
     return text
 
 
@@ -215,10 +216,14 @@ def _checked_margins(margins: Any, tier_count: int, form: FormDefinition) -> lis
             raise Invalid("This project does not ask for margins.", field="margins")
         return []
     if len(margins) != boundaries:
-        raise Invalid(f"One margin for each of the {boundaries} boundaries between ranks.", field="margins")
+        raise Invalid(
+            _("One margin for each of the %(boundaries)s boundaries between ranks.")
+            % {"boundaries": boundaries},
+            field="margins",
+        )
     values = [value for value, _ in MARGINS]
     if any(each not in values for each in margins):
-        raise Invalid(f"Each margin is one of {', '.join(values)}.", field="margins")
+        raise Invalid(_("Each margin is one of %(known)s.") % {"known": ", ".join(values)}, field="margins")
     return margins
 
 
@@ -234,14 +239,17 @@ def _checked_reasons(
             raise Invalid("Each is an object of `reason` and `note`.", field="unrankable_reasons")
         reason, note = given.get("reason"), given.get("note", "")
         if not isinstance(reason, str) or reason not in keys:
-            raise Invalid(f"A reason is one of {', '.join(keys)}.", field="unrankable_reasons")
+            raise Invalid(
+                _("A reason is one of %(known)s.") % {"known": ", ".join(keys)}, field="unrankable_reasons"
+            )
         note = clean_line(note, "unrankable_reasons", LONGEST_NOTE)
         if reason == "other" and not note:
             raise Invalid("Say in words what the other reason is.", field="unrankable_reasons")
         checked[str(completion)] = {"reason": reason, "note": note}
     if needs_reasons and (missing := len(unrankable) - len(checked)):
         raise Invalid(
-            f"Say why it cannot be ranked: {missing} of {len(unrankable)} give no reason.",
+            _("Say why it cannot be ranked: %(missing)s of %(n)s give no reason.")
+            % {"missing": missing, "n": len(unrankable)},
             field="unrankable_reasons",
         )
     return checked
@@ -256,11 +264,16 @@ def _checked_scores(
             raise Invalid("This project does not ask for scores.", field="scores")
         if not form.scale.holds(score):
             raise Invalid(
-                f"A score is a whole number from {form.scale.lowest} to {form.scale.highest}.", field="scores"
+                _("A score is a whole number from %(least)s to %(most)s.")
+                % {"least": form.scale.lowest, "most": form.scale.highest},
+                field="scores",
             )
         checked[str(completion)] = score
     if form.require_scores and (missing := known - unrankable - {int(each) for each in checked}):
-        raise Invalid(f"{len(missing)} of {len(known)} completions have no score yet.", field="scores")
+        raise Invalid(
+            _("%(n)s of %(total)s completions have no score yet.") % {"n": len(missing), "total": len(known)},
+            field="scores",
+        )
     return checked
 
 
@@ -292,7 +305,9 @@ def _known_keys(keys: list, known: Iterable[Choice], name: str) -> list[str]:
     order = [flag.key for flag in known]
     for key in keys:
         if key not in order:
-            raise Invalid(f"{str(key)[:40]!r} is not a flag of this project.", field=name)
+            raise Invalid(
+                _("%(key)s is not a flag of this project.") % {"key": repr(str(key)[:40])}, field=name
+            )
     return sorted(set(keys), key=order.index)
 
 
@@ -301,7 +316,9 @@ def _checked_rationale(rationale: Any, form: FormDefinition) -> str:
         raise Invalid("Must be text.", field="rationale")
     rationale = clean_text(rationale, "rationale").strip()
     if len(rationale) > LONGEST_RATIONALE:
-        raise Invalid(f"At most {LONGEST_RATIONALE:,} characters.", field="rationale")
+        raise Invalid(
+            _("At most %(most)s characters.") % {"most": f"{LONGEST_RATIONALE:,}"}, field="rationale"
+        )
     if rationale and form.rationale == "hidden":
         raise Invalid("This project does not ask why.", field="rationale")
     if form.require_rationale and not rationale:

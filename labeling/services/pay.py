@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from annotate.accounts.models import User
 from annotate.errors import Conflict, Forbidden, Invalid
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Activity,
     LedgerDay,
@@ -61,9 +62,11 @@ def set_rate(
     last = _last_priced_day(project, work, user, valid_from)
     if last is not None:
         raise Conflict(
-            f"Work of {last} has its price already, and a new rate never changes what was done.",
+            _("Work of %(last)s has its price already, and a new rate never changes what was done.")
+            % {"last": last},
             code="work_is_priced",
-            hint=f"Let the rate begin after {last}; mend a mistake of the past with a correction.",
+            hint=_("Let the rate begin after %(last)s; mend a mistake of the past with a correction.")
+            % {"last": last},
         )
     try:
         with transaction.atomic():
@@ -72,7 +75,7 @@ def set_rate(
             )
     except IntegrityError as error:
         raise Conflict(
-            f"There is a rate for this that begins on {valid_from}.",
+            _("There is a rate for this that begins on %(day)s.") % {"day": valid_from},
             code="rate_exists",
             hint="Choose another day: rates are added to, not changed.",
         ) from error
@@ -93,9 +96,11 @@ def set_rate(
 
 def _checked_rate(work: str, unit: str, amount: Any, currency: str, user) -> dict[str, Any]:
     if work not in dict(work_choices()):
-        raise Invalid(f"Choose one of {', '.join(dict(work_choices()))}.", field="work")
+        raise Invalid(
+            _("Choose one of %(known)s.") % {"known": ", ".join(dict(work_choices()))}, field="work"
+        )
     if unit not in RateUnit.values:
-        raise Invalid(f"Choose one of {', '.join(RateUnit.values)}.", field="unit")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(RateUnit.values)}, field="unit")
     if not re.fullmatch(r"[A-Z]{3}", currency or ""):
         raise Invalid("Write the currency as three capital letters, such as EUR.", field="currency")
     if amount is None and user is None:
@@ -192,8 +197,14 @@ def correct_time(
         user=user,
         project=project,
         kind="ledger.corrected",
-        text=f"{acting_user} corrected your time of {day} ({work_label(work).lower()}): "
-        f"{_signed(seconds, pieces)}. {reason}",
+        text=later(
+            "%(who)s corrected your time of %(day)s (%(work)s): %(change)s. %(reason)s",
+            who=acting_user,
+            day=day,
+            work=in_a_sentence(work_label(work)),
+            change=_signed(seconds, pieces),
+            reason=reason,
+        ),
         path=reverse("labeling:my_time", args=[project.slug]) + f"?first={day}&last={day}",
     )
     return entry
@@ -205,7 +216,9 @@ def _check_correction(project, user, day, work, seconds, pieces, reason, acting_
     if user.pk == acting_user.pk:
         raise Forbidden("Nobody corrects their own time.", code="own_work", hint="Another lead does it.")
     if work not in dict(work_choices()):
-        raise Invalid(f"Choose one of {', '.join(dict(work_choices()))}.", field="work")
+        raise Invalid(
+            _("Choose one of %(known)s.") % {"known": ", ".join(dict(work_choices()))}, field="work"
+        )
     if not reason:
         raise Invalid("Say why: the person and the audit trail want to know.", field="reason")
     if day > today_of(user):
@@ -215,7 +228,13 @@ def _check_correction(project, user, day, work, seconds, pieces, reason, acting_
     if abs(seconds) > LARGEST_CORRECTION:
         raise Invalid("A day has 24 hours.", field="seconds")
     if abs(pieces) > MOST_PIECES:
-        raise Invalid(f"At most {MOST_PIECES:,} pieces at once.", field="pieces")
+        raise Invalid(_("At most %(most)s pieces at once.") % {"most": f"{MOST_PIECES:,}"}, field="pieces")
+
+
+TOO_FEW = {
+    "seconds": _("The day has %(n)s seconds of this work: no more can be taken off."),
+    "pieces": _("The day has %(n)s pieces of this work: no more can be taken off."),
+}
 
 
 def _refuse_below_zero(entry: LedgerEntry) -> None:
@@ -223,10 +242,10 @@ def _refuse_below_zero(entry: LedgerEntry) -> None:
         Q(project=entry.project_id, user=entry.user_id), day=entry.day, work=entry.work
     )
     there = days.aggregate(seconds=Sum("seconds"), pieces=Sum("pieces"))
-    for name in ("seconds", "pieces"):
+    for name, said in TOO_FEW.items():
         if (there[name] or 0) + getattr(entry, name) < 0:
             raise Invalid(
-                f"The day has {there[name] or 0} {name} of this work: no more can be taken off.",
+                said % {"n": there[name] or 0},
                 field=name,
             )
 

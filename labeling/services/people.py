@@ -17,6 +17,7 @@ from django.utils import timezone
 from annotate.accounts.models import User
 from annotate.accounts.services import create_user
 from annotate.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -63,14 +64,14 @@ def invite_person(
     except ValidationError as error:
         raise Invalid("This is not an e-mail address.", field="email") from error
     if role not in Role.values:
-        raise Invalid(f"Choose one of {', '.join(Role.values)}.", field="role")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(Role.values)}, field="role")
     if not 1 <= days <= LONGEST_INVITATION_DAYS:
-        raise Invalid(f"Between 1 and {LONGEST_INVITATION_DAYS} days.", field="days")
+        raise Invalid(_("Between 1 and %(most)s days.") % {"most": LONGEST_INVITATION_DAYS}, field="days")
     if acting_membership and role != Role.ANNOTATOR and not acting_membership.is_at_least(Role.ADMIN):
         raise Forbidden("A lead may invite annotators; an admin invites leads and admins.", field="role")
     standing = project.memberships.exclude(status=MembershipStatus.REMOVED)
     if standing.filter(user__email__iexact=email).exists():
-        raise Conflict(f"{email} is in this project already.", field="email")
+        raise Conflict(_("%(email)s is in this project already.") % {"email": email}, field="email")
     now = timezone.now()
     project.invitations.open().filter(email=email).update(revoked_at=now)
     token = secrets.token_urlsafe(32)
@@ -90,13 +91,18 @@ def invite_person(
 
 
 def _mail_invitation(invitation: Invitation, token: str) -> None:
+    """In the language of whoever invites: what the guest reads is not known yet."""
+    invites = _("%(who)s invites you to work on “%(project)s” as %(role)s.") % {
+        "who": invitation.created_by.name,
+        "project": invitation.project.name,
+        "role": in_a_sentence(Role(invitation.role).label),
+    }
+    begin = _("Open this link to begin; it works once, until %(until)s UTC:") % {
+        "until": f"{invitation.expires_at:%Y-%m-%d %H:%M}"
+    }
     send_mail(
-        subject=f"You are invited to {invitation.project.name}",
-        message=(
-            f"{invitation.created_by.name} invites you to work on “{invitation.project.name}” as "
-            f"{Role(invitation.role).label.lower()}.\n\nOpen this link to begin; it works once, until "
-            f"{invitation.expires_at:%d %B %Y, %H:%M} UTC:\n\n{invitation_url(token)}\n"
-        ),
+        subject=_("You are invited to %(project)s") % {"project": invitation.project.name},
+        message=f"{invites}\n\n{begin}\n\n{invitation_url(token)}\n",
         from_email=None,
         recipient_list=[invitation.email],
         # The page shows the link as well: a mail server that is away must not undo an invitation.
@@ -129,7 +135,8 @@ def accept_invitation(*, token: str, user) -> Membership:
     invitation = find_invitation(token)
     if user.email.lower() != invitation.email:
         raise Forbidden(
-            f"This invitation is for {invitation.email}, and you are signed in as {user.email}.",
+            _("This invitation is for %(email)s, and you are signed in as %(own)s.")
+            % {"email": invitation.email, "own": user.email},
             hint="Sign out, then open the link again.",
         )
     claimed = (
@@ -157,7 +164,12 @@ def accept_invitation(*, token: str, user) -> Membership:
         user=invitation.created_by,
         project=invitation.project,
         kind="invitation.accepted",
-        text=f"{user.name} joined {invitation.project.name} as {Role(invitation.role).label.lower()}.",
+        text=later(
+            "%(who)s joined %(project)s as %(role)s.",
+            who=user.name,
+            project=invitation.project.name,
+            role=in_a_sentence(Role(invitation.role).label),
+        ),
         path=reverse("labeling:people", args=[invitation.project.slug]),
     )
     return membership
@@ -169,7 +181,8 @@ def register_by_invitation(*, token: str, username: str, display_name: str, pass
     invitation = find_invitation(token)
     if User.objects.filter(email__iexact=invitation.email).exists():
         raise Conflict(
-            f"There is an account for {invitation.email}.", hint="Sign in, then open the link again."
+            _("There is an account for %(email)s.") % {"email": invitation.email},
+            hint="Sign in, then open the link again.",
         )
     user = create_user(
         username=username, email=invitation.email, password=password, display_name=display_name
@@ -190,7 +203,7 @@ def revoke_invitation(*, invitation: Invitation, acting_user) -> None:
 def change_role(*, membership: Membership, role: str, acting_user) -> Membership:
     """Give a member another role. A project always keeps an active admin."""
     if role not in Role.values:
-        raise Invalid(f"Choose one of {', '.join(Role.values)}.", field="role")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(Role.values)}, field="role")
     if membership.role == Role.ADMIN and role != Role.ADMIN:
         _require_another_admin(membership)
     old, membership.role = membership.role, role

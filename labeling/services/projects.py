@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from annotate.errors import Conflict, Forbidden, Invalid
+from annotate.words import _
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -60,7 +61,7 @@ def create_project(
             project.save()
     except IntegrityError as error:
         raise Conflict(
-            f"There is a project “{slug}” already.", field="slug", hint="Choose another."
+            _("There is a project “%(slug)s” already.") % {"slug": slug}, field="slug", hint="Choose another."
         ) from error
     follow_setting(project, was="off", now=project.settings.check_near_duplicate)
     Membership.objects.create(project=project, user=acting_user, role=Role.ADMIN)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Batch,
     BatchStatus,
@@ -133,7 +134,10 @@ def decide_qualification(
         user=membership.user,
         project=screening.project,
         kind="qualification.retry",
-        text=f"You can try the {screening.get_kind_display().lower()} screening again.",
+        text=later(
+            "You can try the %(kind)s screening again.",
+            kind=in_a_sentence(TaskKind(screening.kind).label),
+        ),
         path=reverse("labeling:work", args=[screening.project.slug]),
     )
     return qualification
@@ -144,7 +148,7 @@ def declare_languages(*, membership: Membership, codes: list[str]) -> list[Membe
     """What a person says they work in: codes such as "en" or "pt-BR". Confirmed ones that stay, stay so."""
     wanted = sorted({_language(code) for code in codes if code.strip()})
     if len(wanted) > MOST_LANGUAGES:
-        raise Invalid(f"At most {MOST_LANGUAGES} languages.", field="languages")
+        raise Invalid(_("At most %(most)s languages.") % {"most": MOST_LANGUAGES}, field="languages")
     held = {each.code: each for each in membership.languages.all()}
     membership.languages.exclude(code__in=wanted).delete()
     MemberLanguage.objects.bulk_create(
@@ -197,13 +201,15 @@ def _check_batch(batch: Batch, tasks_per_attempt: int) -> None:
         raise Conflict("This batch is, or was, a screening set already.", code="not_screening", field="batch")
     count = batch.tasks.count()
     if not 1 <= tasks_per_attempt <= count:
-        raise Invalid(f"Between 1 and the {count} tasks of the batch.", field="tasks_per_attempt")
+        raise Invalid(
+            _("Between 1 and the %(count)s tasks of the batch.") % {"count": count}, field="tasks_per_attempt"
+        )
     without = batch.tasks.filter(gold_answer=None)
     if batch.kind == TaskKind.DEMONSTRATION:
         GoldAnswer.objects.bulk_create(GoldAnswer(task=task) for task in without)
     elif missing := without.count():
         raise Conflict(
-            f"{missing} of {count} tasks have no known answer yet.",
+            _("%(n)s of %(count)s tasks have no known answer yet.") % {"n": missing, "count": count},
             code="answers_missing",
             hint="Open each task of the batch and give its order.",
         )
@@ -231,8 +237,12 @@ def _carry_over(last: ScreeningSet, screening: ScreeningSet) -> None:
 def _tell_members(screening: ScreeningSet, *, again: bool) -> None:
     if not screening.project.settings.require_qualification:
         return
-    kind = screening.get_kind_display().lower()
-    text = f"A short {kind} screening waits for you{', as the guideline has changed' if again else ''}."
+    kind = in_a_sentence(TaskKind(screening.kind).label)
+    text = (
+        later("A short %(kind)s screening waits for you, as the guideline has changed.", kind=kind)
+        if again
+        else later("A short %(kind)s screening waits for you.", kind=kind)
+    )
     members: list[Membership] = list(
         screening.project.memberships.filter(role=Role.ANNOTATOR, status=MembershipStatus.ACTIVE).exclude(
             qualifications__screening_set=screening, qualifications__status=QualificationStatus.PASSED
@@ -251,5 +261,8 @@ def _tell_members(screening: ScreeningSet, *, again: bool) -> None:
 def _language(code: str) -> str:
     code = code.strip()
     if not LANGUAGE.fullmatch(code) or len(code) > 16:
-        raise Invalid(f"“{code[:20]}” is no language code. Write it as en, de or pt-BR.", field="languages")
+        raise Invalid(
+            _("“%(code)s” is no language code. Write it as en, de or pt-BR.") % {"code": code[:20]},
+            field="languages",
+        )
     return code

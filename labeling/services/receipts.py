@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import Assignment
 
 LONGEST_KEY = 80
@@ -15,7 +16,8 @@ LONGEST_KEY = 80
 def checked_key(key: str) -> str:
     if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY or not key.isprintable():
         raise Invalid(
-            f"Send an idempotency key: 1 to {LONGEST_KEY} characters, new for each submission.",
+            _("Send an idempotency key: 1 to %(most)s characters, new for each submission.")
+            % {"most": LONGEST_KEY},
             field="idempotency_key",
         )
     return key.strip()

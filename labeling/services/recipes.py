@@ -10,26 +10,31 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import SPLITS, split_of
 from labeling.models import Project
 
+from .recipe_filters import Filters
+
 SOURCES = {
-    "people": "Written or ranked by people here",
-    "imports": "Imported from files",
-    "edits": "Comparisons: a model's draft and the answer a person made of it",
+    "people": _("Written or ranked by people here"),
+    "imports": _("Imported from files"),
+    "edits": _("Comparisons: a model's draft and the answer a person made of it"),
 }
 DEFAULT_SOURCES = ("people", "imports")
 DECISIONS = {
-    "accepted": "Accepted by a reviewer",
-    "fixed": "Fixed by a reviewer",
-    "unreviewed": "Accepted without review",
+    "accepted": _("Accepted by a reviewer"),
+    "fixed": _("Fixed by a reviewer"),
+    "unreviewed": _("Accepted without review"),
 }
 RANKINGS = {
-    "each": "Every accepted ranking",
-    "adjudicated": "The settled order where there is one, in place of the task's rankings",
+    "each": _("Every accepted ranking"),
+    "adjudicated": _("The settled order where there is one, in place of the task's rankings"),
 }
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
+# Named in JSON only where they leave something out, as `rankings` is.
+LATER_LISTS = ("exclude_imports", "exclude_guideline_versions")
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,19 @@ class Recipe:
     categories: tuple[str, ...] = ()
     guideline_versions: tuple[int, ...] = ()
     exclude_annotators: tuple[str, ...] = ()  # pseudonyms
+    exclude_imports: tuple[int, ...] = ()
+    exclude_guideline_versions: tuple[int, ...] = ()
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
     submitted_from: str = ""
     submitted_until: str = ""
+    include_scores: bool = False  # of comparison datasets: the scores people gave single completions
     include_gold: bool = False  # also what people answered to gold, screening and repeated tasks
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
     salt: str = ""
+    filters: Mapping[str, Any] = field(default_factory=dict)  # as Filters.to_json: only what restricts
 
     def __post_init__(self) -> None:
-        for name in ("batches", "imports", "guideline_versions"):
+        for name in ("batches", "imports", "guideline_versions", *LATER_LISTS):
             self._check_list(name, int)
         for name in ("sources", "decisions", "categories", "exclude_annotators"):
             self._check_list(name, str)
@@ -62,21 +71,27 @@ class Recipe:
         self._check_choice("decisions", DECISIONS)
         if self.rankings not in RANKINGS:
             raise Invalid(f"One of {', '.join(RANKINGS)}.", field="rankings")
-        if not isinstance(self.include_gold, bool):
-            raise Invalid("Yes or no.", field="include_gold")
+        for name in ("include_gold", "include_scores"):
+            if not isinstance(getattr(self, name), bool):
+                raise Invalid("Yes or no.", field=name)
         begin, end = self._day("submitted_from"), self._day("submitted_until")
         if begin and end and begin > end:
             raise Invalid("The last day is before the first.", field="submitted_until")
         if not isinstance(self.salt, str) or len(self.salt) > 100:
             raise Invalid("Text of at most 100 characters.", field="salt")
         self._check_fractions()
+        object.__setattr__(self, "filters", self.row_filters.to_json())
 
     def _check_list(self, name: str, kind: type) -> None:
         value = getattr(self, name)
         is_list = isinstance(value, list | tuple) and len(value) <= MOST_ENTRIES
         if not is_list or not all(type(item) is kind for item in value):
-            what = "numbers" if kind is int else "texts"
-            raise Invalid(f"{name}: a list of at most {MOST_ENTRIES:,} {what}.", field=name)
+            said = (
+                _("A list of at most %(most)s numbers.")
+                if kind is int
+                else _("A list of at most %(most)s texts.")
+            )
+            raise Invalid(f"{name}: {said % {'most': f'{MOST_ENTRIES:,}'}}", field=name)
         # Sorted and without repeats: equal choices are equal recipes, and give equal manifests.
         object.__setattr__(self, name, tuple(sorted(set(value))))
 
@@ -85,7 +100,10 @@ class Recipe:
         if not value:
             raise Invalid("Choose at least one.", field=name)
         if unknown := set(value) - set(choices):
-            raise Invalid(f"“{min(unknown)}” is none of {', '.join(choices)}.", field=name)
+            raise Invalid(
+                _("“%(name)s” is none of %(known)s.") % {"name": min(unknown), "known": ", ".join(choices)},
+                field=name,
+            )
 
     def _day(self, name: str) -> date | None:
         value = getattr(self, name)
@@ -117,9 +135,9 @@ class Recipe:
         known = {spec.name for spec in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise Invalid(
-                f"A recipe has no “{min(unknown)}”.",
+                _("A recipe has no “%(name)s”.") % {"name": min(unknown)},
                 field=min(unknown),
-                hint=f"It has {', '.join(sorted(known))}.",
+                hint=_("It has %(known)s.") % {"known": ", ".join(sorted(known))},
             )
         return cls(**values)
 
@@ -129,9 +147,15 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
-        if not self.include_gold:
-            del values["include_gold"]  # recipes and versions from before it stay as they were, to the byte
+        for name in (*LATER_LISTS, "include_gold", "include_scores", "filters"):
+            if not values[name]:
+                del values[name]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @property
+    def row_filters(self) -> Filters:
+        """What is left out of the selected rows, by what they hold."""
+        return Filters.from_json(self.filters)
 
     def resolved_for(self, project: Project) -> Recipe:
         """With the salt filled in. The project's name by default: so a prompt is on the same side in all of

@@ -9,6 +9,7 @@ from django.db import models, transaction
 from django.db.models import Max
 
 from annotate.errors import Conflict, DomainError, Forbidden, Invalid
+from annotate.words import _
 from labeling.models import (
     Assignment,
     BatchStatus,
@@ -28,8 +29,8 @@ MOST_AT_ONCE = 200
 
 
 class RequeueMode(models.TextChoices):
-    RETURN = "return", "Return them to their authors"  # who mend them under the guideline in force
-    NEW_SLOT = "new_slot", "Ask somebody else too"  # one slot more; what was said stays
+    RETURN = "return", _("Return them to their authors")  # who mend them under the guideline in force
+    NEW_SLOT = "new_slot", _("Ask somebody else too")  # one slot more; what was said stays
 
 
 @dataclass
@@ -51,7 +52,7 @@ def requeue_submissions(
     """
     note = clean_line(note, "note", LONGEST_NOTE)
     if mode not in RequeueMode.values:
-        raise Invalid(f"Choose one of {', '.join(RequeueMode.values)}.", field="mode")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(RequeueMode.values)}, field="mode")
     if mode == RequeueMode.RETURN and not note:
         raise Invalid("Say what to look at again: their authors read it.", field="note")
     submissions = _chosen(project, submission_ids)
@@ -80,7 +81,11 @@ def _chosen(project: Project, ids: Sequence[int]) -> list[Submission]:
     if not wanted:
         raise Invalid("Choose at least one judgment.", field="submissions")
     if len(wanted) > MOST_AT_ONCE:
-        raise Invalid(f"At most {MOST_AT_ONCE} at once.", field="submissions", hint="Narrow the list.")
+        raise Invalid(
+            _("At most %(most)s at once.") % {"most": MOST_AT_ONCE},
+            field="submissions",
+            hint="Narrow the list.",
+        )
     found = list(project.submissions.select_related("project").filter(pk__in=wanted).order_by("pk"))
     if len(found) != len(wanted):
         raise Invalid("One of them is not of this project.", field="submissions")

@@ -5,6 +5,7 @@ decision says before it is made. Nothing here writes; `locked` takes the rows in
 from __future__ import annotations
 
 from annotate.errors import Conflict, DomainError, Forbidden, Invalid
+from annotate.words import _, in_a_sentence
 from labeling.models import (
     MembershipStatus,
     Review,
@@ -53,7 +54,8 @@ def check_decision(submission: Submission, revision: int, reviewer, decision: st
         )
     if submission.revision_count != revision:
         raise Conflict(
-            f"Revision {submission.revision_count} has come in since you opened this.",
+            _("Revision %(number)s has come in since you opened this.")
+            % {"number": submission.revision_count},
             code="newer_revision",
             hint="Look at the newer one, then decide.",
         )
@@ -112,7 +114,8 @@ def _decided_already(submission: Submission) -> Conflict:
     ):
         return Conflict("This submission does not wait for a review.", code="not_waiting")
     return Conflict(
-        f"{review.reviewer} {review.get_decision_display().lower()} this submission already.",
+        _("%(who)s %(decision)s this submission already.")
+        % {"who": review.reviewer, "decision": in_a_sentence(review.get_decision_display())},
         code="already_decided",
         hint="Your decision was not stored. Take the next one.",
         details=[

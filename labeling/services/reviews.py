@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -61,7 +62,7 @@ def accept_submission(
     submission, _ = lock_for_decision(submission, revision, reviewer, ReviewDecision.ACCEPTED)
     review = _decide(submission, ReviewDecision.ACCEPTED, reviewer, [], note, active_seconds)
     if submission.annotator_id and (review.note or review.queue_reason == ReviewReason.RESUBMITTED):
-        tell_author(submission, "accepted", f"{reviewer} accepted your work.", review)
+        tell_author(submission, "accepted", later("%(who)s accepted your work.", who=reviewer), review)
     return review
 
 
@@ -86,7 +87,13 @@ def return_submission(
     if task is not None:  # the rules have refused a return without one
         unfinish_task(task)
     path = reverse("labeling:work_task", args=[submission.project.slug, submission.assignment_id])
-    tell_author(submission, "returned", f"{reviewer} returned your {submission.kind}.", review, path)
+    tell_author(
+        submission,
+        "returned",
+        later("%(who)s returned your %(kind)s.", who=reviewer, kind=kind_of(submission)),
+        review,
+        path,
+    )
     return review
 
 
@@ -150,7 +157,12 @@ def fix_submission(
     if submission.kind == TaskKind.RANKING:
         carry_notes(submission=submission, since=before.revision)
     refresh_signals(submission, task)
-    tell_author(submission, "fixed", f"{reviewer} changed your {submission.kind} and accepted it.", review)
+    tell_author(
+        submission,
+        "fixed",
+        later("%(who)s changed your %(kind)s and accepted it.", who=reviewer, kind=kind_of(submission)),
+        review,
+    )
     return review
 
 
@@ -179,18 +191,24 @@ def reject_submission(
         elif not finish_task(task) and not Assignment.objects.filter(task=task).live().exists():
             Task.objects.filter(pk=task.pk).update(status=TaskStatus.CLOSED, done_at=None)
     refresh_signals(submission, task)
-    tell_author(submission, "rejected", f"{reviewer} rejected your {submission.kind}.", review)
+    tell_author(
+        submission,
+        "rejected",
+        later("%(who)s rejected your %(kind)s.", who=reviewer, kind=kind_of(submission)),
+        review,
+    )
     return review
 
 
 @transaction.atomic
 def reopen_submission(*, submission: Submission, reviewer, note: str = "") -> Submission:
     """Put an accepted submission up for review again; the earlier decision stays on record."""
-    submission, _ = locked(submission)
+    submission, _task = locked(submission)
     refuse_while_appealed(submission)
     if submission.status != SubmissionStatus.ACCEPTED:
         raise Conflict(
-            f"Only accepted work can be reopened; this is {submission.get_status_display().lower()}.",
+            _("Only accepted work can be reopened; this is %(state)s.")
+            % {"state": in_a_sentence(submission.get_status_display())},
             code="not_accepted",
         )
     note = clean_line(note, "note", LONGEST_NOTE)
@@ -258,7 +276,7 @@ def check_reasons(
     note = clean_line(note, "note", LONGEST_NOTE)
     known = [reason["key"] for reason in project.settings.return_reasons]
     if not isinstance(reasons, list | tuple) or any(reason not in known for reason in reasons):
-        raise Invalid(f"Reasons are among {', '.join(known)}.", field="reasons")
+        raise Invalid(_("Reasons are among %(known)s.") % {"known": ", ".join(known)}, field="reasons")
     needs_reason = decision in (ReviewDecision.RETURNED, ReviewDecision.REJECTED)
     if needs_reason and not reasons and not note:
         raise Invalid("Choose a reason or write a note: its author wants to know why.", field="reasons")
@@ -327,6 +345,11 @@ def _fixed_ranking(
     return content, unchanged
 
 
+def kind_of(submission: Submission) -> str:
+    """What it is, as a word amid a sentence that is read later."""
+    return in_a_sentence(TaskKind(submission.kind).label)
+
+
 def tell_author(
     submission: Submission, kind: str, text: str, review: Review | None = None, path: str | None = None
 ) -> None:
@@ -341,6 +364,6 @@ def tell_author(
         user=submission.annotator,
         project=submission.project,
         kind=f"submission.{kind}",
-        text=f"{text} {'; '.join(why)}".strip(),
+        text=later("%(said)s %(why)s", said=text, why="; ".join(why)) if why else text,
         path=path or reverse("labeling:submission_detail", args=[submission.project.slug, submission.pk]),
     )

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from django.db import transaction
 
 from annotate.errors import Forbidden, Invalid, NotFound
+from annotate.words import _
 from labeling.models import DefaultView, Membership, Project, Role, SavedView
 from labeling.saved_views import LISTS, visible_views
 
@@ -32,7 +33,7 @@ def save_view(
 ) -> SavedView:
     """Keep a list's query under a name; the same name again replaces one's own. Sharing needs a lead."""
     if page not in LISTS:
-        raise Invalid(f"Choose one of {', '.join(LISTS)}.", field="page")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(LISTS)}, field="page")
     name = clean_line(name, "name", LONGEST_NAME)
     if not name:
         raise Invalid("Give the view a name.", field="name")
@@ -40,8 +41,12 @@ def save_view(
         raise Forbidden("Only leads share views.", field="is_shared")
     own = SavedView.objects.filter(project=project, owner=acting_user, page=page)
     if own.exclude(name=name).count() >= MOST_VIEWS:
-        raise Invalid(f"At most {MOST_VIEWS} views of one list.", hint="Delete one first.", field="name")
-    view, _ = SavedView.objects.update_or_create(
+        raise Invalid(
+            _("At most %(most)s views of one list.") % {"most": MOST_VIEWS},
+            hint="Delete one first.",
+            field="name",
+        )
+    view, _made = SavedView.objects.update_or_create(
         project=project,
         owner=acting_user,
         page=page,

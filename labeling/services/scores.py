@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import (
     Completion,
     CompletionScore,
@@ -68,7 +69,9 @@ def _record_chunk(project: Project, scorer_key: UUID, rows: list, name: str, act
     scores = {_completion_id(row): _checked_score(row) for row in rows}
     known = set(Completion.objects.filter(project=project, pk__in=scores).values_list("pk", flat=True))
     if unknown := sorted(set(scores) - known):
-        raise Invalid(f"Completion {unknown[0]} is not in this project.", field="completion_id")
+        raise Invalid(
+            _("Completion %(name)s is not in this project.") % {"name": unknown[0]}, field="completion_id"
+        )
     before = CompletionScore.objects.filter(scorer_key=scorer_key, completion__in=scores)
     new = sorted(set(scores) - set(before.values_list("completion_id", flat=True)))
     CompletionScore.objects.bulk_create(
@@ -113,5 +116,5 @@ def _checked_score(row: Mapping[str, Any]) -> float:
     if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
         raise Invalid("A score is a finite number.", field="score")
     if abs(score) > LARGEST:
-        raise Invalid(f"A score is at most {LARGEST:g} in size.", field="score")
+        raise Invalid(_("A score is at most %(most)s in size.") % {"most": f"{LARGEST:g}"}, field="score")
     return float(score)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _
 from labeling.formats import prompt_digest
 from labeling.models import (
     Assignment,
@@ -117,7 +118,7 @@ def _new_prompt(task: Task, messages: Sequence[dict[str, str]], acting_user) -> 
     if not cleaned or cleaned[-1]["role"] != "user" or any(not each["content"].strip() for each in cleaned):
         raise Invalid("Each message needs a text, and the last one is the user's.", field="messages")
     if sum(len(message["content"]) for message in cleaned) > LONGEST_PROMPT:
-        raise Invalid(f"At most {LONGEST_PROMPT:,} characters.", field="messages")
+        raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_PROMPT:,}"}, field="messages")
     digest = prompt_digest(cleaned)
     if digest == task.prompt.digest:
         raise Invalid(
@@ -182,6 +183,6 @@ def _tell_leads(task: Task) -> None:
             user=lead.user,
             project=task.project,
             kind="task.parked",
-            text=f"A {task.kind} task was skipped and waits for your decision.",
+            text=_("A task was skipped and waits for your decision."),
             path=reverse("labeling:task_detail", args=[task.project.slug, task.pk]),
         )

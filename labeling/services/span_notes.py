@@ -14,6 +14,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from annotate.errors import Forbidden, Invalid, NotFound
+from annotate.words import _, in_a_sentence, later
 from labeling.models import Completion, SpanNote, Submission, SubmissionStatus, TaskKind
 
 from .activity import notify, record_event
@@ -42,14 +43,18 @@ def check_notes(notes: Any, texts: Mapping[int | None, str]) -> list[NewNote]:
     if not isinstance(notes, list | tuple):
         raise Invalid("Must be a list.", field="notes")
     if len(notes) > MOST_NOTES:
-        raise Invalid(f"At most {MOST_NOTES} notes.", field="notes")
+        raise Invalid(_("At most %(most)s notes.") % {"most": MOST_NOTES}, field="notes")
     checked = []
     for number, note in enumerate(notes, start=1):
         try:
             checked.append(_checked(note, texts))
         except Invalid as error:
             detail = {"field": "notes", "row": number, "message": error.message}
-            raise Invalid(f"Note {number}: {error.message}", field="notes", details=[detail]) from error
+            raise Invalid(
+                _("Note %(number)s: %(message)s") % {"number": number, "message": error.message},
+                field="notes",
+                details=[detail],
+            ) from error
     return checked
 
 
@@ -65,7 +70,7 @@ def _checked(note: Any, texts: Mapping[int | None, str]) -> NewNote:
     if any(isinstance(place, bool) or not isinstance(place, int) for place in (start, end)):
         raise Invalid("Start and end are whole numbers.")
     if not 0 <= start < end <= len(text):
-        raise Invalid(f"The stretch must lie within the text's {len(text):,} characters.")
+        raise Invalid(_("The stretch must lie within the text's %(n)s characters.") % {"n": f"{len(text):,}"})
     return NewNote(completion, start, end, text[start:end], clean_comment(note.get("comment")))
 
 
@@ -76,7 +81,7 @@ def clean_comment(comment: Any) -> str:
     if not comment:
         raise Invalid("Write what you want to say about it.", field="comment")
     if len(comment) > LONGEST_COMMENT:
-        raise Invalid(f"At most {LONGEST_COMMENT:,} characters.", field="comment")
+        raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_COMMENT:,}"}, field="comment")
     return comment
 
 
@@ -106,7 +111,9 @@ def add_note(
     submission = Submission.objects.select_for_update(no_key=True, of=("self",)).get(pk=submission.pk)
     sent = {"completion": completion, "start": start, "end": end, "comment": comment}
     if submission.span_notes.filter(author=author).count() >= MOST_NOTES:
-        raise Invalid(f"At most {MOST_NOTES} notes on one piece of work.", field="comment")
+        raise Invalid(
+            _("At most %(most)s notes on one piece of work.") % {"most": MOST_NOTES}, field="comment"
+        )
     try:
         new = _checked(sent, texts_of(submission))
     except Invalid as error:
@@ -200,6 +207,10 @@ def _tell(submission: Submission, author) -> None:
         user=submission.annotator,
         project=submission.project,
         kind="span_note.added",
-        text=f"{author} commented on a stretch of your {submission.kind}.",
+        text=later(
+            "%(who)s commented on a stretch of your %(kind)s.",
+            who=author,
+            kind=in_a_sentence(TaskKind(submission.kind).label),
+        ),
         path=reverse("labeling:submission_detail", args=[submission.project.slug, submission.pk]),
     )

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import ngettext
 
 from annotate.errors import Conflict, Forbidden, Invalid
+from annotate.words import _, later
 from labeling import queues
 from labeling.models import (
     Activity,
@@ -71,7 +73,7 @@ def assign_task(*, task: Task, membership: Membership, acting_user) -> Assignmen
         user=membership.user,
         project=task.project,
         kind="task.assigned",
-        text=f"{acting_user} gave you a {task.kind} task. It is next in your work.",
+        text=later("%(who)s gave you a task. It is next in your work.", who=acting_user),
         path=reverse("labeling:work", args=[task.project.slug]),
     )
     slot.refresh_from_db()
@@ -124,7 +126,9 @@ def unassign_slot(*, assignment: Assignment, acting_user) -> Assignment:
         user=person,
         project=task.project,
         kind="task.unassigned",
-        text=f"{acting_user} took a {task.kind} task back." + (" What you wrote is kept." if began else ""),
+        text=later("%(who)s took a task back. What you wrote is kept.", who=acting_user)
+        if began
+        else later("%(who)s took a task back.", who=acting_user),
         path=reverse("labeling:work", args=[task.project.slug]),
     )
     slot.refresh_from_db()
@@ -177,7 +181,9 @@ def close_task(*, task: Task, acting_user) -> Task:
 def change_overlap(*, task: Task, overlap: int, acting_user) -> Task:
     """How many people judge the task. Raises Invalid (1 to 20), Conflict `slots_taken` below the taken."""
     if not 1 <= overlap <= MOST_OVERLAP:
-        raise Invalid(f"Overlap: between 1 and {MOST_OVERLAP} people per task.", field="overlap")
+        raise Invalid(
+            _("Overlap: between 1 and %(most)s people per task.") % {"most": MOST_OVERLAP}, field="overlap"
+        )
     task = lock_task(task.pk)
     if task.purpose != TaskPurpose.WORK:
         raise Conflict("Everybody gets this task: its slots are made as people come.", code="task_purpose")
@@ -208,7 +214,10 @@ def change_overlap(*, task: Task, overlap: int, acting_user) -> Task:
 def change_priority(*, task: Task, priority: int | None, acting_user) -> Task:
     """A priority of its own, or None for its batch's. Counts for its slots that are still to be done."""
     if priority is not None and not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
-        raise Invalid(f"Between {LOWEST_PRIORITY} and {HIGHEST_PRIORITY}.", field="priority")
+        raise Invalid(
+            _("Between %(least)s and %(most)s.") % {"least": LOWEST_PRIORITY, "most": HIGHEST_PRIORITY},
+            field="priority",
+        )
     task = lock_task(task.pk)
     old = task.priority
     task.priority = priority
@@ -237,17 +246,27 @@ def _require_handed_out(task: Task) -> None:
 def _require_suitable(task: Task, membership: Membership) -> None:
     user = membership.user
     if membership.status != MembershipStatus.ACTIVE or not user.is_active:
-        raise Conflict(f"{user.name} does not work here at present.", code="person_away", field="member")
+        raise Conflict(
+            _("%(name)s does not work here at present.") % {"name": user.name},
+            code="person_away",
+            field="member",
+        )
     had = Assignment.objects.filter(task=task, annotator=user) | Assignment.objects.filter(
         task=task, reserved_for=user
     )
     if had.exists() or Submission.objects.filter(task=task, annotator=user).exists():
-        raise Conflict(f"{user.name} has this task, or had it.", code="has_it", field="member")
+        raise Conflict(
+            _("%(name)s has this task, or had it.") % {"name": user.name}, code="has_it", field="member"
+        )
     if Skip.objects.filter(task=task, user=user).exclude(reason=SkipReason.WITHDRAWN).exists():
-        raise Conflict(f"{user.name} has skipped this task.", code="skipped", field="member")
+        raise Conflict(
+            _("%(name)s has skipped this task.") % {"name": user.name}, code="skipped", field="member"
+        )
     wrote = TaskCompletion.objects.filter(task=task, completion__author=user)
     if task.kind == TaskKind.RANKING and wrote.exists():
-        raise Forbidden(f"{user.name} wrote one of its completions.", code="wrote_it", field="member")
+        raise Forbidden(
+            _("%(name)s wrote one of its completions.") % {"name": user.name}, code="wrote_it", field="member"
+        )
 
 
 def _fill_up(task: Task, count: int) -> None:
@@ -259,7 +278,7 @@ def _fill_up(task: Task, count: int) -> None:
     in_lock_order(Assignment.objects.filter(pk__in=revived)).update(
         status=AssignmentStatus.OPEN, annotator=None, reserved_for=None, handout_rank=rank, is_held=False
     )
-    for _ in range(count - len(revived)):
+    for _slot in range(count - len(revived)):
         add_slot(task, handout_rank=rank)
 
 
@@ -274,7 +293,8 @@ def _give_up(task: Task, count: int) -> None:
     if voided < count:
         taken = Assignment.objects.filter(task=task).live().count()
         raise Conflict(
-            f"{taken} {'person has' if taken == 1 else 'people have'} this task already.",
+            ngettext("%(n)s person has this task already.", "%(n)s people have this task already.", taken)
+            % {"n": taken},
             code="slots_taken",
             field="overlap",
             hint="Take slots back from people first, or choose a higher number.",

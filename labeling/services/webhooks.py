@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotate import outbound, sealing
 from annotate.errors import Conflict, Invalid, NotFound
+from annotate.words import _
 from labeling.models import DeliveryStatus, Project, Webhook, WebhookDelivery
 from labeling.models.webhook import TEST_EVENT, WEBHOOK_EVENTS
 
@@ -28,7 +29,10 @@ def create_webhook(*, project: Project, url: str, events: Sequence[str], acting_
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)
         if project.webhooks.count() >= MOST_WEBHOOKS:
-            raise Conflict(f"A project has at most {MOST_WEBHOOKS} webhooks.", hint="Delete one first.")
+            raise Conflict(
+                _("A project has at most %(most)s webhooks.") % {"most": MOST_WEBHOOKS},
+                hint="Delete one first.",
+            )
         secret = _new_secret()
         webhook = Webhook.objects.create(
             project=project,
@@ -181,7 +185,7 @@ def check_url(url: str) -> str:
 def check_events(events: Sequence[str]) -> list[str]:
     """In the order of the list of events, each once."""
     if not isinstance(events, list | tuple) or any(event not in WEBHOOK_EVENTS for event in events):
-        raise Invalid(f"Events are among {', '.join(WEBHOOK_EVENTS)}.", field="events")
+        raise Invalid(_("Events are among %(known)s.") % {"known": ", ".join(WEBHOOK_EVENTS)}, field="events")
     if not events:
         raise Invalid("Choose at least one event.", field="events")
     return [event for event in WEBHOOK_EVENTS if event in events]

@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import prompt_digest
 from labeling.models import (
     Batch,
@@ -69,7 +70,7 @@ def check_prompt_text(text: Any, settings: ProjectSettings) -> str:
         raise Invalid("The prompt is empty.", field="prompt", hint="Write what a person could ask.")
     least, most = settings.prompt_min_characters, settings.prompt_max_characters
     if len(text) > LONGEST_ANSWER:
-        raise Invalid(f"At most {LONGEST_ANSWER:,} characters.", field="prompt")
+        raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_ANSWER:,}"}, field="prompt")
     if settings.check_length == "refuse" and len(text) < least:
         raise _wrong_length(f"At least {least:,} characters; this prompt has {len(text):,}.", 0, len(text))
     if settings.check_length == "refuse" and len(text) > most:

@@ -28,6 +28,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 
 from labeling.formulas import MATH_ATTRIBUTES, MATH_TAGS, add_formulas
+from labeling.models import TaskKind
 from labeling.services.judgments import UNRANKABLE_REASONS
 
 register = template.Library()
@@ -116,6 +117,12 @@ def markdown(text: str | None) -> SafeString:
 def guideline_markdown(text: str | None) -> SafeString:
     """As `markdown`, with ids on its headings, which `sections_of` (labeling.sections) links to."""
     return render_markdown(str(text or ""), anchors=True)
+
+
+@register.filter
+def kinds(kind: str) -> str:
+    """`{{ "ranking"|kinds }}`: the word for several pieces of a kind of task."""
+    return TaskKind(kind).many
 
 
 @register.simple_tag

@@ -6,10 +6,11 @@ from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import ngettext
 
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import add_domain_error, whole_number
-from annotate.words import _
+from annotate.words import _, in_a_sentence
 from labeling import list_columns, reports
 from labeling.access import project_route
 from labeling.forms import BatchForm, BatchPolicyForm
@@ -110,15 +111,23 @@ def batch_change(request: HttpRequest, *, project, membership, pk: int) -> HttpR
             problems = "; ".join(
                 f"{field}: {' '.join(map(str, errors))}" for field, errors in form.errors.items()
             )
-            messages.error(request, f"Not saved. {problems}")
+            messages.error(request, _("Not saved. %(problems)s") % {"problems": problems})
     elif change == "overlap":
         overlap = whole_number(request.POST.get("overlap"))
         counts = change_batch_overlap(batch=batch, overlap=overlap, acting_user=request.user)
-        kept = f" {counts['kept']} tasks keep more, as people have them." if counts["kept"] else ""
-        messages.success(request, f"Each task goes to {overlap} people.{kept}")
+        said = ngettext("Each task goes to %(n)s person.", "Each task goes to %(n)s people.", overlap)
+        kept = ngettext("%(n)s task keeps more.", "%(n)s tasks keep more.", counts["kept"])
+        both = (
+            [said % {"n": overlap}, kept % {"n": counts["kept"]}]
+            if counts["kept"]
+            else [said % {"n": overlap}]
+        )
+        messages.success(request, " ".join(both))
     elif change in BATCH_CHANGES:
         batch = BATCH_CHANGES[change](batch=batch, acting_user=request.user)
-        messages.success(request, f"The batch is {batch.get_status_display().lower()}.")
+        messages.success(
+            request, _("The batch is %(state)s.") % {"state": in_a_sentence(batch.get_status_display())}
+        )
     else:
         raise Invalid("There is no such change.", field="change")
     return redirect("labeling:batch_detail", slug=project.slug, pk=batch.pk)

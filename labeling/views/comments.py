@@ -10,6 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
+from annotate.words import _
 from labeling import talk
 from labeling.access import project_route
 from labeling.listing import Filter, Listing
@@ -17,7 +18,7 @@ from labeling.permissions import Action
 from labeling.services import comments as service
 
 ID_DIGITS = 16  # the longest number of a slot
-STATES = [("all", "All"), ("open", "Open"), ("resolved", "Resolved")]
+STATES = [("all", _("All")), ("open", _("Open")), ("resolved", _("Resolved"))]
 
 
 @project_route(Action.REVIEW)
@@ -55,7 +56,11 @@ def work_comments(request: SignedInRequest, *, project, membership, pk: int) -> 
     piece = service.find_in_hand(project=project, membership=membership, user=request.user, pk=pk)
     if request.method == "POST":
         return _add(request, piece)
-    context = {"talk": talk.talk_of(piece, request.user, slot=pk), "back": piece.url_for(request.user)}
+    context = {
+        "talk": talk.talk_of(piece, request.user, slot=pk),
+        "back": piece.url_for(request.user),
+        "comes_alone": True,
+    }
     return render(request, "labeling/_comments.html", context)
 
 
@@ -103,7 +108,7 @@ def _add(request: SignedInRequest, piece: talk.Piece) -> HttpResponse:
     except DomainError as error:
         if request.htmx:
             raise
-        messages.error(request, f"Not sent. {error.message}")
+        messages.error(request, _("Not sent. %(message)s") % {"message": error.message})
     else:
         if not request.htmx:
             messages.success(request, "Sent.")

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
 from annotate.forms import whole_number
+from annotate.words import _
 from labeling.access import project_route
 from labeling.asking import asked
 from labeling.form_editor import changed, definition_of, in_lines, rows_of, scale_of
@@ -24,26 +25,27 @@ from labeling.services.pairwise import strengths
 from labeling.textdiff import line_diff
 
 SAMPLE_TEXTS = (
-    "This is where a model’s answer stands. People read it before they judge it.",
-    "This is another model’s answer to the same prompt.",
+    _("This is where a model’s answer stands. People read it before they judge it."),
+    _("This is another model’s answer to the same prompt."),
 )
 TYPE_LABELS = {
-    "yes_no": "Yes or no",
-    "one_of": "One of …",
-    "several_of": "Several of …",
-    "scale": "Scale",
-    "short_text": "Short text",
-    "long_text": "Long text",
+    "yes_no": _("Yes or no"),
+    "one_of": _("One of …"),
+    "several_of": _("Several of …"),
+    "scale": _("Scale"),
+    "short_text": _("Short text"),
+    "long_text": _("Long text"),
 }
-PER_LABELS = {"task": "once a task", "completion": "of each completion"}
+ASKED_LABELS = {"required": _("Required"), "offered": _("Offered"), "hidden": _("Hidden")}
+PER_LABELS = {"task": _("once a task"), "completion": _("of each completion")}
 
 
 class PublishForm(forms.Form):
     change_summary = forms.CharField(
         required=False,
         max_length=service.LONGEST_SUMMARY,
-        label="What changed",
-        help_text="Shown to the people who work with it.",
+        label=_("What changed"),
+        help_text=_("Shown to the people who work with it."),
     )
 
 
@@ -103,11 +105,15 @@ def form_publish(request: HttpRequest, *, project, membership, layout: str) -> H
         return redirect("labeling:form_edit", slug=project.slug, layout=layout)
     form = PublishForm(request.POST)
     if not form.is_valid():
-        raise Invalid(f"At most {service.LONGEST_SUMMARY} characters.", field="change_summary")
+        raise Invalid(
+            _("At most %(most)s characters.") % {"most": service.LONGEST_SUMMARY}, field="change_summary"
+        )
     version = service.publish_version(
         project=project, layout=layout, acting_user=request.user, **form.cleaned_data
     )
-    messages.success(request, f"Version {version.number} is in force. Work in hand keeps its own.")
+    messages.success(
+        request, _("Version %(number)s is in force. Work in hand keeps its own.") % {"number": version.number}
+    )
     return redirect("labeling:forms", slug=project.slug)
 
 
@@ -161,7 +167,7 @@ def _form(project, layout: str) -> Form:
 def _version(form: Form, number: int) -> FormVersion:
     version = form.versions.filter(number=number).first()
     if version is None:
-        raise NotFound(f"There is no version {number} of this form.")
+        raise NotFound(_("There is no version %(number)s of this form.") % {"number": number})
     return version
 
 
@@ -188,7 +194,7 @@ def _editor(
         "has": dict.fromkeys(has, True),
         "types": [(name, TYPE_LABELS[name]) for name in QUESTION_TYPES],
         "per": [(name, PER_LABELS[name]) for name in PER if layout != "demonstration" or name == "task"],
-        "asked_choices": [(name, name.capitalize()) for name in ASKED],
+        "asked_choices": [(name, ASKED_LABELS[name]) for name in ASKED],
         "revision": form.draft_revision if revision is None else revision,
         "error": error,
         "wrong": _control(error.field) if error and error.field else "",
@@ -206,7 +212,7 @@ def _editor(
 
 
 def _list_of(definition: dict[str, Any], name: str) -> dict[str, Any]:
-    titles = {"completion_flags": "Flags of a completion", "prompt_flags": "Flags of the prompt"}
+    titles = {"completion_flags": _("Flags of a completion"), "prompt_flags": _("Flags of the prompt")}
     return {"name": name, "title": titles[name], "rows": rows_of(definition, name)}
 
 

@@ -10,6 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotate.errors import Conflict, DomainError, NotFound
 from annotate.forms import add_domain_error, whole_number
+from annotate.words import _
 from labeling.access import project_route
 from labeling.guideline_reading import earlier_read
 from labeling.models import Guideline, GuidelineVersion, TaskAgreement, TaskKind
@@ -22,7 +23,7 @@ from labeling.textdiff import line_diff
 class DraftForm(forms.Form):
     markdown = forms.CharField(
         required=False,
-        label="Guideline",
+        label=_("Guideline"),
         strip=False,
         widget=forms.Textarea(attrs={"rows": 24, "class": "mono"}),
     )
@@ -33,8 +34,8 @@ class PublishForm(forms.Form):
     change_summary = forms.CharField(
         required=False,
         max_length=300,
-        label="What changed",
-        help_text="Shown to annotators, who are asked to read the new version.",
+        label=_("What changed"),
+        help_text=_("Shown to annotators, who are asked to read the new version."),
     )
 
 
@@ -131,7 +132,10 @@ def guideline_publish(request: HttpRequest, *, project, membership, kind: str) -
     version = service.publish_version(
         project=project, kind=kind, acting_user=request.user, **form.cleaned_data
     )
-    messages.success(request, f"Version {version.number} is in force. Annotators are asked to read it.")
+    messages.success(
+        request,
+        _("Version %(number)s is in force. Annotators are asked to read it.") % {"number": version.number},
+    )
     return redirect("labeling:guidelines", slug=project.slug)
 
 
@@ -190,5 +194,5 @@ def _guideline(project, kind: str) -> Guideline:
 def _version(guideline: Guideline, number: int) -> GuidelineVersion:
     version = guideline.versions.filter(number=number).first()
     if version is None:
-        raise NotFound(f"There is no version {number} of this guideline.")
+        raise NotFound(_("There is no version %(number)s of this guideline.") % {"number": number})
     return version

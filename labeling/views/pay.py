@@ -96,7 +96,7 @@ def rate_set(request: HttpRequest, *, project, membership) -> HttpResponse:
         except DomainError as error:
             add_domain_error(form, error)
         else:
-            messages.success(request, f"Set, from {rate.valid_from} on.")
+            messages.success(request, _("Set, from %(day)s on.") % {"day": rate.valid_from})
             return redirect("labeling:rates", slug=project.slug)
     return _rates_page(request, project, membership, form)
 
@@ -140,7 +140,7 @@ def person_correct(request: SignedInRequest, *, project, membership, pk: int) ->
                 error.field = "minutes"
             add_domain_error(form, error)
         else:
-            messages.success(request, f"Corrected. {member.user.name} is told.")
+            messages.success(request, _("Corrected. %(name)s is told.") % {"name": member.user.name})
             day = values["day"]
             query = urlencode({"first": day.replace(day=1), "last": timesheet.Period.month_of(day).last})
             return redirect(reverse("labeling:person_time", args=[project.slug, pk]) + f"?{query}")

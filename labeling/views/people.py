@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from annotate.accounts.models import User
 from annotate.errors import DomainError, Forbidden, Invalid, NotFound
 from annotate.forms import add_domain_error
-from annotate.words import _
+from annotate.words import _, in_a_sentence
 from labeling import list_columns, people_report, task_reports, timesheet
 from labeling.access import project_route, public_route
 from labeling.forms import InvitationForm, RegistrationForm
@@ -53,7 +53,7 @@ def _people_page(request, project, membership, form=None, link=None, status=200)
             Filter(
                 "activity",
                 _("Activity"),
-                [("", _("All")), ("worked", "Worked in seven days"), ("idle", "Did not")],
+                [("", _("All")), ("worked", _("Worked in seven days")), ("idle", _("Did not"))],
                 apply=people_report.narrow_activity,
             ),
         ],
@@ -108,14 +108,14 @@ def invitation_revoke(request: HttpRequest, *, project, membership, pk: int) -> 
     if invitation is None:
         raise NotFound("There is no such invitation.")
     service.revoke_invitation(invitation=invitation, acting_user=request.user)
-    messages.success(request, f"The invitation of {invitation.email} works no more.")
+    messages.success(request, _("The invitation of %(email)s works no more.") % {"email": invitation.email})
     return redirect("labeling:people", slug=project.slug)
 
 
 MEMBER_CHANGES = {
-    "pause": (service.pause_member, "is paused: no more work is handed out."),
-    "resume": (service.resume_member, "is handed work again."),
-    "remove": (service.remove_member, "was removed; what they did stays."),
+    "pause": (service.pause_member, _("%(name)s is paused: no more work is handed out.")),
+    "resume": (service.resume_member, _("%(name)s is handed work again.")),
+    "remove": (service.remove_member, _("%(name)s was removed; what they did stays.")),
 }
 
 
@@ -126,11 +126,15 @@ def member_change(request: HttpRequest, *, project, membership, pk: int) -> Http
     change = request.POST.get("change", "")
     if change == "role":
         service.change_role(membership=member, role=request.POST.get("role", ""), acting_user=request.user)
-        messages.success(request, f"{member.user.name} is now {member.get_role_display().lower()}.")
+        messages.success(
+            request,
+            _("%(name)s is now %(role)s.")
+            % {"name": member.user.name, "role": in_a_sentence(member.get_role_display())},
+        )
     elif change in MEMBER_CHANGES:
         act, said = MEMBER_CHANGES[change]
         act(membership=member, acting_user=request.user)
-        messages.success(request, f"{member.user.name} {said}")
+        messages.success(request, said % {"name": member.user.name})
     else:
         raise Invalid("There is no such change.", field="change")
     return redirect("labeling:people", slug=project.slug)
@@ -204,7 +208,8 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
         return _joined(request, membership)
     if visitor is not None and visitor.email.lower() != found.email:
         raise Forbidden(
-            f"This invitation is for {found.email}, and you are signed in as {visitor.email}.",
+            _("This invitation is for %(email)s, and you are signed in as %(own)s.")
+            % {"email": found.email, "own": visitor.email},
             hint="Sign out, then open the link again.",
         )
     has_account = User.objects.filter(email__iexact=found.email).exists()
@@ -228,7 +233,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _joined(request: HttpRequest, membership: Membership) -> HttpResponse:
-    messages.success(request, f"Welcome to {membership.project.name}.")
+    messages.success(request, _("Welcome to %(name)s.") % {"name": membership.project.name})
     if membership.status != MembershipStatus.ACTIVE or membership.is_at_least(Role.LEAD):
         return redirect("labeling:project_detail", slug=membership.project.slug)
     return redirect("labeling:work", slug=membership.project.slug)

@@ -19,8 +19,8 @@ from labeling.permissions import Action
 from labeling.services import lineage
 from labeling.services import prompts as service
 
-SOURCES = [("", _("All")), ("imports", "Imported"), ("people", "Made here")]
-STATES = [("", "In use"), ("archived", "Archived"), ("unused", "In no batch yet")]
+SOURCES = [("", _("All")), ("imports", _("Imported")), ("people", _("Made here"))]
+STATES = [("", _("In use")), ("archived", _("Archived")), ("unused", _("In no batch yet"))]
 MOST_SHOWN = 50  # of each thing on a prompt's page
 
 
@@ -101,8 +101,8 @@ def prompt_detail(request: HttpRequest, *, project, membership, pk: int) -> Http
 
 
 CHANGES = {
-    "archive": (service.archive_prompt, "Archived: it gets into no new batch and no new dataset version."),
-    "restore": (service.restore_prompt, "Back in use."),
+    "archive": (service.archive_prompt, _("Archived: it gets into no new batch and no new dataset version.")),
+    "restore": (service.restore_prompt, _("Back in use.")),
 }
 
 
@@ -111,7 +111,7 @@ def prompt_change(request: HttpRequest, *, project, membership, pk: int) -> Http
     """`change` is archive or restore."""
     prompt = _prompt(project, pk)
     if request.POST.get("change") not in CHANGES:
-        raise Invalid(f"Choose one of {', '.join(CHANGES)}.", field="change")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(CHANGES)}, field="change")
     change, said = CHANGES[request.POST["change"]]
     change(prompt=prompt, acting_user=request.user)
     messages.success(request, said)

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Forbidden, Invalid, NotFound
 from annotate.forms import add_domain_error, whole_number
+from annotate.words import _
 from labeling.access import project_route
 from labeling.models import BatchStatus, ScreeningSet, TaskPurpose
 from labeling.permissions import Action
@@ -78,7 +79,7 @@ def screening_decide(request: SignedInRequest, *, project, membership, pk: int) 
         note=request.POST.get("note", ""),
         acting_user=request.user,
     )
-    messages.success(request, f"Stored. {member.user.name} is told.")
+    messages.success(request, _("Stored. %(name)s is told.") % {"name": member.user.name})
     return redirect("labeling:qualification", slug=project.slug)
 
 

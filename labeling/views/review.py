@@ -50,17 +50,17 @@ from .work_forms import flat_fields, initial_inputs
 MOST_CHOICES = 200  # in one list of the filters; more are found by searching
 # Short, for the tabs; the reasons' own words are on the pieces.
 TAB_LABELS = {
-    ReviewReason.APPEALED: "Appeals",
-    ReviewReason.SAMPLED: "Sampled",
-    ReviewReason.LOW_AGREEMENT: "Low agreement",
-    ReviewReason.FLAGGED: "Flagged",
-    ReviewReason.NEW_PERSON: "New person",
-    ReviewReason.MODEL_DISAGREES: "Model disagrees",
-    ReviewReason.RESUBMITTED: "Resubmitted",
-    ReviewReason.LATE: "Late",
-    ReviewReason.REOPENED: "Reopened",
-    ReviewReason.GOLD_UNSCORED: "Gold, not yet scored",
-    ReviewReason.GOLD_MISSED: "Gold missed",
+    ReviewReason.APPEALED: _("Appeals"),
+    ReviewReason.SAMPLED: _("Sampled"),
+    ReviewReason.LOW_AGREEMENT: _("Low agreement"),
+    ReviewReason.FLAGGED: _("Flagged"),
+    ReviewReason.NEW_PERSON: _("New person"),
+    ReviewReason.MODEL_DISAGREES: _("Model disagrees"),
+    ReviewReason.RESUBMITTED: _("Resubmitted"),
+    ReviewReason.LATE: _("Late"),
+    ReviewReason.REOPENED: _("Reopened"),
+    ReviewReason.GOLD_UNSCORED: _("Gold, not yet scored"),
+    ReviewReason.GOLD_MISSED: _("Gold missed"),
 }
 # Reasons that other rooms bring in get a tab by their own words.
 TAB_LABELS |= {reason: str(reason.label) for reason in ReviewReason if reason not in TAB_LABELS}

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 
 from annotate.errors import Invalid
 from annotate.forms import whole_number
+from annotate.words import _
 from labeling.access import project_route
 from labeling.models import Review, ReviewDecision
 from labeling.permissions import Action
@@ -76,7 +77,7 @@ def review_undo(request: HttpRequest, *, project, membership) -> HttpResponse:
         return redirect("labeling:review_submission", slug=project.slug, pk=submission.pk)
     outcomes = undo_decisions(reviews=found, reviewer=request.user)
     refused = [error for _, error in outcomes if error is not None]
-    messages.success(request, f"{len(outcomes) - len(refused)} taken back.")
+    messages.success(request, _("%(n)s taken back.") % {"n": len(outcomes) - len(refused)})
     for error in refused[:5]:
         messages.warning(request, error.message)
     return redirect("labeling:review_queue", slug=project.slug)
@@ -85,10 +86,13 @@ def review_undo(request: HttpRequest, *, project, membership) -> HttpResponse:
 def _chosen(project, values: list[str]) -> list[Chosen]:
     """From "id:revision", in the order of the list; what is not of this project is left out."""
     if len(values) > MOST_AT_ONCE:
-        raise Invalid(f"At most {MOST_AT_ONCE} at once; {len(values)} are chosen.", field="submissions")
+        raise Invalid(
+            _("At most %(most)s at once; %(n)s are chosen.") % {"most": MOST_AT_ONCE, "n": len(values)},
+            field="submissions",
+        )
     seen = {}
     for value in values:
-        pk, _, revision = value.partition(":")
+        pk, _at, revision = value.partition(":")
         seen[whole_number(pk)] = whole_number(revision)
     rows = project.submissions.filter(pk__in=seen).select_related("prompt", "annotator")
     found = {row.pk: row for row in rows}

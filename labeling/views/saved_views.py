@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.access import project_route
 from labeling.models import Project, SavedView
 from labeling.permissions import Action
@@ -32,9 +33,9 @@ def view_save(request: HttpRequest, *, project, membership) -> HttpResponse:
     except Invalid as error:
         if form.get("page") not in LISTS:
             raise
-        messages.error(request, f"Not saved. {error.message}")
+        messages.error(request, _("Not saved. %(message)s") % {"message": error.message})
         return redirect(f"{_page_of(project, form['page'])}?{service.clean_query(form.get('query', ''))}")
-    messages.success(request, f"The view “{view.name}” is saved.")
+    messages.success(request, _("The view “%(name)s” is saved.") % {"name": view.name})
     return redirect(_address(project, view))
 
 
@@ -44,8 +45,8 @@ def view_default(request: HttpRequest, *, project, membership, pk: int) -> HttpR
     view = service.find_view(project=project, membership=membership, user=request.user, pk=pk)
     clear = bool(request.POST.get("clear"))
     service.set_default(view=view, acting_user=request.user, is_default=not clear)
-    said = "The list opens as usual again." if clear else f"The list opens with “{view.name}” from now on."
-    messages.success(request, said)
+    said = _("The list opens as usual again.") if clear else _("The list opens with “%(name)s” from now on.")
+    messages.success(request, said % {"name": view.name})
     return redirect(_address(project, view))
 
 
@@ -53,7 +54,7 @@ def view_default(request: HttpRequest, *, project, membership, pk: int) -> HttpR
 def view_delete(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
     view = service.find_view(project=project, membership=membership, user=request.user, pk=pk)
     service.delete_view(view=view, acting_user=request.user)
-    messages.success(request, f"The view “{view.name}” is deleted.")
+    messages.success(request, _("The view “%(name)s” is deleted.") % {"name": view.name})
     return redirect(f"{_page_of(project, view.page)}?view=")
 
 

@@ -9,6 +9,7 @@ from django.shortcuts import redirect
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import Invalid, NotFound
 from annotate.forms import whole_number
+from annotate.words import _
 from labeling import queues
 from labeling.access import project_route
 from labeling.models import SpanNote, Submission
@@ -35,7 +36,7 @@ def span_note_add(request: SignedInRequest, *, project, membership, pk: int) -> 
             comment=form.get("comment", ""),
         )
     except Invalid as error:
-        messages.error(request, f"The note was not added. {error.message}")
+        messages.error(request, _("The note was not added. %(message)s") % {"message": error.message})
     else:
         messages.success(request, "The note is added.")
     return _back(request, project, submission.pk)
@@ -56,7 +57,7 @@ def span_note_change(request: SignedInRequest, *, project, membership, pk: int) 
                 note=note, acting_user=request.user, comment=request.POST.get("comment", "")
             )
         except Invalid as error:
-            messages.error(request, f"The note was not changed. {error.message}")
+            messages.error(request, _("The note was not changed. %(message)s") % {"message": error.message})
         else:
             messages.success(request, "The note is changed.")
     return _back(request, project, note.submission_id)

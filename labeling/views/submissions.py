@@ -23,10 +23,10 @@ from labeling.services.requeue import MOST_AT_ONCE, RequeueMode, requeue_submiss
 
 AGREEMENT_CHOICES = [
     ("", _("Any")),
-    ("below-50", "below 50 %"),
-    ("50-70", "50 to 70 %"),
-    ("70-90", "70 to 90 %"),
-    ("from-90", "90 % and more"),
+    ("below-50", _("below 50 %")),
+    ("50-70", _("50 to 70 %")),
+    ("70-90", _("70 to 90 %")),
+    ("from-90", _("90 % and more")),
 ]
 
 
@@ -69,11 +69,11 @@ def submissions_requeue(request: HttpRequest, *, project, membership) -> HttpRes
         }
         return render(request, "labeling/submissions.html", context, status=422)
     if answer.done:
-        messages.success(request, f"To be judged again: {len(answer.done)}.")
+        messages.success(request, _("To be judged again: %(n)s.") % {"n": len(answer.done)})
     for pk, why in answer.refused[:5]:
-        messages.warning(request, f"{pk} stays as it is. {why}")
+        messages.warning(request, _("%(pk)s stays as it is. %(why)s") % {"pk": pk, "why": why})
     if len(answer.refused) > 5:
-        messages.warning(request, f"And {len(answer.refused) - 5} more stay as they are.")
+        messages.warning(request, _("And %(n)s more stay as they are.") % {"n": len(answer.refused) - 5})
     return redirect(quality_page.submissions_url(project, _listing(request, project).query_string()))
 
 
@@ -147,7 +147,7 @@ def _filters(project) -> list[Filter]:
         Filter(
             "shared",
             _("Judged by"),
-            [("", _("Any number")), ("yes", "Two or more")],
+            [("", _("Any number")), ("yes", _("Two or more"))],
             apply=lambda rows, value: quality_page.shared_only(rows),
         ),
         DateFilter("from", _("From"), apply=lambda rows, day: rows.filter(created_at__gte=_midnight(day))),

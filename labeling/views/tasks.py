@@ -7,15 +7,17 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import ngettext
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling import talk, task_reports
+from labeling import list_columns, talk, task_reports
 from labeling.access import project_route
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import Skip, SkipReason, Task, TaskKind
 from labeling.permissions import Action
@@ -58,7 +60,7 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
 
 
 @project_route(Action.MANAGE_BATCHES)
-def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponse:
+def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     """Tasks whose skips wait for a lead's decision."""
     listing = Listing(
         request,
@@ -74,7 +76,13 @@ def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponse:
             Filter("reason", _("Reason"), [("", _("All")), *SkipReason.offered()], apply=_skipped_for),
         ],
     )
-    return render(request, "labeling/tasks_skipped.html", {"listing": listing})
+    return answer_list(
+        request,
+        "labeling/tasks_skipped.html",
+        listing,
+        page="skipped",
+        columns=list_columns.SKIPPED_TASKS,
+    )
 
 
 @project_route(Action.MANAGE_BATCHES, methods=("POST",))
@@ -109,7 +117,7 @@ def _assign(request, project, task: Task) -> tuple[str, int]:
     if member is None:
         raise Invalid("Choose a person.", field="member")
     task_control.assign_task(task=task, membership=member, acting_user=request.user)
-    return f"{member.user.name} gets it next.", task.pk
+    return _("%(name)s gets it next.") % {"name": member.user.name}, task.pk
 
 
 def _unassign(request, project, task: Task) -> tuple[str, int]:
@@ -119,13 +127,14 @@ def _unassign(request, project, task: Task) -> tuple[str, int]:
     if slot is None:
         raise Invalid("Choose a slot of this task.", field="slot")
     task_control.unassign_slot(assignment=slot, acting_user=request.user)
-    return "Taken back. The slot is free for others.", task.pk
+    return _("Taken back. The slot is free for others."), task.pk
 
 
 def _overlap(request, project, task: Task) -> tuple[str, int]:
     overlap = whole_number(request.POST.get("overlap"))
     task_control.change_overlap(task=task, overlap=overlap, acting_user=request.user)
-    return f"{overlap} {'person judges' if overlap == 1 else 'people judge'} this task.", task.pk
+    said = ngettext("%(n)s person judges this task.", "%(n)s people judge this task.", overlap)
+    return said % {"n": overlap}, task.pk
 
 
 def _priority(request, project, task: Task) -> tuple[str, int]:
@@ -135,7 +144,7 @@ def _priority(request, project, task: Task) -> tuple[str, int]:
     except ValueError:
         raise Invalid("A whole number, or nothing for that of its batch.", field="priority") from None
     task_control.change_priority(task=task, priority=priority, acting_user=request.user)
-    return "Saved. Its open slots follow.", task.pk
+    return _("Saved. Its open slots follow."), task.pk
 
 
 def _simple(act: Callable[..., Any], said: str) -> Callable[..., tuple[str, int]]:
@@ -153,7 +162,7 @@ def _rewrite(request, project, task: Task) -> tuple[str, int]:
     new = skips.rewrite_prompt(
         task=task, messages=[*before, {**last, "content": text}], acting_user=request.user
     )
-    return "The old prompt is archived. This is the task of the new one.", new.pk
+    return _("The old prompt is archived. This is the task of the new one."), new.pk
 
 
 def _gold(request, project, task: Task) -> tuple[str, int]:
@@ -165,7 +174,7 @@ def _gold(request, project, task: Task) -> tuple[str, int]:
             minimum_score=whole_number(form.get("minimum_score")) or None,
             reference=form.get("reference", ""),
         )
-        return "The task is gold.", task.pk
+        return _("The task is gold."), task.pk
     places: dict[int, list[int]] = {}
     unrankable, flags = [], {}
     for completion_id in task.task_completions.values_list("completion_id", flat=True):
@@ -183,7 +192,7 @@ def _gold(request, project, task: Task) -> tuple[str, int]:
         flags=flags,
         checks_flags="checks_flags" in form,
     )
-    return "The known answer is stored.", task.pk
+    return _("The known answer is stored."), task.pk
 
 
 CHANGES: dict[str, Callable[..., tuple[str, int]]] = {

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 
 from annotate.errors import DomainError
 from annotate.forms import add_domain_error
+from annotate.words import _
 from labeling.access import project_route
 from labeling.listing import Filter, Listing
 from labeling.models import DeliveryStatus, Webhook
@@ -17,19 +18,19 @@ from labeling.models.webhook import TEST_EVENT, WEBHOOK_EVENTS
 from labeling.permissions import Action
 from labeling.services import webhooks as service
 
-EVENT_CHOICES = [(name, label) for name, (label, _) in WEBHOOK_EVENTS.items()]
+EVENT_CHOICES = [(name, label) for name, (label, _actions) in WEBHOOK_EVENTS.items()]
 LOG_ROWS = 30
 
 
 class WebhookForm(forms.Form):
     url = forms.CharField(
         max_length=500,
-        label="Address",
-        help_text="Public https:// (or http://) address. It gets a signed POST with JSON for each event.",
+        label=_("Address"),
+        help_text=_("Public https:// (or http://) address. It gets a signed POST with JSON for each event."),
         widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off", "spellcheck": "false"}),
     )
     events = forms.MultipleChoiceField(
-        choices=EVENT_CHOICES, label="Events", widget=forms.CheckboxSelectMultiple, required=False
+        choices=EVENT_CHOICES, label=_("Events"), widget=forms.CheckboxSelectMultiple, required=False
     )
 
 
@@ -139,8 +140,8 @@ def _one_page(
         sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
         search=lambda rows, text: rows.filter(body__icontains=text),
         filters=[
-            Filter("status", "Status", [("", "All"), *DeliveryStatus.choices]),
-            Filter("event", "Event", [("", "All"), *EVENT_CHOICES, (TEST_EVENT, "A test")]),
+            Filter("status", _("Status"), [("", _("All")), *DeliveryStatus.choices]),
+            Filter("event", _("Event"), [("", _("All")), *EVENT_CHOICES, (TEST_EVENT, _("A test"))]),
         ],
         per_page=LOG_ROWS,
     )

@@ -72,10 +72,10 @@ class Chart {
     this.hidden = new Set();
     this.data = { x: [], series: [] };
     this.empty = figure.querySelector(".chart-empty");
-    this.host = el("div", { class: "chart-plot", role: "img", "aria-label": figure.dataset.title || "Chart", hidden: "" });
+    this.host = el("div", { class: "chart-plot", role: "img", "aria-label": figure.dataset.title || say("Chart"), hidden: "" });
     this.legend = el("ul", { class: "chart-legend" });
     this.table = el("div", { class: "table-wrap chart-table", hidden: "", tabindex: "0", role: "region", "aria-label": `${figure.dataset.title}: numbers` });
-    this.toggle = el("button", { class: "btn btn-ghost btn-s", type: "button", "aria-pressed": "false", hidden: "" }, "Table");
+    this.toggle = el("button", { class: "btn btn-ghost btn-s", type: "button", "aria-pressed": "false", hidden: "" }, say("Table"));
     this.toggle.addEventListener("click", () => this.showTable(this.table.hidden));
     figure.querySelector(".chart-head")?.append(this.toggle);
     figure.append(this.host, this.legend, this.table);
@@ -227,7 +227,7 @@ class Chart {
       swatch.setAttribute("viewBox", "0 0 18 8");
       swatch.setAttribute("aria-hidden", "true");
       swatch.append(line);
-      const button = el("button", { type: "button", "aria-pressed": String(!this.hidden.has(series.name)), title: "Show or hide" }, swatch, series.name, " ", el("b"));
+      const button = el("button", { type: "button", "aria-pressed": String(!this.hidden.has(series.name)), title: say("Show or hide") }, swatch, series.name, " ", el("b"));
       button.addEventListener("click", () => {
         const shown = this.hidden.has(series.name);
         if (shown) this.hidden.delete(series.name); else this.hidden.add(series.name);
@@ -256,9 +256,10 @@ class Chart {
   describe() {
     const parts = this.data.series.map((series) => {
       const known = series.values.filter((value) => value !== null && value !== undefined);
-      return known.length ? `${series.name} from ${this.format(known[0])} to ${this.format(known.at(-1))}` : series.name;
+      const ends = () => ({ name: series.name, first: this.format(known[0]), last: this.format(known.at(-1)) });
+      return known.length ? say("%(name)s from %(first)s to %(last)s", ends()) : series.name;
     });
-    this.host.setAttribute("aria-label", `${this.figure.dataset.title || "Chart"}: ${parts.join("; ")}`);
+    this.host.setAttribute("aria-label", `${this.figure.dataset.title || say("Chart")}: ${parts.join("; ")}`);
   }
 
   resize() {
@@ -278,7 +279,8 @@ class Chart {
     const value = series.values[index];
     if (value === null || value === undefined) return "–";
     const [low, high] = [series.low?.[index], series.high?.[index]];
-    return low === null || low === undefined ? this.format(value) : `${this.format(value)} (${this.format(low)} to ${this.format(high)})`;
+    return low === null || low === undefined ? this.format(value)
+      : say("%(value)s (%(low)s to %(high)s)", { value: this.format(value), low: this.format(low), high: this.format(high) });
   }
 
   fillTable() {

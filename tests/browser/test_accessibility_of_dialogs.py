@@ -79,6 +79,12 @@ class Visit:
         page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
         page.goto(address, wait_until="load")
+        self.openers(page, address)
+        # And what stands in a menu or a folded panel.
+        page.evaluate("() => document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+        self.openers(page, address)
+
+    def openers(self, page, address: str) -> None:
         for kind, what, number, selector in page.evaluate(OPENERS):
             if (kind, what) in self.seen:
                 continue

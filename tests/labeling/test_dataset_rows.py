@@ -172,6 +172,20 @@ def test_a_ranking_of_fewer_than_two_is_left_out_and_counted(cast):
     assert version.manifest["left_out"] == {"fewer than two completions ranked": 1}
 
 
+def test_work_that_ranks_nothing_is_counted_by_its_reason(cast):
+    make_ranking(cast.project, cast.annotator)
+    for reason in ("wrong_language", "wrong_language", "unsafe"):
+        submission = make_ranking(cast.project, cast.annotator)
+        ids = submission.current.presented_order
+        why = {str(pk): {"reason": reason, "note": ""} for pk in ids}
+        submission.rankings.update(tiers=[], unrankable=ids, unrankable_reasons=why)
+    version = freeze(cast, "comparison")
+    assert version.manifest["left_out"] == {
+        "none can be ranked: wrong_language": 2,
+        "none can be ranked: unsafe": 1,
+    }
+
+
 def test_archived_prompts_get_into_no_prompts_dataset(cast):
     kept = make_prompt(cast.project)
     archive_prompt(prompt=make_prompt(cast.project), acting_user=cast.lead)
@@ -242,3 +256,24 @@ def test_why_a_completion_could_not_be_ranked_is_exported_by_its_id(cast):
     assert all("unrankable_reasons" not in row for row in rows if row is not with_reason)
     [exported] = EXPORT_FORMATS["kwise"].encode(with_reason)
     assert exported["unrankable_reasons"] == why
+
+
+def test_rows_hold_scores_where_the_recipe_asks_for_them(cast):
+    """In the order of the completions; without the flag the bytes are what they were."""
+    submission = make_ranking(cast.project, cast.annotator, [[1], [0, 2]])
+    ranking = submission.rankings.get()
+    first, second = sorted(pk for tier in ranking.tiers for pk in tier)[:2]
+    submission.rankings.update(scores={str(second): 7, str(first): 3})
+    make_ranking(cast.project, cast.peer)  # who gave none
+    plain, scored = freeze(cast, "comparison"), freeze(cast, "comparison", "scored", include_scores=True)
+    assert all("scores" not in row for row in rows_of(plain))
+    found = {row["id"]: row.get("scores") for row in rows_of(scored)}
+    assert found.pop(str(submission.pk)) == [3, 7, None]
+    assert list(found.values()) == [None]
+    assert "include_scores" not in plain.recipe and scored.recipe["include_scores"] is True
+
+
+def test_with_scores_or_without_is_yes_or_no():
+    with pytest.raises(Invalid) as refused:
+        Recipe.from_json({"include_scores": "yes"})
+    assert refused.value.field == "include_scores"

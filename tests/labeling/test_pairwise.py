@@ -10,7 +10,6 @@ from labeling import reports
 from labeling.models import Batch, Draft
 from labeling.services.batches import create_batch_from_waiting, create_ranking_batch
 from labeling.services.dataset_rows import canonical_rows
-from labeling.services.datasets import create_dataset, freeze_dataset
 from labeling.services.drafts import save_draft
 from labeling.services.pairwise import STRENGTHS, ranking_of_strength, strength_of, strengths
 from labeling.services.quality_reports import refresh_report
@@ -365,17 +364,6 @@ def test_a_draft_that_says_neither_where_it_may_no_more_shows_what_was_set_aside
     page = page_of(worker, cast, assignment)
     assert [each.what for each in page.context["set_aside"]] == ["Which is better"]
     assert "Neither can be judged: unsafe" in page.content.decode()
-
-
-@pytest.mark.django_db
-def test_datasets_leave_it_out_and_count_it_by_reason(worker, cast):
-    neither(worker, cast)
-    recipe = {"fractions": {"train": 1, "validation": 0, "test": 0}}
-    dataset = create_dataset(
-        project=cast.project, kind="comparison", name="c", recipe=recipe, acting_user=cast.admin
-    )
-    version = freeze_dataset(dataset=dataset, acting_user=cast.admin)
-    assert version.manifest["left_out"] == {"none can be ranked: wrong_language": 1}
 
 
 @pytest.mark.django_db

@@ -14,6 +14,7 @@ from labeling.services.adjudications import adjudicate_task, propose_consensus
 from labeling.services.appeals import open_appeal
 from labeling.services.assignments import claim_next
 from labeling.services.comments import add_comment
+from labeling.services.dataset_exports import prepare_export
 from labeling.services.datasets import create_dataset, freeze_dataset
 from labeling.services.imports import upload_file
 from labeling.services.people import invite_person
@@ -21,6 +22,7 @@ from labeling.services.qualification import open_screening_set
 from labeling.services.reviews import accept_submission, return_submission
 from labeling.services.span_notes import add_note
 from labeling.services.submissions import submit_demonstration
+from labeling.services.uploads import begin_upload
 from labeling.services.webhook_queue import new_delivery
 from labeling.services.webhooks import SALT
 from labeling.talk import piece_in_hand
@@ -81,12 +83,16 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         acting_user=admin,
     )
     frozen = freeze_dataset(dataset=dataset, acting_user=admin)
+    export = prepare_export(version=frozen, format="messages", acting_user=admin)
     record = upload_file(
         project=project,
         kind="prompts",
         file=io.BytesIO(b'{"prompt": "New?"}\n'),
         filename="prompts.jsonl",
         acting_user=admin,
+    )
+    upload = begin_upload(
+        project=project, kind="prompts", filename="more.jsonl", size_bytes=10, acting_user=admin
     )
     invitation, _ = invite_person(
         project=project, email="new@example.com", role="annotator", acting_user=admin
@@ -148,7 +154,9 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         "prompts": prompt.pk,
         "completions": completion.pk,
         "imports": record.pk,
+        "uploads": upload.pk,
         "datasets": dataset.pk,
+        "exports": export.pk,
         "runs": run.pk,
         "checkpoints": checkpoint.pk,
         "presets": preset.pk,

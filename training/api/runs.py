@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotate.errors import Invalid, NotFound
+from annotate.words import _
 from labeling.api.base import ProjectRows, ProjectViewMixin, valid_input
 from labeling.permissions import Action
 from training.api import serializers as shapes
@@ -185,7 +186,9 @@ class Sampling(ProjectViewMixin, APIView):
         )
         clash = sorted(set(data["hyperparameters"]) & {"completions_per_prompt", "temperature"})
         if clash:
-            raise Invalid(f"{clash[0]} stands beside hyperparameters, not in it.", field=clash[0])
+            raise Invalid(
+                _("%(name)s stands beside hyperparameters, not in it.") % {"name": clash[0]}, field=clash[0]
+            )
         run = sample_completions(
             project=self.project,
             checkpoints=[

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import DatasetVersion, Layout, Project
 from training.models import Stage
 
@@ -41,7 +42,9 @@ def check_follow_up(project: Project, stage: str, plan: dict[str, Any]) -> dict[
             raise Invalid("score: true or false.", field="score")
         return {"score": True} if plan["score"] else {}
     if stage not in SAMPLING_STAGES:
-        raise Invalid(f"Nothing can follow a {stage} run by itself.", field="follow_up")
+        raise Invalid(
+            _("Nothing can follow a %(stage)s run by itself.") % {"stage": stage}, field="follow_up"
+        )
     _only(plan, {"sample"}, stage)
     return {"sample": _check_sample(project, plan["sample"])}
 
@@ -103,7 +106,9 @@ def _only(plan: Any, known: set[str], where: str) -> None:
     for name in plan:
         if name not in known:
             raise Invalid(
-                f"{where} knows no “{name}”.", field=str(name), hint=f"It knows {', '.join(sorted(known))}."
+                _("%(where)s knows no “%(name)s”.") % {"where": where, "name": name},
+                field=str(name),
+                hint=_("It knows %(known)s.") % {"known": ", ".join(sorted(known))},
             )
 
 

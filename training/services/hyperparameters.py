@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import Project
 from training.models import Preset, Stage
 from training.rlhf.config import PRESETS, as_dict, describe, validate
@@ -110,7 +111,7 @@ def preset_values(project: Project, stage: str, name: str) -> dict[str, Any]:
         if preset["name"] == name:
             return dict(preset["values"])
     raise Invalid(
-        f"There is no preset “{name[:60]}” for this stage.",
+        _("There is no preset “%(name)s” for this stage.") % {"name": name[:60]},
         field="preset",
         hint="Presets: " + ", ".join(preset["name"] for preset in presets),
     )
@@ -118,4 +119,4 @@ def preset_values(project: Project, stage: str, name: str) -> dict[str, Any]:
 
 def _check_stage(stage: str) -> None:
     if stage not in Stage.values:
-        raise Invalid(f"A stage is one of {', '.join(Stage.values)}.", field="stage")
+        raise Invalid(_("A stage is one of %(known)s.") % {"known": ", ".join(Stage.values)}, field="stage")

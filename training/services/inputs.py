@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _, in_a_sentence
 from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, Project, Prompt
 from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage
 
@@ -167,25 +168,28 @@ def check_inputs(
     for role in inputs:
         if role not in specs:
             raise Invalid(
-                f"A {stage} run has no input “{role}”.",
+                _("A %(stage)s run has no input “%(role)s”.") % {"stage": stage, "role": role},
                 field=str(role),
-                hint=f"Its inputs: {', '.join(specs)}.",
+                hint=_("Its inputs: %(known)s.") % {"known": ", ".join(specs)},
             )
     found: list[tuple[str, Source]] = []
     for role, spec in specs.items():
         sources = _as_list(inputs.get(role))
         if len(sources) > 1 and not spec.is_many:
-            raise Invalid(f"{spec.label}: choose one.", field=role)
+            raise Invalid(_("%(input)s: choose one.") % {"input": spec.label}, field=role)
         if spec.or_base_model and bool(sources) == bool(base_model):
-            problem = "not both" if sources else "a checkpoint or a base model"
-            raise Invalid(f"{spec.label}: choose {problem}.", field=role)
+            both = _("%(input)s: choose not both.")
+            said = both if sources else _("%(input)s: choose a checkpoint or a base model.")
+            raise Invalid(said % {"input": spec.label}, field=role)
         if not sources and spec.is_required and not spec.or_base_model:
-            raise Invalid(f"{spec.label}: choose one.", field=role, hint=spec.help)
+            raise Invalid(_("%(input)s: choose one.") % {"input": spec.label}, field=role, hint=spec.help)
         for source in sources:
             _check_source(project, spec, source)
             found.append((role, source))
     if base_model and not any(spec.or_base_model for spec in specs.values()):
-        raise Invalid(f"A {stage} run does not start from a base model.", field="base_model")
+        raise Invalid(
+            _("A %(stage)s run does not start from a base model.") % {"stage": stage}, field="base_model"
+        )
     _check_together(project, Stage(stage), {role for role, _ in found}, options)
     return found
 
@@ -199,7 +203,10 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
     }.get(Stage(stage), set())
     for name in options:
         if name not in known:
-            raise Invalid(f"A {stage} run has no option “{name}”.", field=str(name))
+            raise Invalid(
+                _("A %(stage)s run has no option “%(name)s”.") % {"stage": stage, "name": name},
+                field=str(name),
+            )
     checked: dict[str, Any] = {}
     if options.get("splits"):
         checked["splits"] = check_splits(options["splits"])
@@ -209,7 +216,9 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
         present = {path.name for path in text_files(project)}
         for name in options["text_files"]:
             if check_text_name(name) not in present:
-                raise Invalid(f"No text “{name}” was uploaded to this project.", field="text_files")
+                raise Invalid(
+                    _("No text “%(name)s” was uploaded to this project.") % {"name": name}, field="text_files"
+                )
         checked["text_files"] = list(options["text_files"])
     return checked
 
@@ -239,28 +248,34 @@ def fitted_batch_size(
                 return {"batch_size": max(1, rows // 2)}
             if 0 < rows < values["batch_size"]:
                 raise Invalid(
-                    f"batch_size: is {values['batch_size']}, but {source} has only {rows} training rows.",
+                    _("batch_size: is %(size)s, but %(source)s has only %(rows)s training rows.")
+                    % {"size": values["batch_size"], "source": source, "rows": rows},
                     field="batch_size",
-                    hint=f"Lower it to {rows} or less, or freeze a version with more.",
+                    hint=_("Lower it to %(rows)s or less, or freeze a version with more.") % {"rows": rows},
                 )
     return {}
 
 
-def check_labels(values: dict[str, Any]) -> None:
-    """Dataset versions hold ranks; scores are learnt from files, by command. Raises Invalid."""
-    if values.get("labels", "ranks") != "ranks":
-        raise Invalid(
-            "labels: dataset versions hold ranks, no scores of single completions.",
-            field="labels",
-            hint="Choose ranks here; files of scores are learnt with python -m training.rlhf reward.",
-        )
+def check_labels(values: dict[str, Any], sources: list[tuple[str, Source]]) -> None:
+    """Scores can be learnt from a version whose recipe includes them. Raises Invalid."""
+    if values.get("labels", "ranks") == "ranks":
+        return
+    for role, source in sources:
+        if role != RunInputRole.TRAIN_DATA or not isinstance(source, DatasetVersion):
+            continue
+        if not source.recipe.get("include_scores"):
+            raise Invalid(
+                _("labels: %(version)s holds ranks, no scores of single completions.") % {"version": source},
+                field="labels",
+                hint="Choose ranks, or freeze a version of a recipe with scores (include_scores).",
+            )
 
 
 def check_splits(splits: Iterable[str]) -> list[str]:
     chosen = [splits] if isinstance(splits, str) else list(splits)
     for split in chosen:
         if split not in SPLITS:
-            raise Invalid(f"A split is one of {', '.join(SPLITS)}.", field="splits")
+            raise Invalid(_("A split is one of %(known)s.") % {"known": ", ".join(SPLITS)}, field="splits")
     return list(dict.fromkeys(chosen))
 
 
@@ -274,20 +289,36 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
     role = str(spec.role)
     if isinstance(source, DatasetVersion):
         if source.dataset.project_id != project.pk:
-            raise Invalid(f"{spec.label}: there is no such dataset version in this project.", field=role)
+            raise Invalid(
+                _("%(input)s: there is no such dataset version in this project.") % {"input": spec.label},
+                field=role,
+            )
         if source.dataset.kind not in spec.datasets:
             wanted = " or ".join(str(DatasetKind(kind).label) for kind in spec.datasets) or "a checkpoint"
-            raise Invalid(f"{spec.label}: {source} is not what fits here ({wanted}).", field=role)
+            raise Invalid(
+                _("%(input)s: %(source)s is not what fits here (%(wanted)s).")
+                % {"input": spec.label, "source": source, "wanted": wanted},
+                field=role,
+            )
         if source.status != DatasetVersionStatus.READY:
-            raise Invalid(f"{spec.label}: {source} is not frozen yet.", field=role)
+            raise Invalid(
+                _("%(input)s: %(source)s is not frozen yet.") % {"input": spec.label, "source": source},
+                field=role,
+            )
         return
     if source.project_id != project.pk:
-        raise Invalid(f"{spec.label}: there is no such checkpoint in this project.", field=role)
+        raise Invalid(
+            _("%(input)s: there is no such checkpoint in this project.") % {"input": spec.label}, field=role
+        )
     if source.kind != spec.checkpoint:
-        wanted = CheckpointKind(spec.checkpoint).label.lower() if spec.checkpoint else "dataset version"
-        raise Invalid(f"{spec.label}: {source} is not a {wanted}.", field=role)
+        wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
+        said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
+        raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)
     if source.removed_at is not None:
-        raise Invalid(f"{spec.label}: the files of {source} were removed.", field=role)
+        raise Invalid(
+            _("%(input)s: the files of %(source)s were removed.") % {"input": spec.label, "source": source},
+            field=role,
+        )
 
 
 def _check_together(project: Project, stage: Stage, roles: set[str], options: dict[str, Any]) -> None:
@@ -320,5 +351,5 @@ def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:
         )
     missing = [pk for pk in chosen if pk not in present]
     if missing:
-        raise Invalid(f"There is no prompt {missing[0]} in this project.", field="prompt_ids")
+        raise Invalid(_("There is no prompt %(n)s in this project.") % {"n": missing[0]}, field="prompt_ids")
     return chosen

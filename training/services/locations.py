@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import Project
 from training.models import Checkpoint, TrainingRun
 
@@ -49,9 +50,10 @@ def check_text_name(name: str) -> str:
     """A file name without any path, with a known ending. Raises Invalid."""
     if not SAFE_NAME.match(name) or not name.lower().endswith(TEXT_SUFFIXES):
         raise Invalid(
-            f"“{name[:100]}” cannot be used as a file name here.",
+            _("“%(name)s” cannot be used as a file name here.") % {"name": name[:100]},
             field="text_files",
-            hint=f"Letters, digits, dots, dashes; ending in {', '.join(TEXT_SUFFIXES)}.",
+            hint=_("Letters, digits, dots, dashes; ending in %(known)s.")
+            % {"known": ", ".join(TEXT_SUFFIXES)},
         )
     return name
 
@@ -75,7 +77,7 @@ def check_base_model(name: str) -> str:
         if any(resolved.is_relative_to(folder) and resolved != folder for folder in folders):
             return str(resolved)
     raise Invalid(
-        f"“{name[:200]}” is neither in a folder for base models nor an allowed hub id.",
+        _("“%(name)s” is neither in a folder for base models nor an allowed hub id.") % {"name": name[:200]},
         field="base_model",
         hint="Put the model into one of MODEL_DIRS, or add its hub id to ALLOWED_HUB_MODELS.",
     )

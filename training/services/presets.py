@@ -7,6 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
 from training.models import Preset
@@ -29,7 +30,9 @@ def save_preset(
     checked = check_hyperparameters(stage, values)
     if name in PRESETS.get(stage, {}):
         raise Conflict(
-            f"“{name}” is a preset that ships with the site.", field="name", hint="Choose another name."
+            _("“%(name)s” is a preset that ships with the site.") % {"name": name},
+            field="name",
+            hint="Choose another name.",
         )
     try:
         with transaction.atomic():
@@ -43,7 +46,9 @@ def save_preset(
             )
     except IntegrityError as error:
         raise Conflict(
-            f"There is a preset “{name}” already.", field="name", hint="Choose another name."
+            _("There is a preset “%(name)s” already.") % {"name": name},
+            field="name",
+            hint="Choose another name.",
         ) from error
     record_event(
         action="preset.saved", actor=acting_user, obj=preset, project=project, name=name, stage=stage

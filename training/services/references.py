@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from annotate.errors import Invalid, storable
+from annotate.words import _
 from labeling.models import DatasetVersion, DatasetVersionStatus, Project
 from training.models import Checkpoint
 
@@ -43,21 +44,29 @@ def resolve(project: Project, reference: Any, *, field: str) -> DatasetVersion |
     if source is None:
         source = _by_name(project, text)
     if source is None:
-        raise Invalid(f"“{text[:120]}” names nothing in this project.", field=field, hint=HINT)
+        raise Invalid(
+            _("“%(text)s” names nothing in this project.") % {"text": text[:120]}, field=field, hint=HINT
+        )
     return source
 
 
 def resolve_version(project: Project, reference: Any, *, field: str) -> DatasetVersion:
     source = resolve(project, reference, field=field)
     if not isinstance(source, DatasetVersion):
-        raise Invalid(f"“{reference}” is a checkpoint, not a dataset version.", field=field)
+        raise Invalid(
+            _("“%(reference)s” is a checkpoint, not a dataset version.") % {"reference": reference},
+            field=field,
+        )
     return source
 
 
 def resolve_checkpoint(project: Project, reference: Any, *, field: str) -> Checkpoint:
     source = resolve(project, reference, field=field)
     if not isinstance(source, Checkpoint):
-        raise Invalid(f"“{reference}” is a dataset version, not a checkpoint.", field=field)
+        raise Invalid(
+            _("“%(reference)s” is a dataset version, not a checkpoint.") % {"reference": reference},
+            field=field,
+        )
     return source
 
 

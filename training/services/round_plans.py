@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annotate.errors import DomainError, Invalid
+from annotate.words import _
 from labeling.models import Project
 from training.models import Checkpoint, CheckpointKind, RoundStepKind, Stage
 
@@ -21,6 +22,14 @@ def _entry(default: Any, help: str, low: float | None = None, high: float | None
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+MUST_BE = {
+    "int": _("Must be a whole number."),
+    "float": _("Must be a number."),
+    "str": _("Must be text."),
+    "dict": _("Must be an object."),
+}
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,9 @@ class RoundPlan:
         for kind in self.by_hand:
             if kind not in RoundStepKind.values:
                 raise Invalid(
-                    f"“{kind}” is no step.",
+                    _("“%(kind)s” is no step.") % {"kind": kind},
                     field="by_hand",
-                    hint=f"Steps: {', '.join(RoundStepKind.values)}.",
+                    hint=_("Steps: %(known)s.") % {"known": ", ".join(RoundStepKind.values)},
                 )
 
     @staticmethod
@@ -87,10 +96,14 @@ class RoundPlan:
             "tuple": (list, tuple),
         }
         if isinstance(value, bool) or not isinstance(value, kinds[str(spec.type)]):
-            what = {"int": "a whole number", "float": "a number", "str": "a text", "dict": "an object"}
-            raise Invalid(f"{spec.name}: must be {what.get(str(spec.type), 'a list')}.", field=spec.name)
+            what = MUST_BE.get(str(spec.type), _("Must be a list."))
+            raise Invalid(f"{spec.name}: {what}", field=spec.name)
         if low is not None and not low <= value <= high:
-            raise Invalid(f"{spec.name}: must be from {low:g} to {high:g}.", field=spec.name)
+            raise Invalid(
+                _("%(name)s: must be from %(low)s to %(high)s.")
+                % {"name": spec.name, "low": f"{low:g}", "high": f"{high:g}"},
+                field=spec.name,
+            )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any] | None, project: Project) -> RoundPlan:
@@ -100,7 +113,9 @@ class RoundPlan:
         for name in values:
             if name not in known:
                 raise Invalid(
-                    f"A plan has no “{name}”.", field=str(name), hint=f"It has {', '.join(sorted(known))}."
+                    _("A plan has no “%(name)s”.") % {"name": name},
+                    field=str(name),
+                    hint=_("It has %(known)s.") % {"known": ", ".join(sorted(known))},
                 )
         plan = cls(**{**cls.defaults(project), **values})
         plan._check_base(project)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import prompt_group, split_of
 from labeling.models import (
     AssignmentStatus,
@@ -77,14 +78,18 @@ class StepContext:
         version = self.steps[kind].dataset_version
         if version is None:
             raise Invalid(
-                f"The step “{Kind(kind).label}” made no dataset version.", code="step_without_result"
+                _("The step “%(label)s” made no dataset version.") % {"label": Kind(kind).label},
+                code="step_without_result",
             )
         return version
 
     def run(self, kind: str) -> TrainingRun:
         run = self.steps[kind].run
         if run is None:
-            raise Invalid(f"The step “{Kind(kind).label}” made no run.", code="step_without_result")
+            raise Invalid(
+                _("The step “%(label)s” made no run.") % {"label": Kind(kind).label},
+                code="step_without_result",
+            )
         return run
 
     def checkpoint(self, kind: str) -> Checkpoint:
@@ -172,7 +177,8 @@ def start_sampling_again(context: StepContext) -> dict[str, Any]:
         project=context.project,
         checkpoints=[context.checkpoint(Kind.SFT_RUN), context.checkpoint(Kind.PPO_RUN)],
         prompts=_require(
-            choose_prompts(context, context.plan.again_prompts, held_out=True), "held-out prompts"
+            choose_prompts(context, context.plan.again_prompts, held_out=True),
+            _("The project has no held-out prompts to answer."),
         ),
         completions_per_prompt=1,
         temperature=context.plan.temperature,
@@ -265,12 +271,12 @@ def prompts_to_rank(context: StepContext) -> list[int]:
     plan = context.plan
     test = choose_prompts(context, round(plan.ranking_prompts * plan.ranking_test_share), held_out=True)
     learnt_from = choose_prompts(context, plan.ranking_prompts - len(test), held_out=False)
-    return _require(learnt_from, "prompts") + test
+    return _require(learnt_from, _("The project has no prompts to answer.")) + test
 
 
-def _require(prompts: list[int], what: str) -> list[int]:
+def _require(prompts: list[int], otherwise: str) -> list[int]:
     if not prompts:
-        raise Invalid(f"The project has no {what} to answer.", hint="Import more prompts.")
+        raise Invalid(otherwise, hint="Import more prompts.")
     return prompts
 
 

@@ -16,6 +16,7 @@ from django.urls import reverse
 
 from annotate.doorbell import ring
 from annotate.errors import Conflict, DomainError
+from annotate.words import _, in_a_sentence, later
 from labeling.models import DatasetVersionStatus, Project
 from labeling.services.activity import notify, record_event
 from training.models import (
@@ -111,7 +112,9 @@ def start_step(*, step: RoundStep, acting_user) -> RoundStep:
         raise Conflict("This round has ended.", code="round_ended")
     if step.status not in (RoundStepStatus.READY, RoundStepStatus.FAILED):
         raise Conflict(
-            f"This step is not waiting for you: {step.get_status_display().lower()}.", code="step_status"
+            _("This step is not waiting for you: %(state)s.")
+            % {"state": in_a_sentence(step.get_status_display())},
+            code="step_status",
         )
     was = step.status
     with transaction.atomic():
@@ -213,7 +216,14 @@ def _note(round: Round, step: RoundStep) -> bool:
 @transaction.atomic
 def _make_ready(round: Round, step: RoundStep) -> None:
     _move(step, RoundStepStatus.WAITING, RoundStepStatus.READY)
-    _tell(round, f"{round}: “{step.get_kind_display()}” waits for you to start it.")
+    _tell(
+        round,
+        later(
+            "%(round)s: “%(step)s” waits for you to start it.",
+            round=round,
+            step=RoundStepKind(step.kind).label,
+        ),
+    )
 
 
 @transaction.atomic
@@ -227,7 +237,15 @@ def _fail(round: Round, step: RoundStep, message: str) -> None:
         kind=step.kind,
         message=message[:300],
     )
-    _tell(round, f"{round}: “{step.get_kind_display()}” has failed: {message}")
+    _tell(
+        round,
+        later(
+            "%(round)s: “%(step)s” has failed: %(problem)s",
+            round=round,
+            step=RoundStepKind(step.kind).label,
+            problem=message,
+        ),
+    )
 
 
 @transaction.atomic
@@ -236,7 +254,7 @@ def _finish(round: Round) -> None:
         status=RoundStatus.DONE, finished_at=Now()
     ):
         record_event(action="round.done", actor=None, obj=round, project=round.project, number=round.number)
-        _tell(round, f"{round} is done.")
+        _tell(round, later("%(round)s is done.", round=round))
 
 
 def _move(step: RoundStep, was: str, to: str, **values: Any) -> None:

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from annotate.doorbell import ring
 from annotate.errors import Conflict, Invalid
+from annotate.words import _, in_a_sentence
 from labeling.models import DatasetVersion, Project
 from labeling.services.activity import record_event
 from training.models import FollowUpStatus, RunInput, RunStatus, Stage, TrainingRun
@@ -47,16 +48,16 @@ def create_run(
     and what it may be.
     """
     if stage not in Stage.values:
-        raise Invalid(f"A stage is one of {', '.join(Stage.values)}.", field="stage")
+        raise Invalid(_("A stage is one of %(known)s.") % {"known": ", ".join(Stage.values)}, field="stage")
     values = preset_values(project, stage, preset) if preset else {}
     checked = check_hyperparameters(stage, {**values, **hyperparameters})
     base_model = check_base_model(base_model) if base_model else ""
     checked_options = check_options(project, stage, options or {})
     check_texts(stage, checked, checked_options)
-    check_labels(checked)
     sources = check_inputs(
         project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
     )
+    check_labels(checked, sources)
     checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
     Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
@@ -115,7 +116,8 @@ def cancel_run(*, run: TrainingRun, acting_user) -> TrainingRun:
         return run  # asked before: nothing to add
     else:
         run.refresh_from_db()
-        raise Conflict(f"This run has {_ended_word(run)} already.", code="run_ended")
+        state = in_a_sentence(run.get_status_display())
+        raise Conflict(_("This run has ended already: %(state)s.") % {"state": state}, code="run_ended")
     run.refresh_from_db()
     record_event(action="run.cancel_requested", actor=acting_user, obj=run, project=run.project)
     return run
@@ -154,7 +156,11 @@ def _queue_again(run: TrainingRun, status: RunStatus, action: str, refusal: str,
     )
     run.refresh_from_db()
     if moved != 1:
-        raise Conflict(refusal, code="run_status", hint=f"This one is {run.get_status_display().lower()}.")
+        raise Conflict(
+            refusal,
+            code="run_status",
+            hint=_("This one is %(state)s.") % {"state": in_a_sentence(run.get_status_display())},
+        )
     append_event(run.pk, type="state", data={"state": "queued", "message": "Queued again."})
     record_event(action=action, actor=acting_user, obj=run, project=run.project)
     ring_for(run)
@@ -173,9 +179,3 @@ def retry_follow_up(*, run: TrainingRun, acting_user) -> TrainingRun:
     record_event(action="run.follow_up_retried", actor=acting_user, obj=run, project=run.project)
     transaction.on_commit(partial(ring, FOLLOW_UP, str(run.pk)))
     return run
-
-
-def _ended_word(run: TrainingRun) -> str:
-    return {RunStatus.CANCELLED: "been cancelled"}.get(
-        RunStatus(run.status), run.get_status_display().lower()
-    )

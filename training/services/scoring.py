@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from annotate.errors import Conflict
+from annotate.words import _
 from labeling.models import Project
 from labeling.services.scores import unscored_completions
 from training.models import Checkpoint, FollowUpStatus, RunInputRole, RunStatus, Stage, TrainingRun
@@ -33,7 +34,9 @@ def score_completions(
     """
     Project.objects.select_for_update().get(pk=project.pk)  # of two clicks, one starts a run
     if (run := under_way(checkpoint)) is not None:
-        raise Conflict(f"{run} is scoring with this reward model already.", code="scoring_under_way")
+        raise Conflict(
+            _("%(run)s is scoring with this reward model already.") % {"run": run}, code="scoring_under_way"
+        )
     if not unscored_completions(project=project, scorer_key=checkpoint.pk).exists():
         raise Conflict(
             "There is nothing to score: this reward model has scored every completion of the ranking tasks.",

@@ -10,6 +10,7 @@ from typing import IO
 from django.db import transaction
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
 
@@ -38,7 +39,9 @@ def save_text(*, project: Project, name: str, file: IO[bytes], acting_user, reus
         if reuse and filecmp.cmp(temporary, target, shallow=False):
             return target
         raise Conflict(
-            f"There is another text “{target.name}” already.", field="file", hint="Choose another name."
+            _("There is another text “%(name)s” already.") % {"name": target.name},
+            field="file",
+            hint="Choose another name.",
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -60,7 +63,7 @@ def _copy(source: IO[bytes], path: Path) -> int:
         while chunk := source.read(CHUNK):
             size += len(chunk)
             if size > LONGEST_TEXT_FILE:
-                raise Invalid(f"At most {LONGEST_TEXT_FILE // 2**20} MB.", field="file")
+                raise Invalid(_("At most %(most)s MB.") % {"most": LONGEST_TEXT_FILE // 2**20}, field="file")
             target.write(chunk)
         target.flush()
         os.fsync(target.fileno())
@@ -74,4 +77,6 @@ def _check_utf8(path: Path) -> None:
                 if "\x00" in text:
                     raise Invalid("The file holds NUL characters: it is no plain text.", field="file")
     except UnicodeDecodeError as error:
-        raise Invalid(f"The file is not UTF-8 text (byte {error.start}).", field="file") from error
+        raise Invalid(
+            _("The file is not UTF-8 text (byte %(start)s).") % {"start": error.start}, field="file"
+        ) from error

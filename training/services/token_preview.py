@@ -17,6 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _
 from labeling.models import DatasetKind, DatasetVersion
 from labeling.services.datasets import open_split
 from training.models import Checkpoint, Stage
@@ -75,7 +76,7 @@ def _write(path: Path, rows: Iterator[dict[str, Any]], total: int, stage: str) -
             file.write((json.dumps(kept, ensure_ascii=False) if kept else "") + "\n")
             written += kept is not None
     if not written:
-        raise Invalid(f"There is not one usable row in {path.stem}.", field="split")
+        raise Invalid(_("There is not one usable row in %(name)s.") % {"name": path.stem}, field="split")
 
 
 def _ask(*, stage: str, model: str, data: Path, length: int, rows: int) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _ask(*, stage: str, model: str, data: Path, length: int, rows: int) -> dict[
         )
     except subprocess.TimeoutExpired as error:
         raise Invalid(
-            f"The tokens were not there after {PATIENCE_SECONDS:.0f} seconds.",
+            _("The tokens were not there after %(n)s seconds.") % {"n": f"{PATIENCE_SECONDS:.0f}"},
             hint="Does the model's chat template loop? On a busy machine, try again.",
         ) from error
     try:

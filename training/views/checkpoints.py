@@ -42,7 +42,7 @@ def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
             Filter(
                 "show",
                 _("Show"),
-                [("", _("All")), ("best", "Best of each run"), ("pinned", "Pinned")],
+                [("", _("All")), ("best", _("Best of each run")), ("pinned", _("Pinned"))],
                 apply=_show,
             ),
         ],

@@ -39,7 +39,7 @@ LOOP_STATES = {RoundStepStatus.ACTIVE: "running", RoundStepStatus.SKIPPED: "wait
 def find_round(project, number: int) -> Round:
     round = project.rounds.filter(number=number).select_related("project", "created_by").first()
     if round is None:
-        raise NotFound(f"There is no round {number} in this project.")
+        raise NotFound(_("There is no round %(number)s in this project.") % {"number": number})
     return round
 
 
@@ -135,7 +135,7 @@ def step_start(request: HttpRequest, *, project, membership, number: int, kind: 
     if step is None:
         raise NotFound("This round has no such step.")
     start_step(step=step, acting_user=request.user)
-    messages.success(request, f"“{step.get_kind_display()}” was started.")
+    messages.success(request, _("“%(kind)s” was started.") % {"kind": step.get_kind_display()})
     return redirect("training:round_detail", slug=project.slug, number=number)
 
 

@@ -20,19 +20,20 @@ from labeling.permissions import Action
 from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
 from training.models import Preset, RunStatus, Stage, TrainingRun
 from training.services import runs as service
-from training.services.event_log import curves, live_message, log_lines
+from training.services.event_log import curves, live_message, log_lines, reports
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
 from training.views.charts import compare_charts, run_charts
+from training.views.report_tables import answer_rows, compared_reports, reward_tables
 
 STAGE_WORDS = {
-    Stage.PRETRAIN: "A tokenizer and a small base model from plain text.",
-    Stage.SFT: "Supervised fine-tuning on accepted demonstrations.",
-    Stage.REWARD: "A reward model from people's rankings.",
-    Stage.PPO: "Improves the SFT model against the reward model.",
-    Stage.SAMPLE: "Completions from checkpoints, to be ranked.",
-    Stage.EVALUATE: "Measures a checkpoint on held-out data.",
-    Stage.SCORE: "A reward model on what people rank: rankings it contradicts come before reviewers.",
+    Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
+    Stage.SFT: _("Supervised fine-tuning on accepted demonstrations."),
+    Stage.REWARD: _("A reward model from people's rankings."),
+    Stage.PPO: _("Improves the SFT model against the reward model."),
+    Stage.SAMPLE: _("Completions from checkpoints, to be ranked."),
+    Stage.EVALUATE: _("Measures a checkpoint on held-out data."),
+    Stage.SCORE: _("A reward model on what people rank: rankings it contradicts come before reviewers."),
 }
 MOST_COMPARED = 6
 COLUMNS: list[Column] = [
@@ -53,7 +54,7 @@ COLUMNS: list[Column] = [
 def find_run(project, number: int) -> TrainingRun:
     run = project.runs.filter(number=number).select_related("created_by", "project").first()
     if run is None:
-        raise NotFound(f"There is no run {number} in this project.")
+        raise NotFound(_("There is no run %(number)s in this project.") % {"number": number})
     return run
 
 
@@ -161,7 +162,7 @@ def _keep_preset(request: HttpRequest, form: RunForm, keep: PresetForm) -> HttpR
         else:
             _show(form, error)
         return None
-    messages.success(request, f"Kept as “{preset.name}”.")
+    messages.success(request, _("Kept as “%(name)s”.") % {"name": preset.name})
     return redirect(
         f"{reverse('training:run_new', args=[form.project.slug])}?stage={form.stage}&preset={preset.name}"
     )
@@ -177,7 +178,7 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
         except DomainError as error:
             add_domain_error(form, error)
         else:
-            messages.success(request, f"“{path.name}” is there. Choose it below.")
+            messages.success(request, _("“%(name)s” is there. Choose it below.") % {"name": path.name})
             return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage=pretrain")
     context = {
         "form": RunForm(project=project, stage=Stage.PRETRAIN),
@@ -193,10 +194,12 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
 @project_route(Action.VIEW_RUNS)
 def run_detail(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
     run = find_run(project, number)
-    found = curves(run)
+    found, told = curves(run), reports(run)
     context = {
         "run": run,
         "charts": run_charts(run, found),
+        "report": reward_tables(told),
+        "answers": answer_rows(told),
         "lines": log_lines(run),
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
         "checkpoints": run.checkpoints.all(),
@@ -219,10 +222,10 @@ def run_events(request: HttpRequest, *, project, membership, number: int) -> Jso
 
 
 CHANGES = {
-    "cancel": (service.cancel_run, "The run is being cancelled."),
-    "resume": (service.resume_run, "The run goes on from its last checkpoint."),
-    "retry": (service.retry_run, "The run is queued again."),
-    "retry_follow_up": (service.retry_follow_up, "It is tried again."),
+    "cancel": (service.cancel_run, _("The run is being cancelled.")),
+    "resume": (service.resume_run, _("The run goes on from its last checkpoint.")),
+    "retry": (service.retry_run, _("The run is queued again.")),
+    "retry_follow_up": (service.retry_follow_up, _("It is tried again.")),
 }
 
 
@@ -231,7 +234,7 @@ def run_change(request: HttpRequest, *, project, membership, number: int) -> Htt
     run = find_run(project, number)
     change = CHANGES.get(request.POST.get("change", ""))
     if change is None:
-        raise Invalid(f"A change is one of {', '.join(CHANGES)}.", field="change")
+        raise Invalid(_("A change is one of %(known)s.") % {"known": ", ".join(CHANGES)}, field="change")
     change[0](run=run, acting_user=request.user)
     messages.success(request, change[1])
     return redirect("training:run_detail", slug=project.slug, number=run.number)
@@ -246,6 +249,7 @@ def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
     context = {
         "chosen": chosen,
         "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
+        "reports": compared_reports({run: reports(run) for run in chosen}) if len(chosen) > 1 else None,
         "differences": differing,
         "choices": project.runs.order_by("-number")[:100],
         "numbers": [run.number for run in chosen],
