@@ -5,6 +5,15 @@ class Migration(migrations.Migration):
     dependencies = [("labeling", "0019_import_uploads")]
 
     operations = [
+        migrations.RemoveIndex(model_name="submission", name="submission_waiting_count"),
+        migrations.AddIndex(
+            model_name="submission",
+            index=models.Index(
+                condition=models.Q(("status", "awaiting_review")),
+                fields=["project", "status", "review_reason", "annotator", "id", "prompt", "kind"],
+                name="submission_waiting_count",
+            ),
+        ),
         migrations.AddIndex(
             model_name="ledgerday",
             index=models.Index(
