@@ -115,7 +115,7 @@ def dashboard(project: Project) -> Dashboard:
     slots: dict[int, dict[str, int]] = defaultdict(dict)
     # By batch: this walks the index on (batch, status) alone.
     counted = Assignment.objects.filter(batch__in=[batch.pk for batch in batches]).order_by()
-    for batch, status, n in counted.values_list("batch", "status").annotate(n=Count("pk")):
+    for batch, status, n in counted.values_list("batch", "status").annotate(n=Count("*")):
         slots[batch][status] = n
     decisions: dict[str, dict[str, int]] = defaultdict(dict)
     # All, in the order of an index, less what was imported: a condition on the person would sort them all.

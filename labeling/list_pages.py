@@ -26,6 +26,7 @@ from annotate.streaming import stream_file
 
 from .formats.writing import neutralise
 from .listing import Listing
+from .paging import rows_by_key
 from .saved_views import default_view, views_for
 
 ROWS_AT_ONCE = 500
@@ -48,7 +49,8 @@ def answer_list(
     """The list as a page, as CSV, or a redirect to the view with which this person wants it to open."""
     project = request.project  # type: ignore[attr-defined]
     if request.GET.get("format") == "csv":
-        return csv_answer(request, listing.rows, columns, name=f"{project.slug}-{page}", prepare=prepare)
+        name = f"{project.slug}-{page}"
+        return csv_answer(request, listing.rows, columns, name=name, prepare=prepare, whole=listing.whole)
     if not request.GET and request.method in ("GET", "HEAD"):
         view = default_view(project=project, user=request.user, page=page)
         if view is not None:
@@ -66,11 +68,15 @@ def csv_answer(
     columns: Sequence[Column],
     *,
     name: str,
+    whole: QuerySet,
     prepare: Prepare | None = None,
 ) -> HttpResponseBase:
-    """The rows as a streamed CSV file. Which rows, and their order, are settled before the first byte."""
+    """The rows as a streamed CSV file. Which rows, and their order, are settled before the first byte.
+
+    `whole`: the list before it was narrowed, from which rows are then read by their keys.
+    """
     keys = list(rows.values_list("pk", flat=True))
-    pieces = _pieces(rows, keys, columns, prepare)
+    pieces = _pieces(whole, keys, columns, prepare)
     if isinstance(request, ASGIRequest):
         pieces = _closing_connections(
             pieces
@@ -79,14 +85,12 @@ def csv_answer(
 
 
 def _pieces(
-    rows: QuerySet, keys: list[Any], columns: Sequence[Column], prepare: Prepare | None
+    whole: QuerySet, keys: list[Any], columns: Sequence[Column], prepare: Prepare | None
 ) -> Iterator[bytes]:
     yield csv_lines([[header for header, _ in columns]])
     for start in range(0, len(keys), ROWS_AT_ONCE):
         chunk = keys[start : start + ROWS_AT_ONCE]
-        found = {row.pk: row for row in rows.order_by().filter(pk__in=chunk)}
-        # What was deleted meanwhile is left out; the order is that of the page.
-        ordered = [found[key] for key in chunk if key in found]
+        ordered = rows_by_key(whole, chunk)
         shown = prepare(ordered) if prepare is not None else ordered
         yield csv_lines([[read(row) for _, read in columns] for row in shown])
 

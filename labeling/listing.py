@@ -95,7 +95,7 @@ class Listing:
         self.sort = query.get("sort", "")
         if self.sort not in self.sorts:
             self.sort = next(iter(self.sorts))
-        rows = self.rows
+        rows = self.whole = self.rows
         if self.search is not None and self.text:
             rows = self.search(rows, self.text)
         for each in self.filters:
@@ -108,7 +108,7 @@ class Listing:
 
     @cached_property
     def page(self) -> Page:
-        paginator = KeyPaginator(self.rows, self.per_page)
+        paginator = KeyPaginator(self.rows, self.per_page, self.whole)
         if self.known_count is not None and not self._is_narrowed_by_hand:
             paginator.count = self.known_count  # type: ignore[misc]  # a cached property
         return paginator.get_page(self.request.GET.get("page"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.paginator import Page, Paginator
@@ -11,15 +12,33 @@ from django.db.models import QuerySet
 LONG = 1_000
 
 
+def rows_by_key(whole: QuerySet, keys: Sequence[Any]) -> list[Any]:
+    """The rows of these keys in their order, with the joins and annotations of `whole`; what was deleted
+    meanwhile is left out.
+
+    The keys were found under the conditions of the list, so those are not asked again: SQLite, which keeps no
+    statistics, would walk a list of 30,000 for them rather than look up 50 keys.
+    """
+    rows = whole.order_by()
+    rows.query.clear_where()
+    found = {row.pk: row for row in rows.filter(pk__in=keys)}
+    return [found[key] for key in keys if key in found]
+
+
 class KeyPaginator(Paginator):
     """Django's, but a long list is sorted and skipped by its keys alone.
 
     A database that skips 50,000 rows makes each of them, with all its joins and columns, and what it sorts it
-    carries along. The order has to be a whole one (end in a unique column): what is nearer to the end
-    is read backwards, so that the last page costs what the first does.
+    carries along. The order has to be a whole one (end in a unique column): what is nearer to the end is read
+    backwards, so that the last page costs what the first does. `whole` is the list before it was searched and
+    filtered.
     """
 
     object_list: QuerySet
+
+    def __init__(self, rows: QuerySet, per_page: int, whole: QuerySet) -> None:
+        super().__init__(rows, per_page)
+        self.whole = whole
 
     def page(self, number: int | str) -> Page:
         number = self.validate_number(number)
@@ -27,14 +46,10 @@ class KeyPaginator(Paginator):
         last = min(first + self.per_page, self.count)
         if self.count <= LONG:
             return self._get_page(self.object_list[first:last], number, self)
-        return self._get_page(self._rows(first, last), number, self)
+        return self._get_page(rows_by_key(self.whole, self._keys(first, last)), number, self)
 
-    def _rows(self, first: int, last: int) -> list[Any]:
+    def _keys(self, first: int, last: int) -> list[Any]:
         keys = self.object_list.values_list("pk", flat=True)
         if first + last > self.count:
-            wanted = list(keys.reverse()[self.count - last : self.count - first])[::-1]
-        else:
-            wanted = list(keys[first:last])
-        found = {row.pk: row for row in self.object_list.order_by().filter(pk__in=wanted)}
-        # What was deleted between the two is left out.
-        return [found[key] for key in wanted if key in found]
+            return list(keys.reverse()[self.count - last : self.count - first])[::-1]
+        return list(keys[first:last])

@@ -36,6 +36,7 @@ from .models import (
     SkipReason,
     Submission,
     SubmissionStatus,
+    Task,
     TaskKind,
 )
 from .timesheet import today_of
@@ -181,7 +182,9 @@ def figures_of(project: Project, members: Sequence[Membership]) -> list[PersonFi
         row.pieces[kind] = row.pieces.get(kind, 0) + n
         row.by_status[status] = row.by_status.get(status, 0) + n
     _add_time(project, rows)
-    skips = Skip.objects.filter(task__project=project, user__in=ids).order_by()
+    # From the people to their skips: a join would start at all tasks of the project.
+    here = Exists(Task.objects.filter(pk=OuterRef("task"), project=project))
+    skips = Skip.objects.filter(here, user__in=ids).order_by()
     for user, reason, n in skips.values_list("user", "reason").annotate(n=Count("pk")):
         rows[user].skips[reason] = n
     for figure in Figure.objects.filter(project=project, user__in=ids):

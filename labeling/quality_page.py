@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from annotate.accounts.models import User
 from annotate.words import _
 
-from .models import Batch, Project, QualityReport, Submission, SubmissionStatus, TaskAgreement
+from .models import Batch, Project, QualityReport, Submission, SubmissionStatus, Task, TaskAgreement
 from .quality_rows import EPOCH
 
 CUTS = {
@@ -206,6 +206,13 @@ def disagreements(project: Project) -> QuerySet[TaskAgreement]:
     """Ranking tasks on which it is known how much people agree."""
     rows = TaskAgreement.objects.filter(project=project, value__isnull=False)
     return rows.select_related("task__prompt", "task__batch")
+
+
+def with_prompt(rows: QuerySet[TaskAgreement], **condition) -> QuerySet[TaskAgreement]:
+    """Of tasks whose prompt fits. In one walk of the tasks: the order of the list is that of agreement, and
+    to look up task and prompt in it reads the whole file to and fro.
+    """
+    return rows.filter(task__in=Task.objects.filter(**condition).values("pk"))
 
 
 def with_flag(rows: QuerySet[TaskAgreement], flag: str) -> QuerySet[TaskAgreement]:

@@ -8,17 +8,18 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.translation import ngettext
 
 from annotate.words import _
 
+from . import queues
 from .models import (
     Appeal,
     Assignment,
     AssignmentStatus,
     Batch,
-    Draft,
     Project,
     QualityReport,
     SubmissionStatus,
@@ -81,15 +82,20 @@ def progress_by_kind(project: Project) -> list[KindProgress]:
 
 
 def with_progress(batches: QuerySet[Batch]) -> QuerySet[Batch]:
-    """Batches with slot_count, submitted_count and in_work_count, in the same query."""
-    live = ~Q(assignments__status=AssignmentStatus.VOID)
+    """Batches with slot_count, submitted_count and in_work_count, in the same query; counted for those only
+    that are read.
+    """
+    slots = Assignment.objects.filter(batch=OuterRef("pk")).order_by()
+
+    def count(rows: QuerySet[Assignment]) -> Coalesce:
+        # Rows, not keys: keys are not in the index on (batch, status).
+        counted = rows.values("batch").annotate(n=Count("*")).values("n")
+        return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
     return batches.annotate(
-        slot_count=Count("assignments", filter=live),
-        submitted_count=Count("assignments", filter=Q(assignments__status=AssignmentStatus.SUBMITTED)),
-        in_work_count=Count(
-            "assignments",
-            filter=Q(assignments__status__in=[AssignmentStatus.LEASED, AssignmentStatus.RETURNED]),
-        ),
+        slot_count=count(slots.live()),
+        submitted_count=count(slots.filter(status=AssignmentStatus.SUBMITTED)),
+        in_work_count=count(slots.filter(status__in=[AssignmentStatus.LEASED, AssignmentStatus.RETURNED])),
     )
 
 
@@ -111,7 +117,7 @@ def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
     review, appeals, late, skipped, gold = (
         project.submissions.reviewable_by(user).count(),
         Appeal.objects.open().filter(project=project).exclude(author=user).count(),
-        Draft.objects.filter(task__project=project, is_late=True).count(),
+        queues.late_drafts(project=project).order_by().count(),
         skipped_tasks(project).order_by().count(),
         unscored(project).order_by().count(),
     )

@@ -45,6 +45,8 @@ class AuditEvent(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["project", "-id"]),
+            # Which actions there are, and the list of one of them.
+            models.Index(fields=["project", "action", "-id"], name="audit_event_action"),
             models.Index(fields=["object_type", "object_id"]),
             models.Index(fields=["id"], condition=Q(seal=None), name="audit_event_unsealed"),
         ]

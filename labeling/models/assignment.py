@@ -167,6 +167,9 @@ class Draft(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["task", "user"], name="draft_once_per_person")]
+        indexes = [
+            models.Index(fields=["updated_at", "id"], condition=Q(is_late=True), name="draft_late"),
+        ]
 
     def __str__(self) -> str:
         return f"draft {self.revision} of {self.task}"

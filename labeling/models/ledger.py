@@ -154,7 +154,10 @@ class LedgerDay(models.Model):
                 fields=["project", "day", "work", "batch", "user", "seconds", "pieces"], name="ledger_days"
             ),
             models.Index(fields=["user", "day"], name="ledger_day_of_person"),
-            models.Index(fields=["project", "user", "day"], name="ledger_day_in_project"),
+            # All that a person's sums read lies in it, too.
+            models.Index(
+                fields=["project", "user", "day", "work", "seconds", "pieces"], name="ledger_days_of_person"
+            ),
         ]
 
     def __str__(self) -> str:

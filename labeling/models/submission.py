@@ -125,9 +125,10 @@ class Submission(models.Model):
                 condition=Q(status=SubmissionStatus.AWAITING_REVIEW),
                 name="submission_waiting_age",
             ),
-            # Holds all that counting by reason asks for, the status too, so that it reads no rows.
+            # Holds all that counting by reason asks for, the status too, so that it reads no rows; and what
+            # the search and the filter by kind look at.
             models.Index(
-                fields=["project", "status", "review_reason", "annotator", "id"],
+                fields=["project", "status", "review_reason", "annotator", "id", "prompt", "kind"],
                 condition=Q(status=SubmissionStatus.AWAITING_REVIEW),
                 name="submission_waiting_count",
             ),

@@ -162,7 +162,7 @@ def _person_time(request, project: Project, membership, pk: int, form=None) -> H
     )
     if request.GET.get("format") == "csv":
         name = f"{project.slug}-time-{member.user.pseudonym}"
-        return csv_answer(request, listing.rows, list_columns.ENTRIES, name=name)
+        return csv_answer(request, listing.rows, list_columns.ENTRIES, name=name, whole=listing.whole)
     lines = timesheet.day_lines(project=project, period=period, user_id=member.user_id)
     initial = {"day": timesheet.today_of(member.user), "idempotency_key": uuid.uuid4()}
     context = _days_context(member.user, period, lines) | {

@@ -184,7 +184,7 @@ def person_skips(request: HttpRequest, *, project, membership, pk: int) -> HttpR
     )
     if request.GET.get("format") == "csv":
         name = f"{project.slug}-skips-{member.user.pseudonym}"
-        return csv_answer(request, listing.rows, list_columns.SKIPS, name=name)
+        return csv_answer(request, listing.rows, list_columns.SKIPS, name=name, whole=listing.whole)
     return render(request, "labeling/person_skips.html", {"member": member, "listing": listing})
 
 

@@ -89,13 +89,17 @@ def quality_items(request: HttpRequest, *, project, membership) -> HttpResponseB
             "highest": (_("Highest agreement first"), ("-value", "-comparisons", "task")),
             "newest": (_("Newest task first"), "-task"),
         },
-        search=lambda rows, text: rows.filter(task__prompt__preview__icontains=text),
+        search=lambda rows, text: quality_page.with_prompt(
+            rows, project=project, prompt__preview__icontains=text
+        ),
         filters=[
             Filter(
                 "category",
                 _("Category"),
                 [("", _("All")), *((each, each) for each in categories)],
-                apply=lambda rows, value: rows.filter(task__prompt__category=value),
+                apply=lambda rows, value: quality_page.with_prompt(
+                    rows, project=project, prompt__category=value
+                ),
             ),
             Filter(
                 "flag",

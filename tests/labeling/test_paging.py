@@ -45,7 +45,7 @@ def submissions(cast):
 )
 def test_pages_are_those_of_the_plain_way(submissions, order):
     rows = submissions.order_by(*order)
-    plain, quick = Paginator(rows, PER_PAGE), KeyPaginator(rows, PER_PAGE)
+    plain, quick = Paginator(rows, PER_PAGE), KeyPaginator(rows, PER_PAGE, submissions)
     assert quick.num_pages == plain.num_pages == 6
     for number in plain.page_range:
         assert list(quick.page(number)) == list(plain.page(number))
@@ -53,7 +53,7 @@ def test_pages_are_those_of_the_plain_way(submissions, order):
 
 def test_annotations_and_joins_come_with_the_rows(submissions, django_assert_num_queries):
     rows = submissions.annotate(revisions=Count("demonstrations")).order_by("-revisions", "id")
-    page = KeyPaginator(rows, PER_PAGE).page(6)
+    page = KeyPaginator(rows, PER_PAGE, rows).page(6)
     assert [each.revisions for each in page] == [1] * 3
     with django_assert_num_queries(0):
         assert all(each.prompt.preview and each.annotator.name for each in page)
@@ -63,7 +63,11 @@ def test_a_search_across_a_join_shows_each_row_once(cast):
     for _ in range(8):
         make_completions(make_prompt(cast.project), 2)
     rows = cast.project.prompts.filter(completions__isnull=False).distinct().order_by("id")
-    shown = [row for number in (1, 2) for row in KeyPaginator(rows, PER_PAGE).page(number)]
+    shown = [
+        row
+        for number in (1, 2)
+        for row in KeyPaginator(rows, PER_PAGE, cast.project.prompts.all()).page(number)
+    ]
     assert shown == list(cast.project.prompts.order_by("id"))
 
 
