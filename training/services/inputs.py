@@ -243,7 +243,7 @@ def fitted_batch_size(
     """
     for role, source in sources:
         if role == RunInputRole.TRAIN_DATA and isinstance(source, DatasetVersion) and "batch_size" in values:
-            rows = source.row_counts.get("train", 0)
+            rows = int(source.row_counts.get("train", 0) * values.get("train_share", 1.0))
             if 0 < rows < values["batch_size"] and "batch_size" not in chosen:
                 return {"batch_size": max(1, rows // 2)}
             if 0 < rows < values["batch_size"]:

@@ -14,7 +14,7 @@ from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, micro_batches, supervise_responses
 from training.rlhf.chat import ChatEncoder, Encoded
-from training.rlhf.data import read_demonstrations
+from training.rlhf.data import read_demonstrations, share_of_prompts
 from training.rlhf.encoding import encode_rows
 from training.rlhf.models import TokenLogits, load_causal_lm, load_reader
 from training.rlhf.run import Run
@@ -25,7 +25,7 @@ from training.rlhf.supervised import steps_in, train
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
     accelerator = open_accelerator(config, in_team=True)
-    training_rows = read_demonstrations(config.train_file)
+    training_rows = share_of_prompts(read_demonstrations(config.train_file), config.train_share)
     held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
     reader, context = load_reader(
