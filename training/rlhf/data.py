@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,6 +285,13 @@ def share_of_prompts(rows: list[Any], share: float) -> list[Any]:
     distinct = sorted(set(keys))
     kept = set(distinct[: math.ceil(share * len(distinct))])
     return [row for row, key in zip(rows, keys, strict=True) if key in kept]
+
+
+def drawn_rows(rows: list[Any], count: float, seed: int) -> list[Any]:
+    """So many of them (rounded, at most all), drawn without repeats, in their order."""
+    chance = random.Random(f"{seed}/mix")  # noqa: S311 - not for secrets
+    chosen = sorted(chance.sample(range(len(rows)), min(len(rows), round(count))))
+    return [rows[index] for index in chosen]
 
 
 def untied_pairs(ranks: list[int | None]) -> tuple[list[int], list[int]]:

@@ -25,7 +25,7 @@ from training.services.learning_curves import create_learning_curve, learning_cu
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
 from training.views.charts import compare_charts, learning_chart, run_charts
-from training.views.report_tables import answer_rows, compared_reports, reward_tables
+from training.views.report_tables import answer_rows, compared_reports, models_by_held_out_set, reward_tables
 
 STAGE_WORDS = {
     Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
@@ -249,13 +249,18 @@ def run_change(request: HttpRequest, *, project, membership, number: int) -> Htt
 def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
     """Curves of two or more runs over one another: ?run=3&run=5."""
     numbers = [int(text) for text in request.GET.getlist("run") if text.isdecimal() and len(text) < 9]
-    chosen = list(project.runs.filter(number__in=numbers[:MOST_COMPARED]).order_by("number"))
+    chosen = list(
+        project.runs.filter(number__in=numbers[:MOST_COMPARED])
+        .order_by("number")
+        .prefetch_related("inputs__dataset_version__dataset", "inputs__checkpoint__run")
+    )
     differing = _differences(chosen)
     learning = learning_curve(chosen) if len(chosen) > 1 else None
     context = {
         "chosen": chosen,
         "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
         "reports": compared_reports({run: reports(run) for run in chosen}) if len(chosen) > 1 else None,
+        "held_out": models_by_held_out_set(chosen),
         "learning": learning,
         "learning_chart": learning_chart(learning) if learning else None,
         "differences": differing,

@@ -40,6 +40,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dataset", action="append", default=[], metavar="NAME@v1", help="what is learnt from"
         )
+        parser.add_argument("--mix", metavar="NAME@v1", help="former data mixed in (mix_ratio)")
         parser.add_argument("--model", metavar="run:N", help="the checkpoint to start from")
         parser.add_argument(
             "--base-model", default="", help="or a folder in MODEL_DIRS, or an allowed hub id"
@@ -101,6 +102,8 @@ class Command(BaseCommand):
         }
         if options["demonstrations"]:
             references[RunInputRole.DEMONSTRATIONS] = options["demonstrations"]
+        if options["mix"]:
+            references[RunInputRole.MIX_DATA] = options["mix"]
         run_options: dict[str, Any] = {}
         follow_up: dict[str, Any] = {"ranking_batch": {"size": options["rank"]}} if options["rank"] else {}
         if options["then_score"]:
