@@ -115,6 +115,14 @@ class RunForm(forms.Form):
             )
         if stage in ("pretrain", "sft", "ppo"):
             _add_sampling_fields(self, project)
+        if stage in (Stage.SFT, Stage.REWARD):
+            self.fields["learning_curve"] = forms.BooleanField(
+                required=False,
+                label=_("As a learning curve"),
+                help_text=_(
+                    "Three runs, on 25, 50 and 100 % of the training prompts: is it worth collecting more?"
+                ),
+            )
         if stage == Stage.REWARD:
             self.fields["after_score"] = forms.BooleanField(
                 required=False,
@@ -136,7 +144,11 @@ class RunForm(forms.Form):
                 field.required = False
 
     def input_fields(self) -> list[forms.BoundField]:
-        names = [str(spec.role) for spec in INPUTS[self.stage]] + ["base_model", "text_files"]
+        names = [str(spec.role) for spec in INPUTS[self.stage]] + [
+            "base_model",
+            "text_files",
+            "learning_curve",
+        ]
         return [self[name] for name in names if name in self.fields]
 
     def missing(self) -> list[tuple[str, str, str]]:

@@ -155,6 +155,7 @@ class RunInputRole(models.TextChoices):
     MODEL = "model", _("Starts from")  # the checkpoint that is trained further
     REWARD_MODEL = "reward_model", _("Reward model")
     SAMPLE_FROM = "sample_from", _("Sampled checkpoint")
+    MIX_DATA = "mix_data", _("Mixed in")  # former training data beside the new
 
 
 class RunInput(models.Model):

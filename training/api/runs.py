@@ -23,6 +23,7 @@ from training.services import runs as service
 from training.services.event_log import live_message
 from training.services.hyperparameters import fields_of
 from training.services.inputs import INPUTS
+from training.services.learning_curves import create_learning_curve
 from training.services.presets import delete_preset, save_preset
 from training.services.references import resolve_checkpoint, resolve_inputs, resolve_version
 from training.services.sampling import sample_completions
@@ -118,7 +119,10 @@ class Runs(ProjectRows):
         """Queue a run. Wrong hyperparameters are refused with their name and what they may be."""
         data = valid_input(shapes.NewRunSerializer, request)
         data["inputs"] = resolve_inputs(self.project, data["stage"], data["inputs"])
-        run = service.create_run(project=self.project, acting_user=request.user, **data)
+        given = {"project": self.project, "acting_user": request.user, **data}
+        run = (
+            create_learning_curve(**given)[-1] if given.pop("learning_curve") else service.create_run(**given)
+        )
         return self._detail(run, status.HTTP_201_CREATED)
 
     @extend_schema(

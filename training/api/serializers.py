@@ -127,6 +127,12 @@ class NewRunSerializer(serializers.Serializer):
     )
     base_model = serializers.CharField(required=False, default="", allow_blank=True, max_length=300)
     options = serializers.DictField(required=False, default=dict, help_text="splits, prompt_ids, text_files.")
+    learning_curve = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="SFT and reward: three runs, on 25, 50 and 100 % of the training prompts. The answer is "
+        "the last one; GET …/runs/compare/?run=1&run=2&run=3 on the site shows the curve.",
+    )
     follow_up = serializers.DictField(
         required=False, default=dict, help_text="What happens by itself when the run has succeeded."
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -269,6 +272,26 @@ def read_documents(path: str) -> Iterator[str]:
         raise DataError("is a folder, not a file", file=path) from None
     except UnicodeDecodeError as error:
         raise DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})", file=path) from None
+
+
+def share_of_prompts(rows: list[Any], share: float) -> list[Any]:
+    """All rows of a share of the prompts, in their order. Smaller shares lie within larger ones.
+
+    Prompts go by a digest of their messages, so that it does not matter what else is in the file.
+    """
+    if share >= 1.0:
+        return rows
+    keys = [hashlib.sha256(json.dumps(row.prompt, sort_keys=True).encode()).hexdigest() for row in rows]
+    distinct = sorted(set(keys))
+    kept = set(distinct[: math.ceil(share * len(distinct))])
+    return [row for row, key in zip(rows, keys, strict=True) if key in kept]
+
+
+def drawn_rows(rows: list[Any], count: float, seed: int) -> list[Any]:
+    """So many of them (rounded, at most all), drawn without repeats, in their order."""
+    chance = random.Random(f"{seed}/mix")  # noqa: S311 - not for secrets
+    chosen = sorted(chance.sample(range(len(rows)), min(len(rows), round(count))))
+    return [rows[index] for index in chosen]
 
 
 def untied_pairs(ranks: list[int | None]) -> tuple[list[int], list[int]]:

@@ -81,7 +81,7 @@ def train(session: Session, task: Task) -> dict[str, float]:
         norms = session.optimizer.step(session.rate_factor())
         metrics |= {
             "gradient_norm": norms["model"],
-            "learning_rate": config.learning_rate * session.rate_factor(),
+            "learning_rate": config.peak_rate * session.rate_factor(),
             "epoch": step / per_epoch,
         }
         session.log(metrics)

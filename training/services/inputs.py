@@ -40,6 +40,18 @@ class InputSpec:
 
 
 START = "The model that is trained further: one of the checkpoints, or a base model."
+
+
+def _mixed(kind: str) -> InputSpec:
+    return InputSpec(
+        RunInputRole.MIX_DATA,
+        "Mixed in",
+        "Former data beside the new, so that what was learnt from it stays; mix_ratio says how much.",
+        datasets=(kind,),
+        is_required=False,
+    )
+
+
 INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.PRETRAIN: (
         InputSpec(
@@ -58,6 +70,7 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
         InputSpec(
             RunInputRole.MODEL, "Start from", START, checkpoint=CheckpointKind.CAUSAL_LM, or_base_model=True
         ),
+        _mixed(DatasetKind.SFT),
     ),
     Stage.REWARD: (
         InputSpec(
@@ -80,6 +93,7 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
             datasets=(DatasetKind.SFT,),
             is_required=False,
         ),
+        _mixed(DatasetKind.COMPARISON),
     ),
     Stage.PPO: (
         InputSpec(
@@ -243,7 +257,7 @@ def fitted_batch_size(
     """
     for role, source in sources:
         if role == RunInputRole.TRAIN_DATA and isinstance(source, DatasetVersion) and "batch_size" in values:
-            rows = source.row_counts.get("train", 0)
+            rows = int(source.row_counts.get("train", 0) * values.get("train_share", 1.0))
             if 0 < rows < values["batch_size"] and "batch_size" not in chosen:
                 return {"batch_size": max(1, rows // 2)}
             if 0 < rows < values["batch_size"]:
@@ -261,7 +275,8 @@ def check_labels(values: dict[str, Any], sources: list[tuple[str, Source]]) -> N
     if values.get("labels", "ranks") == "ranks":
         return
     for role, source in sources:
-        if role != RunInputRole.TRAIN_DATA or not isinstance(source, DatasetVersion):
+        is_learnt = role in (RunInputRole.TRAIN_DATA, RunInputRole.MIX_DATA)
+        if not is_learnt or not isinstance(source, DatasetVersion):
             continue
         if not source.recipe.get("include_scores"):
             raise Invalid(

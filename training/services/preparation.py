@@ -143,6 +143,8 @@ class Preparation:
         self, version: DatasetVersion, convert: Callable[[Iterator[Row]], Iterator[Row]]
     ) -> None:
         self.config["train_file"] = self._write("train.jsonl", convert(self._rows(version, ["train"])))
+        if former := self.versions.get(RunInputRole.MIX_DATA):
+            self.config["mix_file"] = self._write("mix.jsonl", convert(self._rows(former[0], ["train"])))
         if version.row_counts.get("validation"):
             rows = convert(self._rows(version, ["validation"]))
             if (first := next(rows, None)) is None:

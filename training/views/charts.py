@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from annotate.words import _
 from training.models import TrainingRun
 from training.services.event_log import chart_data
 
@@ -92,6 +93,13 @@ def run_charts(run: TrainingRun, curves: Curves) -> list[dict[str, Any]]:
             }
         )
     return charts
+
+
+def learning_chart(found: dict[str, Any]) -> dict[str, Any]:
+    """Measured points and the line through them, over the number of examples."""
+    series = [("measured", str(_("measured")), dict(found["points"]))]
+    series.append(("expected", str(_("expected")), dict(found["line"])))
+    return chart_data(series)
 
 
 def compare_charts(by_run: dict[TrainingRun, Curves]) -> list[dict[str, Any]]:

@@ -47,6 +47,52 @@ def reward_tables(reports: dict[str, Report]) -> dict[str, Any] | None:
     }
 
 
+# Of an evaluation's metrics those that tell models apart: (name, label, higher is better).
+COMPARED = (
+    ("loss", _("Loss"), False),
+    ("perplexity", _("Perplexity"), False),
+    ("accuracy", _("Response tokens right"), True),
+    ("rouge_l", "ROUGE-L", True),
+    ("bleu", "BLEU", True),
+    ("distinct_2", _("Different pairs of words"), True),
+    ("reward_loss", _("Reward loss"), False),
+    ("reward_accuracy", _("Reward accuracy"), True),
+    ("reward_calibration_error", _("Calibration error"), False),
+)
+MEASURED_ON = {"model": "demonstrations", "reward_model": "train_data"}
+
+
+def models_by_held_out_set(runs: list[Any]) -> dict[str, Any] | None:
+    """Evaluations as a table of models by held-out set: {"models", "rows": [{"set", "label", "cells"}]}, each
+    cell {"value", "change", "is_better"} against the first model. None unless a set has two models.
+
+    So a model trained anew on all data stands beside one that went on from a checkpoint, on new and on former
+    held-out data alike: where the latter got worse it forgot.
+    """
+    found: dict[Any, dict[Any, dict[str, float]]] = {}
+    for run in sorted(runs, key=lambda run: run.number):
+        sources = {row.role: row.dataset_version or row.checkpoint for row in run.inputs.all()}
+        for role, data in MEASURED_ON.items():
+            if run.stage == "evaluate" and role in sources and data in sources:
+                found.setdefault(sources[data], {})[sources[role]] = run.metrics
+    models = list(dict.fromkeys(model for by_model in found.values() for model in by_model))
+    if not any(len(by_model) > 1 for by_model in found.values()):
+        return None
+    rows = []
+    for held_out, by_model in found.items():
+        for name, label, higher in COMPARED:
+            values = [by_model.get(model, {}).get(name) for model in models]
+            if any(value is not None for value in values):
+                cells = [_against(value, values[0], higher) for value in values]
+                rows.append({"set": str(held_out), "label": label, "cells": cells})
+    return {"models": models, "rows": rows}
+
+
+def _against(value: float | None, first: float | None, higher: bool) -> dict[str, Any]:
+    change = None if value is None or first is None else value - first
+    return {"value": value, "change": change, "is_better": change is not None and (change > 0) == higher}
+
+
 def answer_rows(reports: dict[str, Report]) -> list[dict[str, Any]]:
     """{"prompt", "reference", "answer", "rouge_l"} of some answers, from the least alike to the most."""
     return reports.get("answers", {}).get("rows", [])

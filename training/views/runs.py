@@ -21,10 +21,11 @@ from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
 from training.models import Preset, RunStatus, Stage, TrainingRun
 from training.services import runs as service
 from training.services.event_log import curves, live_message, log_lines, reports
+from training.services.learning_curves import create_learning_curve, learning_curve
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
-from training.views.charts import compare_charts, run_charts
-from training.views.report_tables import answer_rows, compared_reports, reward_tables
+from training.views.charts import compare_charts, learning_chart, run_charts
+from training.views.report_tables import answer_rows, compared_reports, models_by_held_out_set, reward_tables
 
 STAGE_WORDS = {
     Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
@@ -117,18 +118,22 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
 
 def _launch(request: HttpRequest, form: RunForm) -> HttpResponse | None:
     try:
-        run = service.create_run(
-            project=form.project,
-            stage=form.stage,
-            name=form.cleaned_data["name"],
-            preset=form.preset,
-            hyperparameters=form.hyperparameters(),
-            inputs=form.inputs(),
-            base_model=form.cleaned_data.get("base_model", ""),
-            options=form.options(),
-            follow_up=form.follow_up(),
-            acting_user=request.user,
-        )
+        given = {
+            "project": form.project,
+            "stage": form.stage,
+            "name": form.cleaned_data["name"],
+            "preset": form.preset,
+            "hyperparameters": form.hyperparameters(),
+            "inputs": form.inputs(),
+            "base_model": form.cleaned_data.get("base_model", ""),
+            "options": form.options(),
+            "follow_up": form.follow_up(),
+            "acting_user": request.user,
+        }
+        if form.cleaned_data.get("learning_curve"):
+            numbers = "&".join(f"run={run.number}" for run in create_learning_curve(**given))
+            return redirect(f"{reverse('training:run_compare', args=[form.project.slug])}?{numbers}")
+        run = service.create_run(**given)
     except DomainError as error:
         _show(form, error)
         return None
@@ -244,12 +249,20 @@ def run_change(request: HttpRequest, *, project, membership, number: int) -> Htt
 def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
     """Curves of two or more runs over one another: ?run=3&run=5."""
     numbers = [int(text) for text in request.GET.getlist("run") if text.isdecimal() and len(text) < 9]
-    chosen = list(project.runs.filter(number__in=numbers[:MOST_COMPARED]).order_by("number"))
+    chosen = list(
+        project.runs.filter(number__in=numbers[:MOST_COMPARED])
+        .order_by("number")
+        .prefetch_related("inputs__dataset_version__dataset", "inputs__checkpoint__run")
+    )
     differing = _differences(chosen)
+    learning = learning_curve(chosen) if len(chosen) > 1 else None
     context = {
         "chosen": chosen,
         "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
         "reports": compared_reports({run: reports(run) for run in chosen}) if len(chosen) > 1 else None,
+        "held_out": models_by_held_out_set(chosen),
+        "learning": learning,
+        "learning_chart": learning_chart(learning) if learning else None,
         "differences": differing,
         "choices": project.runs.order_by("-number")[:100],
         "numbers": [run.number for run in chosen],

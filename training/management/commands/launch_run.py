@@ -14,6 +14,7 @@ from annotate.errors import DomainError
 from labeling.models import Project
 from training.models import RunInputRole, RunStatus, Stage, TrainingRun
 from training.services.command_line import acting_user, find_project, parse_settings, say_error
+from training.services.learning_curves import create_learning_curve
 from training.services.references import resolve_inputs
 from training.services.runs import create_run
 from training.services.texts import save_text
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--dataset", action="append", default=[], metavar="NAME@v1", help="what is learnt from"
         )
+        parser.add_argument("--mix", metavar="NAME@v1", help="former data mixed in (mix_ratio)")
         parser.add_argument("--model", metavar="run:N", help="the checkpoint to start from")
         parser.add_argument(
             "--base-model", default="", help="or a folder in MODEL_DIRS, or an allowed hub id"
@@ -65,6 +67,11 @@ class Command(BaseCommand):
             action="store_true",
             help="reward: then score what people rank, so that rankings it contradicts come before reviewers",
         )
+        parser.add_argument(
+            "--learning-curve",
+            action="store_true",
+            help="sft, reward: three runs, on 25, 50 and 100 % of the training prompts",
+        )
         parser.add_argument("--user", help="on whose behalf; else the project's first admin")
         parser.add_argument(
             "--wait", action="store_true", help="until it has ended; exit status 1 if it failed"
@@ -74,14 +81,15 @@ class Command(BaseCommand):
         try:
             project = find_project(options["project"])
             user = acting_user(project, options["user"], get_user_model())
-            run = self.create(project, user, options)
+            runs = self.create(project, user, options)
         except DomainError as error:
             raise CommandError(say_error(error)) from error
-        self.stdout.write(f"Run {run.number} ({run.get_stage_display()}) is queued: {run.pk}")
-        if options["wait"]:
+        for run in runs:
+            self.stdout.write(f"Run {run.number} ({run.get_stage_display()}) is queued: {run.pk}")
+        for run in runs if options["wait"] else []:
             self.wait(run)
 
-    def create(self, project: Project, user, options: dict[str, Any]) -> TrainingRun:
+    def create(self, project: Project, user, options: dict[str, Any]) -> list[TrainingRun]:
         stage = options["stage"]
         role = DATASET_ROLE.get(stage, RunInputRole.TRAIN_DATA)
         if stage == Stage.EVALUATE and options["reward_model"]:
@@ -94,6 +102,8 @@ class Command(BaseCommand):
         }
         if options["demonstrations"]:
             references[RunInputRole.DEMONSTRATIONS] = options["demonstrations"]
+        if options["mix"]:
+            references[RunInputRole.MIX_DATA] = options["mix"]
         run_options: dict[str, Any] = {}
         follow_up: dict[str, Any] = {"ranking_batch": {"size": options["rank"]}} if options["rank"] else {}
         if options["then_score"]:
@@ -102,18 +112,19 @@ class Command(BaseCommand):
             run_options["splits"] = options["split"]
         if options["text_file"]:
             run_options["text_files"] = [self.upload(project, path, user) for path in options["text_file"]]
-        return create_run(
-            project=project,
-            stage=stage,
-            name=options["name"],
-            preset=options["preset"],
-            hyperparameters=parse_settings(options["set"]),
-            inputs=resolve_inputs(project, stage, references),
-            base_model=options["base_model"],
-            options=run_options,
-            follow_up=follow_up,
-            acting_user=user,
-        )
+        given = {
+            "project": project,
+            "stage": stage,
+            "name": options["name"],
+            "preset": options["preset"],
+            "hyperparameters": parse_settings(options["set"]),
+            "inputs": resolve_inputs(project, stage, references),
+            "base_model": options["base_model"],
+            "options": run_options,
+            "follow_up": follow_up,
+            "acting_user": user,
+        }
+        return create_learning_curve(**given) if options["learning_curve"] else [create_run(**given)]
 
     def upload(self, project: Project, path: Path, user) -> str:
         try:

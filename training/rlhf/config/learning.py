@@ -148,6 +148,10 @@ class SupervisedConfig(OptimizerConfig):
         group=TIMING,
     )
 
+    @property
+    def peak_rate(self) -> float:
+        return self.learning_rate
+
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(SupervisedConfig):
@@ -162,6 +166,32 @@ class FineTuneConfig(SupervisedConfig):
     train_file: str = path("JSONL file with the training rows.", required=True, group=DATA)
     validation_file: str = path(
         "JSONL file with held-out rows; without it there are no validation metrics.", group=DATA
+    )
+    train_share: float = number(
+        1.0,
+        0.001,
+        1.0,
+        "Share of the training prompts that is learnt from, the same ones each time and those of a smaller "
+        "share among them: runs on 0.25, 0.5 and 1 show whether more data would help.",
+        group=DATA,
+    )
+    mix_file: str = path(
+        "JSONL file of former training rows that are mixed in, so that what was learnt from them stays.",
+        group=DATA,
+    )
+    mix_ratio: float = number(
+        1.0,
+        0.001,
+        1000.0,
+        "Rows of mix_file for each row of train_file, drawn once by the seed; at most all there are.",
+        group=DATA,
+    )
+    learning_rate_multiplier: float = number(
+        1.0,
+        0.0001,
+        100.0,
+        "Multiplies the learning rate: going on from a trained checkpoint often wants a fraction of it.",
+        group=OPTIMIZER,
     )
     maximum_length: int = integer(
         512, 8, 1_000_000, "Most tokens of a row, prompt and response together.", group=DATA
@@ -181,6 +211,10 @@ class FineTuneConfig(SupervisedConfig):
         32.0, 0.01, 10_000.0, "Adapters are scaled by alpha / rank.", source=LORA, group=PARTS
     )
     lora_dropout: float = number(0.0, 0.0, 0.9, "Dropout before the adapters.", source=LORA, group=PARTS)
+
+    @property
+    def peak_rate(self) -> float:
+        return self.learning_rate * self.learning_rate_multiplier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
-from training.rlhf.data import read_demonstrations, read_rankings, read_scores
+from training.rlhf.data import drawn_rows, read_demonstrations, read_rankings, read_scores, share_of_prompts
 from training.rlhf.encoding import EncodedRanking, encode_rankings
 from training.rlhf.errors import DataError, NonFiniteError
 from training.rlhf.losses import pairwise_loss, score_loss
@@ -43,7 +43,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     accelerator = open_accelerator(config, in_team=True)
     read = read_rankings if config.labels == "ranks" else read_scores
     regress = config.labels == "scores"
-    training_rows = read(config.train_file)
+    training_rows = share_of_prompts(read(config.train_file), config.train_share)
     held_out_rows = read(config.validation_file) if config.validation_file else []
     demonstrations = read_demonstrations(config.demonstrations_file) if config.demonstrations_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
@@ -53,6 +53,12 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     training = encode_rankings(
         training_rows, encoder, limit, config.over_long, config.train_file, run, regress=regress
     )
+    if config.mix_file:
+        former = drawn_rows(read(config.mix_file), config.mix_ratio * len(training_rows), config.seed)
+        training += encode_rankings(
+            former, encoder, limit, config.over_long, config.mix_file, run, regress=regress
+        )
+        run.log(f"{len(former)} rankings of {config.mix_file} are mixed in")
     scale = scale_of(training, config.train_file) if regress else None
     if config.margin_scale and not any(any(row.margins or ()) for row in training):
         raise DataError(
@@ -94,7 +100,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         kind="reward_model",
         base=config.model,
         modules={"model": model},
-        rates={"model": config.learning_rate},
+        rates={"model": config.peak_rate},
         total_steps=steps_in(task, config),
         save_models=task.save,
         best=(config.best_metric, direction),

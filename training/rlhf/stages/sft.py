@@ -14,7 +14,7 @@ from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, micro_batches, supervise_responses
 from training.rlhf.chat import ChatEncoder, Encoded
-from training.rlhf.data import read_demonstrations
+from training.rlhf.data import drawn_rows, read_demonstrations, share_of_prompts
 from training.rlhf.encoding import encode_rows
 from training.rlhf.models import TokenLogits, load_causal_lm, load_reader
 from training.rlhf.run import Run
@@ -25,7 +25,7 @@ from training.rlhf.supervised import steps_in, train
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
     accelerator = open_accelerator(config, in_team=True)
-    training_rows = read_demonstrations(config.train_file)
+    training_rows = share_of_prompts(read_demonstrations(config.train_file), config.train_share)
     held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
     reader, context = load_reader(
@@ -34,6 +34,12 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     encoder = ChatEncoder(reader)
     limit = min(config.maximum_length, context)
     training = encode_rows(training_rows, encoder, limit, config.over_long, config.train_file, run)
+    if config.mix_file:
+        former = drawn_rows(
+            read_demonstrations(config.mix_file), config.mix_ratio * len(training_rows), config.seed
+        )
+        training += encode_rows(former, encoder, limit, config.over_long, config.mix_file, run)
+        run.log(f"{len(former)} rows of {config.mix_file} are mixed in")
     held_out = encode_rows(held_out_rows, encoder, limit, config.over_long, config.validation_file, run)
     lengths, labelled = [len(row) for row in training], [len(row.response) for row in training]
     config = memory.fit(
@@ -62,7 +68,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         kind="causal_lm",
         base=config.model,
         modules={"model": model},
-        rates={"model": config.learning_rate},
+        rates={"model": config.peak_rate},
         total_steps=steps_in(task, config),
         save_models=task.save,
         best=("validation_loss", "min"),
