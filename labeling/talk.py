@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from annotate.accounts.models import User
 from annotate.prepared import Prepared
+from annotate.words import in_a_sentence, later
 
 from .models import (
     Assignment,
@@ -21,6 +22,7 @@ from .models import (
     Project,
     Role,
     Submission,
+    TaskKind,
 )
 
 
@@ -39,7 +41,10 @@ class Piece:
     @property
     def name(self) -> str:
         """As notifications call it."""
-        return f"{self.kind} {self.submission.pk}" if self.submission else f"a {self.kind} in hand"
+        kind = in_a_sentence(TaskKind(self.kind).label)
+        if self.submission is None:
+            return later("a %(kind)s in hand", kind=kind)
+        return later("%(kind)s %(n)s", kind=kind, n=self.submission.pk)
 
     @property
     def thread(self) -> CommentThread | None:
@@ -79,7 +84,9 @@ class Talk:
     def key(self) -> str:
         """Of its words that are not sent yet, in a browser."""
         piece = self.piece
-        return f"{piece.task_id}-{piece.person.pk}" if piece.task_id and piece.person else f"{piece.name}"
+        if piece.task_id is not None and piece.person is not None:
+            return f"{piece.task_id}-{piece.person.pk}"
+        return f"{piece.kind} {piece.submission.pk if piece.submission else ''}"
 
     @property
     def add_url(self) -> str:
@@ -92,7 +99,9 @@ class Talk:
 
     @property
     def settle_url(self) -> str:
-        return reverse("labeling:comment_settle", args=[self.piece.project.slug, self.thread.pk])
+        """Only where something was said."""
+        thread = self.thread
+        return reverse("labeling:comment_settle", args=[self.piece.project.slug, thread.pk]) if thread else ""
 
 
 THREAD = Prepared(
@@ -114,11 +123,12 @@ def piece_in_hand(assignment: Assignment, person: User) -> Piece:
 
 
 def piece_of_thread(thread: CommentThread) -> Piece:
-    """One query where the talk began before there was a submission."""
-    if thread.person is None:
-        return piece_of(thread.submission)
-    submission = Submission.objects.filter(task=thread.task_id, annotator=thread.person_id).first()
-    return Piece(thread.project, thread.task.kind, thread.person, thread.task_id, submission)
+    """One query: the submission, if there is one."""
+    task, person = thread.task, thread.person
+    if task is None or person is None:
+        return piece_of(Submission.objects.get(comment_thread=thread))
+    submission = Submission.objects.filter(task=task, annotator=person).first()
+    return Piece(thread.project, task.kind, person, task.pk, submission)
 
 
 def _thread(piece: Piece) -> CommentThread | None:

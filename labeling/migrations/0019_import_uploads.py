@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0016_gold_reference'),
+        ('labeling', '0018_dataset_parents_and_exports'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from annotate.words import _
+from annotate.words import _, later
 from labeling.consensus import RULE_NAMES, weigh_task
 from labeling.models import Adjudication, Assignment, AssignmentStatus, Submission, Task, TaskKind
 
@@ -46,7 +46,9 @@ def propose_consensus(task: Task, rule: str | None = None) -> Proposal:
     if task.kind != TaskKind.RANKING:
         raise Invalid("Only rankings have a consensus.")
     if rule and rule not in RULE_NAMES:
-        raise Invalid(f"There is no such rule. Known are {', '.join(RULE_NAMES)}.", field="rule")
+        raise Invalid(
+            _("There is no such rule. Known are %(known)s.") % {"known": ", ".join(RULE_NAMES)}, field="rule"
+        )
     weighed = weigh_task(task, rule)
     if weighed is None:
         raise Conflict("Nobody has ranked this task yet.", code="no_rankings")
@@ -178,6 +180,10 @@ def _tell_annotators(task: Task, adjudication: Adjudication) -> None:
             user=submission.annotator,
             project=task.project,
             kind="task.adjudicated",
-            text=f"{adjudication.by} settled the order of a task you ranked. {adjudication.note}",
+            text=later(
+                "%(who)s settled the order of a task you ranked. %(note)s",
+                who=adjudication.by,
+                note=adjudication.note,
+            ),
             path=reverse("labeling:submission_detail", args=[slug, submission.pk]),
         )

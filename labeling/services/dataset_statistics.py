@@ -27,6 +27,7 @@ class Statistics:
         self.kind = kind
         self.prompts: set[str] = set()
         self.left_out: Counter = Counter()
+        self.changed: Counter = Counter()  # rows that a filter or a fix masked or rewrote, by reason
         self.turns: Counter = Counter()
         self.pairs: Counter = Counter()
         self.sizes: Counter = Counter()
@@ -78,4 +79,5 @@ class Statistics:
         if self.kind == DatasetKind.COMPARISON:
             statistics["completions_per_row"] = dict(self.sizes)
             statistics["pairs"] = dict(self.pairs)
-        return {"left_out": dict(self.left_out), "statistics": statistics}
+        changed = {"changed": dict(self.changed)} if self.changed else {}  # none: manifests stay as they were
+        return {"left_out": dict(self.left_out), **changed, "statistics": statistics}

@@ -17,6 +17,7 @@ from . import import_files
 from .answer_checks import look_of_imports
 from .import_faults import FaultList
 from .import_rows import Prepared, prepare
+from .preparation_rows import ImportPlan
 from .prompts import find_ids
 
 CHUNK_ROWS, CHUNK_BYTES = 1_000, 8_000_000
@@ -30,6 +31,12 @@ class Spooled:
     faults: FaultList
     format: str = ""
     rows: int = 0
+    plan: ImportPlan | None = None  # the fixes chosen in the preparation report
+
+    @property
+    def dropped(self) -> int:
+        """Rows that a chosen fix leaves out."""
+        return self.plan.dropped if self.plan is not None else 0
 
     @property
     def left_out(self) -> int:
@@ -41,13 +48,17 @@ def spool_rows(import_record: ImportRecord, spool: BinaryIO, spooled: Spooled, t
     dry run, which finds them all; then where no row is left."""
     path, name, kind = import_files.path_of(import_record), import_record.filename, import_record.kind
     spooled.format = import_record.format or detect(path, filename=name, kind=kind).format
+    plan = spooled.plan = ImportPlan(import_record, tell)
     notes_all = import_record.leave_out_faulty_rows or import_record.is_dry_run
     on_fault = spooled.faults.note if notes_all else None
     columns = import_record.column_mapping or None
     look = look_of_imports(import_record.project)
-    for record in read_file(
+    for found in read_file(
         path, filename=name, kind=kind, format=spooled.format, columns=columns, on_fault=on_fault
     ):
+        record = plan.carry_out(found)
+        if record is None:
+            continue
         try:
             line = orjson.dumps(prepare(record, name, look))
         except FormatError as error:
@@ -61,6 +72,8 @@ def spool_rows(import_record: ImportRecord, spool: BinaryIO, spooled: Spooled, t
         if spooled.rows % 100 == 0:
             tell("reading", spooled.rows, None)
     if spooled.rows == 0:
+        if plan.dropped:
+            raise FormatError("nothing to import: the chosen fixes leave no row", file=name)
         raise FormatError(f"nothing to import: all {spooled.left_out} rows are faulty", file=name)
     spool.seek(0)
 
@@ -99,10 +112,10 @@ def dry_run_report(
     return {
         "kind": import_record.kind,
         "format": spooled.format,
-        "rows": spooled.rows + spooled.left_out,
+        "rows": spooled.rows + spooled.left_out + spooled.dropped,
         "added": added,
         "already_there": spooled.rows - added,
-        "left_out": spooled.left_out,
+        "left_out": spooled.left_out + spooled.dropped,
         "at": timezone.now().isoformat(),
     }
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
-from annotate.words import _, in_a_sentence
+from annotate.words import _, in_a_sentence, later
 from labeling.formats import FORMATS, FormatError
 from labeling.models import ImportRecord, ImportStatus, Project
 
@@ -239,6 +239,7 @@ def _store_rows(
     import_record: ImportRecord, spool: BinaryIO, spooled: Spooled, tell: Teller, in_background: bool
 ) -> None:
     store = RowStore(import_record)
+    left_out = spooled.left_out + spooled.dropped
     with transaction.atomic():
         lock_project_rows(import_record.project)
         for chunk in spooled_chunks(spool):
@@ -250,27 +251,35 @@ def _store_rows(
         moved = mine.update(
             status=ImportStatus.SUCCEEDED,
             format=spooled.format,
-            rows_read=spooled.rows + spooled.left_out,
+            rows_read=spooled.rows + left_out,
             rows_added=store.added,
             rows_already_there=store.already_there,
-            rows_left_out=spooled.left_out,
+            rows_left_out=left_out,
             faults=spooled.faults.first,
             finished_at=timezone.now(),
         )
         if moved != 1:
             raise Conflict("This import was taken up by another worker.", code="import_lost")
+        if spooled.plan is not None:
+            spooled.plan.keep_counts(import_record)
         record_event(
             action="import.succeeded",
             actor=import_record.created_by,
             obj=import_record,
             project=import_record.project,
-            read=spooled.rows + spooled.left_out,
+            read=spooled.rows + left_out,
             added=store.added,
+            **({"fixes": spooled.plan.counts} if spooled.plan and spooled.plan.counts else {}),
         )
         if in_background:
             _notify_owner(
                 import_record,
-                f"{import_record.filename} is in: {store.added:,} of {spooled.rows:,} rows are new.",
+                later(
+                    "%(file)s is in: %(new)s of %(all)s rows are new.",
+                    file=import_record.filename,
+                    new=f"{store.added:,}",
+                    all=f"{spooled.rows:,}",
+                ),
             )
 
 
@@ -332,7 +341,12 @@ def _fail(
         error=error.message,
     )
     if in_background:
-        _notify_owner(import_record, f"{import_record.filename} was not brought in: {error.message}")
+        _notify_owner(
+            import_record,
+            later(
+                "%(file)s was not brought in: %(problem)s", file=import_record.filename, problem=error.message
+            ),
+        )
 
 
 def _notify_owner(import_record: ImportRecord, text: str) -> None:

@@ -14,6 +14,8 @@ from annotate.words import _
 from labeling.formats import SPLITS, split_of
 from labeling.models import Project
 
+from .recipe_filters import Filters
+
 SOURCES = {
     "people": _("Written or ranked by people here"),
     "imports": _("Imported from files"),
@@ -31,6 +33,8 @@ RANKINGS = {
 }
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
+# Named in JSON only where they leave something out, as `rankings` is.
+LATER_LISTS = ("exclude_imports", "exclude_guideline_versions")
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,19 @@ class Recipe:
     categories: tuple[str, ...] = ()
     guideline_versions: tuple[int, ...] = ()
     exclude_annotators: tuple[str, ...] = ()  # pseudonyms
+    exclude_imports: tuple[int, ...] = ()
+    exclude_guideline_versions: tuple[int, ...] = ()
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
     submitted_from: str = ""
     submitted_until: str = ""
+    include_scores: bool = False  # of comparison datasets: the scores people gave single completions
     include_gold: bool = False  # also what people answered to gold, screening and repeated tasks
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
     salt: str = ""
+    filters: Mapping[str, Any] = field(default_factory=dict)  # as Filters.to_json: only what restricts
 
     def __post_init__(self) -> None:
-        for name in ("batches", "imports", "guideline_versions"):
+        for name in ("batches", "imports", "guideline_versions", *LATER_LISTS):
             self._check_list(name, int)
         for name in ("sources", "decisions", "categories", "exclude_annotators"):
             self._check_list(name, str)
@@ -63,14 +71,16 @@ class Recipe:
         self._check_choice("decisions", DECISIONS)
         if self.rankings not in RANKINGS:
             raise Invalid(f"One of {', '.join(RANKINGS)}.", field="rankings")
-        if not isinstance(self.include_gold, bool):
-            raise Invalid("Yes or no.", field="include_gold")
+        for name in ("include_gold", "include_scores"):
+            if not isinstance(getattr(self, name), bool):
+                raise Invalid("Yes or no.", field=name)
         begin, end = self._day("submitted_from"), self._day("submitted_until")
         if begin and end and begin > end:
             raise Invalid("The last day is before the first.", field="submitted_until")
         if not isinstance(self.salt, str) or len(self.salt) > 100:
             raise Invalid("Text of at most 100 characters.", field="salt")
         self._check_fractions()
+        object.__setattr__(self, "filters", self.row_filters.to_json())
 
     def _check_list(self, name: str, kind: type) -> None:
         value = getattr(self, name)
@@ -137,9 +147,15 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
-        if not self.include_gold:
-            del values["include_gold"]  # recipes and versions from before it stay as they were, to the byte
+        for name in (*LATER_LISTS, "include_gold", "include_scores", "filters"):
+            if not values[name]:
+                del values[name]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @property
+    def row_filters(self) -> Filters:
+        """What is left out of the selected rows, by what they hold."""
+        return Filters.from_json(self.filters)
 
     def resolved_for(self, project: Project) -> Recipe:
         """With the salt filled in. The project's name by default: so a prompt is on the same side in all of

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import datasets, imports, prompts
+from labeling.views import dataset_exports, dataset_frozen, datasets, imports, preparation, prompts
 
 PROJECT = "projects/<slug:slug>/"
 IMPORT = f"{PROJECT}imports/<int:pk>/"
@@ -20,14 +20,25 @@ urlpatterns = [
     path(f"{IMPORT}discard/", imports.import_discard, name="import_discard"),
     path(f"{IMPORT}faults/", imports.import_faults, name="import_faults"),
     path(f"{IMPORT}progress/", imports.import_progress, name="import_progress"),
+    path(f"{IMPORT}preparation/", preparation.import_preparation, name="import_preparation"),
+    path(f"{IMPORT}preparation/decide/", preparation.import_decide, name="import_decide"),
     path(f"{PROJECT}datasets/", datasets.datasets, name="datasets"),
     path(f"{PROJECT}datasets/new/", datasets.dataset_new, name="dataset_new"),
     path(f"{PROJECT}datasets/count/", datasets.dataset_count, name="dataset_count"),
     path(DATASET, datasets.dataset_detail, name="dataset_detail"),
     path(f"{DATASET}freeze/", datasets.dataset_freeze, name="dataset_freeze"),
     path(VERSION, datasets.dataset_version, name="dataset_version"),
+    path(f"{VERSION}preparation/", preparation.version_preparation, name="version_preparation"),
+    path(f"{VERSION}preparation/decide/", preparation.version_decide, name="version_decide"),
     path(f"{VERSION}progress/", datasets.dataset_progress, name="dataset_progress"),
     path(f"{VERSION}verify/", datasets.dataset_verify, name="dataset_verify"),
+    path(f"{VERSION}card/", dataset_frozen.dataset_card, name="dataset_card"),
+    path(f"{VERSION}compare/", dataset_frozen.dataset_compare, name="dataset_compare"),
+    path(f"{VERSION}rebuild/", dataset_frozen.dataset_rebuild_without, name="dataset_rebuild_without"),
+    path(f"{VERSION}exports/", dataset_exports.dataset_exports, name="dataset_exports"),
+    path(f"{PROJECT}exports/<int:pk>/file/", dataset_exports.dataset_export_file, name="dataset_export_file"),
+    path(f"{PROJECT}exports/<int:pk>/link/", dataset_exports.dataset_export_link, name="dataset_export_link"),
+    path("downloads/<str:token>/", dataset_exports.dataset_link, name="dataset_link"),
     path(f"{VERSION}manifest/", datasets.dataset_manifest, name="dataset_manifest"),
     path(f"{VERSION}download/", datasets.dataset_download, name="dataset_download"),
 ]

@@ -21,10 +21,12 @@ from labeling.formats import FORMATS
 from labeling.listing import Filter, Listing
 from labeling.models import ImportKind, ImportRecord, ImportStatus, Project
 from labeling.permissions import Action
+from labeling.preparation_words import FIXES
 from labeling.services import background
 from labeling.services import import_faults as faults
 from labeling.services import imports as service
 from labeling.services.import_preview import MAPPABLE_FIELDS, preview_import
+from labeling.services.preparations import preparation_of
 from labeling.services.progress import Progress
 
 MAP = "map-"  # prefix of the mapping's inputs: map-prompt = column
@@ -119,6 +121,10 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
     went."""
     record = _record(project, pk)
     context: dict[str, Any] = {"record": record, "progress": Progress("import", record.pk).read()}
+    preparation = preparation_of(record)
+    if preparation is not None:
+        context["fixes"] = [FIXES[name] for name in preparation.fixes]
+        context["carried_out"] = [(FIXES[name], count) for name, count in preparation.counts.items()]
     if record.status in (ImportStatus.UPLOADED, ImportStatus.FAILED):
         choices = _choices(request.GET, record)
         lenient = bool(request.GET.get("leave_out_faulty_rows") or record.report)

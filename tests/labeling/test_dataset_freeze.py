@@ -205,7 +205,7 @@ def test_work_accepted_while_it_is_frozen_does_not_get_in(monkeypatch):
 
     cast = make_cast()
     fill(cast, 5)
-    select_rows = datasets.canonical_rows
+    select_rows = datasets.filtered_rows
 
     def select_after_others_wrote(*args):
         thread = threading.Thread(target=_write_elsewhere, args=[cast])
@@ -214,7 +214,7 @@ def test_work_accepted_while_it_is_frozen_does_not_get_in(monkeypatch):
         assert not thread.is_alive(), "freezing kept a writer waiting"
         return select_rows(*args)
 
-    monkeypatch.setattr(datasets, "canonical_rows", select_after_others_wrote)
+    monkeypatch.setattr(datasets, "filtered_rows", select_after_others_wrote)
     version = make_version(cast)
     assert version.row_count == 5
     assert cast.project.submissions.count() == 25

@@ -1,0 +1,231 @@
+"""How prompts and answers begin and end across a file: marks that all have, that some lack, and that say
+nothing.
+
+In files of the legacy prompt/completion kind the texts alone tell a model where the prompt ends and where it
+has to stop. Conversations are wrapped by the chat template of the model; there only what is shared by all
+answers is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+from .finding import Change, Finding, Fix, Look, Options
+from .texts import STOP_MARKS
+from .units import Unit
+
+LEAST_ROWS = 10  # fewer rows share a beginning by chance
+LEAST_SHARED = 8  # characters
+_KEPT = 400  # characters of an edge that are compared
+SEPARATORS = ("\n\n###\n\n", "\n\n===\n\n", "\n\n---\n\n", "\n\n##==##\n\n")
+MOST_ODD = 0.5  # an edge that fewer rows than this lack is expected of all
+
+
+class SharedEdge:
+    """The longest beginning (or end) that all texts seen have in common."""
+
+    def __init__(self, *, at_end: bool) -> None:
+        self._at_end = at_end
+        self._shared: str | None = None
+        self.seen = 0
+
+    def see(self, text: str) -> None:
+        self.seen += 1
+        edge = text[-_KEPT:][::-1] if self._at_end else text[:_KEPT]
+        self._shared = edge if self._shared is None else os.path.commonprefix([self._shared, edge])
+
+    @property
+    def text(self) -> str:
+        """Empty where too few texts were seen to say."""
+        shared = (self._shared or "") if self.seen >= LEAST_ROWS else ""
+        return shared[::-1] if self._at_end else shared
+
+
+class SharedEdges(Look):
+    """What all prompts begin with, or all answers begin or end with, teaches nothing and costs tokens."""
+
+    fixes = ("strip_prompt_prefix", "strip_answer_prefix", "strip_answer_suffix")
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._edges = {
+            "prompt_prefix": SharedEdge(at_end=False),
+            "answer_prefix": SharedEdge(at_end=False),
+            "answer_suffix": SharedEdge(at_end=True),
+        }
+        self._lengths = {"prompt_prefix": 0, "answer_prefix": 0, "answer_suffix": 0}
+
+    def see(self, index: int, unit: Unit) -> None:
+        self._see("prompt_prefix", unit.messages[-1]["content"])
+        for answer in unit.answers:
+            self._see("answer_prefix", answer)
+            self._see("answer_suffix", answer)
+
+    def _see(self, name: str, text: str) -> None:
+        self._edges[name].see(text)
+        self._lengths[name] = max(self._lengths[name], len(text))
+
+    def _shared(self, name: str) -> str:
+        """Whole words of the shared edge; nothing where all texts are the same."""
+        text = self._edges[name].text
+        if self._lengths[name] <= len(text):
+            return ""
+        if name == "answer_suffix":
+            is_mark = text.strip() in STOP_MARKS
+            text = text[text.find(" ") + 1 :] if " " in text else ""
+            return "" if is_mark else text if len(text.strip()) >= LEAST_SHARED else ""
+        end = max(text.rfind(" "), text.rfind("\n")) + 1
+        return text[:end] if len(text[:end].strip()) >= LEAST_SHARED else ""
+
+    def findings(self) -> list[Finding]:
+        found = []
+        for name, edge in self._edges.items():
+            if shared := self._shared(name):
+                values = {"text": shared[:100].replace("\n", "⏎")}
+                finding = Finding(
+                    f"shared_{name}", "info", edge.seen, range(5), [], values, (f"strip_{name}",)
+                )
+                found.append(finding)
+        return found
+
+    def repairs(self) -> dict[str, Fix]:
+        prompt, answer, end = (self._shared(name) for name in self._edges)
+        fixes: dict[str, Fix] = {}
+        if prompt:
+            fixes["strip_prompt_prefix"] = Change(
+                lambda unit: unit.with_last_turn(lambda text: _left(text.removeprefix(prompt), text))
+            )
+        if answer:
+            fixes["strip_answer_prefix"] = Change(
+                lambda unit: unit.rewritten(answer=lambda text: _left(text.removeprefix(answer), text))
+            )
+        if end:
+            fixes["strip_answer_suffix"] = Change(
+                lambda unit: unit.rewritten(answer=lambda text: _left(text.removesuffix(end), text))
+            )
+        return fixes
+
+
+def _left(stripped: str, text: str) -> str:
+    """A text that would become empty stays as it was: the edge is all it says."""
+    return stripped if stripped.strip() else text
+
+
+class Marks(Look):
+    """Of plain prompt/completion rows: a mark at the end of all prompts, one way for answers to begin, one
+    way to stop."""
+
+    fixes = ("mark_prompt_ends", "lead_with_blank", "mark_answer_ends")
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._prompt_end = SharedEdge(at_end=True)
+        self._used: set[str] = set()
+        self._stops: Counter = Counter()
+        self._lead = {
+            False: [0, list[int]()],
+            True: [0, list[int]()],
+        }  # begins with a blank: count, first rows
+        self._without_stop: dict[str, list[int]] = {mark: [] for mark in STOP_MARKS}
+        self._answers = 0
+
+    def see(self, index: int, unit: Unit) -> None:
+        prompt = unit.messages[-1]["content"]
+        self._prompt_end.see(prompt)
+        self._used.update(each for each in SEPARATORS if each.strip() in prompt)
+        if not unit.is_demonstration:
+            return
+        answer = unit.answers[0]
+        self._answers += 1
+        lead = self._lead[answer[:1].isspace()]
+        lead[0] += 1
+        _note(lead[1], index)
+        stop = stop_of(answer)
+        self._stops[stop] += 1
+        for mark, rows in self._without_stop.items():
+            if mark != stop:
+                _note(rows, index)
+
+    def _stop(self) -> str:
+        mark, count = self._stops.most_common(1)[0] if self._stops else ("", 0)
+        return mark if count > MOST_ODD * self._answers else ""
+
+    def findings(self) -> list[Finding]:
+        found = []
+        if (
+            self.options.is_plain
+            and self._prompt_end.seen >= LEAST_ROWS
+            and not self._prompt_end.text.strip()
+        ):
+            count = self._prompt_end.seen
+            found.append(Finding("prompt_ends", "warning", count, range(5), fixes=("mark_prompt_ends",)))
+        found += self._start_findings()
+        found += self._stop_findings()
+        return found
+
+    def _start_findings(self) -> list[Finding]:
+        (without, first_without), (with_blank, first_with) = self._lead[False], self._lead[True]
+        if not self.options.is_plain or not without or not self._answers:
+            return []
+        values = {"with": with_blank, "without": without}
+        if with_blank:
+            rows = first_without if with_blank >= without else first_with
+            count = min(with_blank, without)
+            return [Finding("answer_starts", "warning", count, rows, [], values, ("lead_with_blank",))]
+        return [Finding("answer_leads", "info", without, first_without, [], values, ("lead_with_blank",))]
+
+    def _stop_findings(self) -> list[Finding]:
+        mark = self._stop()
+        if mark:
+            lacking = self._answers - self._stops[mark]
+            values = {"mark": mark}
+            rows = self._without_stop[mark]
+            return (
+                [Finding("answer_stops", "warning", lacking, rows, [], values, self.fixes[2:])]
+                if lacking
+                else []
+            )
+        if self.options.is_plain and self._answers >= LEAST_ROWS:
+            values = {"mark": STOP_MARKS[0]}
+            fixes = self.fixes[2:]
+            return [Finding("no_stops", "info", self._answers, range(5), [], values, fixes)]
+        return []
+
+    def repairs(self) -> dict[str, Fix]:
+        separator = next((each for each in SEPARATORS if each not in self._used), SEPARATORS[0])
+        mark = self._stop() or STOP_MARKS[0]
+
+        def stopped(answer: str) -> str:
+            return answer if answer.rstrip().endswith(mark) else f"{answer.rstrip()}{mark}"
+
+        def led(answer: str) -> str:
+            return answer if answer[:1].isspace() else f" {answer}"
+
+        return {
+            "mark_prompt_ends": Change(
+                lambda unit: unit.with_last_turn(
+                    lambda text: text if text.endswith(separator) else f"{text.rstrip()}{separator}"
+                )
+            ),
+            "lead_with_blank": Change(lambda unit: unit.rewritten(answer=led)),
+            "mark_answer_ends": Change(lambda unit: unit.rewritten(answer=stopped)),
+        }
+
+
+def _note(rows: list[int], index: int) -> None:
+    if len(rows) < 5:
+        rows.append(index)
+
+
+def stop_of(answer: str) -> str:
+    """The stop mark that an answer ends with, or "".
+
+    >>> stop_of("Paris.<|endoftext|>"), stop_of("The END"), stop_of("WEEKEND"), stop_of("Paris.")
+    ('<|endoftext|>', 'END', '', '')
+    """
+    rest = answer.rstrip()
+    for mark in STOP_MARKS:
+        if rest.endswith(mark) and not (mark.isalpha() and rest[-len(mark) - 1 : -len(mark)].isalpha()):
+            return mark
+    return ""

@@ -1,0 +1,110 @@
+"""One view of a row, whether it was read from a file or stands in a frozen version."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labeling.formats import DemonstrationRecord, PromptRecord, RankingRecord, Record
+
+Rewrite = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """`row` counts as `Record.row` does; in a version it is the number within its split, from 1.
+
+    `answers`: the demonstration's one text, or all completions; `ranks` as in a canonical row, None where
+    nothing is ranked. `side`: the split, or "" in a file.
+    """
+
+    row: int
+    messages: tuple[dict[str, str], ...]
+    answers: tuple[str, ...] = ()
+    ranks: tuple[int | None, ...] | None = None
+    category: str = ""
+    language: str = ""
+    side: str = ""
+    annotator: str = ""
+    source: str = ""
+
+    @property
+    def prompt(self) -> str:
+        return "\n".join(message["content"] for message in self.messages)
+
+    @property
+    def text(self) -> str:
+        return "\n".join([self.prompt, *self.answers])
+
+    @property
+    def is_demonstration(self) -> bool:
+        return len(self.answers) == 1 and self.ranks is None
+
+    def rewritten(self, *, prompt: Rewrite | None = None, answer: Rewrite | None = None) -> Unit:
+        """With every message of the prompt, or every answer, put through a function of its text."""
+        messages, answers = self.messages, self.answers
+        if prompt is not None:
+            messages = tuple({**each, "content": prompt(each["content"])} for each in messages)
+        if answer is not None:
+            answers = tuple(answer(each) for each in answers)
+        return dataclasses.replace(self, messages=messages, answers=answers)
+
+    def with_last_turn(self, rewrite: Rewrite) -> Unit:
+        *before, last = self.messages
+        messages = (*before, {**last, "content": rewrite(last["content"])})
+        return dataclasses.replace(self, messages=messages)
+
+
+def unit_of_record(record: Record) -> Unit:
+    answers: tuple[str, ...] = ()
+    ranks = None
+    if isinstance(record, DemonstrationRecord):
+        answers = (record.text,)
+    elif isinstance(record, RankingRecord):
+        answers = tuple(completion.text for completion in record.completions)
+        ranks = tuple(record.ranks) if record.ranks is not None else None
+    return Unit(record.row, record.messages, answers, ranks, record.category, record.language)
+
+
+def record_of_unit(record: Record, unit: Unit) -> Record:
+    """The record with the unit's texts; what the texts belong to stays."""
+    if isinstance(record, DemonstrationRecord):
+        return dataclasses.replace(record, messages=unit.messages, text=unit.answers[0])
+    if isinstance(record, PromptRecord):
+        return dataclasses.replace(record, messages=unit.messages)
+    completions = tuple(
+        dataclasses.replace(completion, text=text)
+        for completion, text in zip(record.completions, unit.answers, strict=True)
+    )
+    return dataclasses.replace(record, messages=unit.messages, completions=completions)
+
+
+def unit_of_row(kind: str, row: Mapping[str, Any], *, number: int = 0, side: str = "", category: str = "",
+                language: str = "") -> Unit:  # fmt: skip
+    """A canonical row of a dataset of `kind` sft, comparison or prompts."""
+    messages = tuple(row["messages"])
+    answers: tuple[str, ...] = ()
+    ranks = None
+    if kind == "sft":
+        *asked, answered = messages
+        messages, answers = tuple(asked), (answered["content"],)
+    elif kind == "comparison":
+        answers = tuple(each["text"] for each in row["completions"])
+        ranks = tuple(row["ranks"])
+    lineage = row.get("source") or {}
+    source = f"import {lineage['import']}" if lineage.get("import") else "people" if lineage else ""
+    annotator = lineage.get("annotator") or ""
+    return Unit(number, messages, answers, ranks, category, language, side, annotator, source)
+
+
+def row_of_unit(kind: str, row: Mapping[str, Any], unit: Unit) -> dict[str, Any]:
+    """The canonical row with the unit's texts; ids, ranks and lineage stay."""
+    changed = {**row, "messages": [dict(message) for message in unit.messages]}
+    if kind == "sft":
+        changed["messages"].append({**row["messages"][-1], "content": unit.answers[0]})
+    elif kind == "comparison":
+        pairs = zip(row["completions"], unit.answers, strict=True)
+        changed["completions"] = [{**each, "text": text} for each, text in pairs]
+    return changed

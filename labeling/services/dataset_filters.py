@@ -1,0 +1,169 @@
+"""A recipe's filters and fixes, carried out on its rows: what is left out says why, and is counted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from labeling.checks.blocked_words import find_blocked_words
+from labeling.checks.personal_data import find_personal_data
+from labeling.formats import split_of
+from labeling.models import DatasetKind, Project, Prompt, Submission
+from labeling.preparation import Plan, Unit, excerpt, masked, row_of_unit, unit_of_row
+
+from .dataset_rows import Selected, canonical_rows
+from .preparation_rows import options_for
+from .prompts import chunked
+from .recipe_filters import Filters
+from .recipes import Recipe
+
+CHUNK = 500
+PREVIEW_ROWS = 5_000  # that a preview looks at
+EXAMPLES = 3
+
+
+def filtered_rows(
+    project: Project, kind: str, recipe: Recipe, changed: Counter | None = None, *, most: int | None = None
+) -> Iterator[Selected]:
+    """The rows of `canonical_rows` in their order; what a filter or a fix takes out has no row and says why.
+
+    `changed`, where given, counts rows that were masked or rewritten, by reason. With fixes the rows are read
+    twice: what is a duplicate is known only after the last. Call it inside one snapshot. `most`: of the first
+    so many rows only.
+    """
+    changed = Counter() if changed is None else changed
+    filters = recipe.row_filters
+
+    def rows(counted: Counter) -> Iterator[Selected]:
+        return _screened(kind, filters, islice(canonical_rows(project, kind, recipe), most), counted)
+
+    if not recipe.filters:
+        return islice(canonical_rows(project, kind, recipe), most)
+    if not filters.fixes:
+        return rows(changed)
+    options = options_for(project, context=filters.context)
+    kept = (_unit(kind, recipe, selected) for selected in rows(Counter()) if selected.row is not None)
+    plan = Plan(kept, filters.fixes, options)
+    return _planned(kind, recipe, rows(changed), plan, changed)
+
+
+def _unit(kind: str, recipe: Recipe, selected: Selected) -> Unit:
+    side = split_of(selected.group, recipe.salt, recipe.fractions)
+    return unit_of_row(kind, selected.present_row, side=side, category=selected.category)
+
+
+def _planned(
+    kind: str, recipe: Recipe, rows: Iterator[Selected], plan: Plan, changed: Counter
+) -> Iterator[Selected]:
+    seen = 0
+    for selected in rows:
+        if selected.row is None:
+            yield selected
+            continue
+        unit = _unit(kind, recipe, selected)
+        kept, reason = plan.carry_out(seen, unit)
+        seen += 1
+        if kept is None:
+            yield _without(selected, f"preparation: {reason}")
+        else:
+            yield selected if kept == unit else _with_unit(kind, selected, kept)
+    for name in plan.names:
+        if not name.startswith(("drop_", "cap_")) and plan.counts[name]:
+            changed[f"preparation: {name}"] += plan.counts[name]
+
+
+def _without(selected: Selected, reason: str) -> Selected:
+    return dataclasses.replace(selected, row=None, left_out=reason, dropped=selected.row)
+
+
+def _with_unit(kind: str, selected: Selected, unit: Unit) -> Selected:
+    row = row_of_unit(kind, selected.present_row, unit)
+    learnt = unit.answers or tuple(message["content"] for message in unit.messages)
+    return dataclasses.replace(selected, row=row, characters=sum(map(len, learnt)))
+
+
+def _screened(kind: str, filters: Filters, rows: Iterator[Selected], changed: Counter) -> Iterator[Selected]:
+    per_category: Counter = Counter()
+    for chunk in chunked(rows, CHUNK):
+        reasons = _from_database(kind, filters, chunk)
+        for selected in chunk:
+            if selected.row is not None:
+                selected = _screen(kind, filters, selected, reasons, changed)
+            if selected.row is not None and filters.category_most:
+                per_category[selected.category] += 1
+                if per_category[selected.category] > filters.category_most:
+                    selected = _without(selected, f"over {filters.category_most} rows of its category")
+            yield selected
+
+
+def _from_database(kind: str, filters: Filters, chunk: list[Selected]) -> dict[int, str]:
+    """{member: why it is left out} by what the rows themselves do not hold (a query each)."""
+    reasons: dict[int, str] = {}
+    if filters.languages:
+        ids = {int(selected.row["prompt_id"]) for selected in chunk if selected.row is not None}
+        fitting = Prompt.objects.filter(pk__in=ids, language__in=filters.languages).values_list(
+            "pk", flat=True
+        )
+        kept = set(fitting)
+        for selected in chunk:
+            if selected.row is not None and int(selected.row["prompt_id"]) not in kept:
+                reasons[selected.member_id] = "another language"
+    if filters.least_agreement and kind != DatasetKind.PROMPTS:
+        low = Submission.objects.filter(
+            pk__in=[selected.member_id for selected in chunk],
+            task__agreement__value__lt=filters.least_agreement,
+        )
+        reasons |= dict.fromkeys(low.values_list("pk", flat=True), "low agreement on its task")
+    return reasons
+
+
+def _screen(
+    kind: str, filters: Filters, selected: Selected, reasons: dict[int, str], changed: Counter
+) -> Selected:
+    if (reason := reasons.get(selected.member_id)) is not None:
+        return _without(selected, reason)
+    if selected.characters < filters.least_characters:
+        return _without(selected, f"under {filters.least_characters} characters")
+    if filters.most_characters and selected.characters > filters.most_characters:
+        return _without(selected, f"over {filters.most_characters} characters")
+    unit = unit_of_row(kind, selected.present_row)
+    if filters.blocked_words and find_blocked_words(unit.text, filters.blocked_words):
+        return _without(selected, "a blocked word")
+    if filters.personal_data == "keep" or not (found := find_personal_data(unit.text)):
+        return selected
+    if filters.personal_data == "drop":
+        return _without(selected, "personal data")
+    changed[f"personal data: {filters.personal_data}"] += 1
+    if filters.personal_data == "mask":
+        return _with_unit(kind, selected, unit.rewritten(prompt=masked, answer=masked))
+    return dataclasses.replace(
+        selected, row=_flagged(selected.present_row, sorted({each.kind for each in found}))
+    )
+
+
+def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
+    source = {**row.get("source", {}), "personal_data": kinds}
+    return {**row, "source": source}
+
+
+def preview_filters(project: Project, kind: str, recipe: Recipe) -> dict[str, Any]:
+    """What the filters would do to the first PREVIEW_ROWS rows: {"looked_at", "kept", "left_out": {reason:
+    {"count", "examples"}}, "changed": {reason: count}}; an example is the text that would go."""
+    changed: Counter = Counter()
+    left_out: dict[str, dict[str, Any]] = {}
+    looked_at = kept = 0
+    for selected in (
+        filtered_rows(project, kind, recipe, changed, most=PREVIEW_ROWS) if recipe.filters else ()
+    ):
+        looked_at += 1
+        if selected.row is not None:
+            kept += 1
+            continue
+        found = left_out.setdefault(selected.left_out, {"count": 0, "examples": []})
+        found["count"] += 1
+        if selected.dropped is not None and len(found["examples"]) < EXAMPLES:
+            found["examples"].append(excerpt(unit_of_row(kind, selected.dropped)))
+    return {"looked_at": looked_at, "kept": kept, "left_out": left_out, "changed": dict(changed)}

@@ -1,0 +1,141 @@
+"""Rows of an uploaded file or a frozen version as preparation sees them, and fixes carried out on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from labeling.formats import SPLITS, FormatError, Record, detect, read_file
+from labeling.models import DatasetVersion, ImportRecord, Preparation, Project, Prompt
+from labeling.preparation import Options, Plan, Unit, record_of_unit, unit_of_record, unit_of_row
+
+from . import import_files
+from .dataset_files import folder_of
+from .import_preview import checked_columns
+from .preparation_options import DEFAULT_CONTEXT
+from .prompts import chunked
+from .token_counts import count_tokens
+
+MOST_EVALUATION = 100_000  # prompts of evaluation sets that rows are held against
+PLAIN_SHAPES = ("prompt and completion",)
+OnFault = Callable[[FormatError], None]
+
+
+def options_for(
+    project: Project, *, context: int | None = None, is_plain: bool = False, evaluation: Iterable[int] = ()
+) -> Options:
+    """`evaluation`: ids of imports of the project whose prompts may not be trained on."""
+
+    def tokens(text: str) -> int:
+        return count_tokens(project=project, text=text).count
+
+    knows_tokens = not count_tokens(project=project, text="a").is_estimate
+    prompts = Prompt.objects.filter(project=project, import_record__in=list(evaluation)).order_by("pk")
+    held_out = prompts.values_list("messages", flat=True)[:MOST_EVALUATION].iterator(chunk_size=500)
+    return Options(
+        count_tokens=tokens,
+        context=context or DEFAULT_CONTEXT,
+        single_token=(lambda text: tokens(text) == 1) if knows_tokens else None,
+        is_plain=is_plain,
+        evaluation=tuple("\n".join(each["content"] for each in messages) for messages in held_out),
+    )
+
+
+def units_of_import(
+    import_record: ImportRecord,
+    *,
+    kind: str,
+    format: str = "",
+    columns: Mapping[str, str] | None = None,
+    on_fault: OnFault | None = None,
+) -> Iterator[Unit]:
+    """The rows of the stored file, read that way. Raises FormatError as `read_file` does."""
+    records = read_file(
+        import_files.path_of(import_record),
+        filename=import_record.filename,
+        kind=kind,
+        format=format or None,
+        columns=checked_columns(columns),
+        on_fault=on_fault,
+    )
+    return map(unit_of_record, records)
+
+
+def is_plain_file(import_record: ImportRecord, kind: str) -> bool:
+    """Whether rows are of the legacy prompt/completion kind, whose texts alone mark where a prompt ends."""
+    path = import_files.path_of(import_record)
+    return detect(path, filename=import_record.filename, kind=kind).shape in PLAIN_SHAPES
+
+
+def units_of_version(version: DatasetVersion) -> Iterator[Unit]:
+    """All splits, one after the other; categories and languages are those of the prompts now."""
+    kind = version.dataset.kind
+    for split in SPLITS:
+        for chunk in chunked(enumerate(_rows(folder_of(version) / f"{split}.jsonl"), start=1), 500):
+            ids = [int(row["prompt_id"]) for _, row in chunk]
+            named = Prompt.objects.in_bulk(ids).get
+            for number, row in chunk:
+                prompt = named(int(row["prompt_id"]))
+                category, language = (prompt.category, prompt.language) if prompt is not None else ("", "")
+                yield unit_of_row(kind, row, number=number, side=split, category=category, language=language)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        for line in file:
+            yield orjson.loads(line)
+
+
+class ImportPlan:
+    """The fixes chosen for an import, carried out record by record while its file is read.
+
+    `dropped` counts records left out; `counts` is {fix: records left out or changed}.
+    """
+
+    def __init__(self, import_record: ImportRecord, tell: Callable[[str, int, int | None], None]) -> None:
+        preparation = Preparation.objects.filter(import_record=import_record).first()
+        self.dropped = 0
+        self._seen = 0
+        self._plan: Plan | None = None
+        if preparation is None or not preparation.fixes:
+            return
+        options = options_for(
+            import_record.project,
+            context=preparation.options.get("context"),
+            is_plain=is_plain_file(import_record, import_record.kind),
+            evaluation=preparation.options.get("evaluation", ()),
+        )
+        units = units_of_import(
+            import_record,
+            kind=import_record.kind,
+            format=import_record.format,
+            columns=import_record.column_mapping,
+            # What is faulty is noted when the rows are read for good.
+            on_fault=_pass_over if import_record.leave_out_faulty_rows or import_record.is_dry_run else None,
+        )
+        self._plan = Plan(units, preparation.fixes, options, lambda done: tell("looking through", done, None))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(self._plan.counts) if self._plan is not None else {}
+
+    def carry_out(self, record: Record) -> Record | None:
+        """The next record as the fixes leave it, or None where one leaves it out."""
+        if self._plan is None:
+            return record
+        unit, _reason = self._plan.carry_out(self._seen, before := unit_of_record(record))
+        self._seen += 1
+        self.dropped += unit is None
+        return None if unit is None else record if unit == before else record_of_unit(record, unit)
+
+    def keep_counts(self, import_record: ImportRecord) -> None:
+        """Store what was done beside the import, in the caller's transaction."""
+        if self._plan is not None:
+            Preparation.objects.filter(import_record=import_record).update(counts=self.counts)
+
+
+def _pass_over(_error: FormatError) -> None:
+    """A faulty row is in nobody's plan."""

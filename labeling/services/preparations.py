@@ -1,0 +1,295 @@
+"""Preparation: a report on an uploaded file or a frozen version, and what somebody decided about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from annotate.doorbell import ring_on_commit
+from annotate.errors import Conflict, DomainError, Invalid
+from labeling.formats import FORMATS, FormatError
+from labeling.models import (
+    DatasetVersion,
+    ImportRecord,
+    ImportStatus,
+    Preparation,
+    PreparationStatus,
+)
+from labeling.preparation import Report, look_through
+
+from .activity import record_event
+from .datasets import change_recipe, require_ready
+from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
+from .preparation_options import DEFAULT_CONTEXT, MOST_CONTEXT, checked_fixes
+from .preparation_rows import is_plain_file, options_for, units_of_import, units_of_version
+from .progress import Progress
+
+log = structlog.get_logger(__name__)
+
+INLINE_BYTES = 1_000_000  # looked through while the person waits (some seconds)
+ATTEMPTS = 3
+FAULTS_SHOWN = 5
+DECISIONS = ("apply", "ignore", "open")
+Subject = ImportRecord | DatasetVersion
+
+
+def preparation_of(subject: Subject) -> Preparation | None:
+    """What is stored about it, if anything (a query)."""
+    return Preparation.objects.filter(**_key(subject)).first()
+
+
+def _key(subject: Subject) -> dict[str, Any]:
+    return {"import_record" if isinstance(subject, ImportRecord) else "version": subject}
+
+
+def _require_open(subject: Subject) -> None:
+    """Raises Conflict for an import that is confirmed already, and for a version that is not ready."""
+    if isinstance(subject, DatasetVersion):
+        require_ready(subject)
+    elif subject.status not in (ImportStatus.UPLOADED, ImportStatus.FAILED):
+        raise Conflict(f"This import is {subject.get_status_display().lower()}.", code="import_status")
+
+
+def ask_for_report(
+    *,
+    subject: Subject,
+    acting_user,
+    context: int | None = None,
+    evaluation: Iterable[int] = (),
+    kind: str | None = None,
+    format: str = "",
+    column_mapping: Mapping[str, str] | None = None,
+) -> Preparation:
+    """Have all rows looked through: at once where they are few, else in the background.
+
+    `context`: tokens that a row may have. `evaluation`: imports whose prompts may not be trained on. `kind`,
+    `format`, `column_mapping`: how an import is to be read, as on its preview. What was decided before stays.
+    Raises Invalid (an option), Conflict (confirmed already, or not ready).
+    """
+    _require_open(subject)
+    options = _checked_options(subject, context, evaluation)
+    if isinstance(subject, ImportRecord):
+        kind = kind or subject.kind
+        check_kind(kind)
+        if format and format not in FORMATS:
+            raise Invalid(f"There is no format “{format}”.", field="format")
+        options |= {"kind": kind, "format": format, "columns": checked_columns(column_mapping) or {}}
+    with transaction.atomic():
+        preparation, _ = Preparation.objects.get_or_create(**_key(subject))
+        Preparation.objects.filter(pk=preparation.pk).exclude(status=PreparationStatus.RUNNING).update(
+            status=PreparationStatus.WAITING, options=options, attempt=0, error="", created_by=acting_user
+        )
+        ring = subject.size_bytes > INLINE_BYTES
+        if ring:
+            ring_on_commit("labeling.tasks.prepare", preparation.pk)
+    preparation.refresh_from_db()
+    return preparation if ring else run_preparation(preparation=preparation)
+
+
+def _checked_options(subject: Subject, context: int | None, evaluation: Iterable[int]) -> dict[str, Any]:
+    context = DEFAULT_CONTEXT if context is None else context
+    if isinstance(context, bool) or not isinstance(context, int) or not 1 <= context <= MOST_CONTEXT:
+        raise Invalid(f"A number of tokens from 1 to {MOST_CONTEXT:,}.", field="context")
+    wanted = sorted(set(evaluation))
+    known = _project_of(subject).imports.filter(pk__in=wanted, status=ImportStatus.SUCCEEDED)
+    if len(wanted) != known.count():
+        raise Invalid("Choose finished imports of this project.", field="evaluation")
+    return {"context": context, "evaluation": wanted}
+
+
+def _project_of(subject: Subject):
+    return subject.project if isinstance(subject, ImportRecord) else subject.dataset.project
+
+
+def run_preparation(*, preparation: Preparation) -> Preparation:
+    """Look through the rows of a waiting preparation. Runs once however often it is called; what is wrong
+    with the file becomes its error, anything else is recorded and raised."""
+    heartbeat = Progress("preparation", preparation.pk)
+    heartbeat.tell("looking through", 0, now=True)
+    mine = Preparation.objects.filter(pk=preparation.pk, status=PreparationStatus.WAITING)
+    claimed = mine.update(status=PreparationStatus.RUNNING, attempt=F("attempt") + 1)
+    preparation.refresh_from_db()
+    if claimed != 1:
+        return preparation
+    try:
+        report = _look(preparation, heartbeat)
+    except DomainError as error:
+        _finish(preparation, status=PreparationStatus.FAILED, error=error.message)
+    except Exception:
+        log.exception("preparation_failed", preparation=preparation.pk)
+        problem = "Something broke on our side while the rows were looked through."
+        _finish(preparation, status=PreparationStatus.FAILED, error=problem)
+        raise
+    else:
+        _finish(preparation, status=PreparationStatus.READY, report=report, computed_at=timezone.now())
+    finally:
+        heartbeat.end()
+    preparation.refresh_from_db()
+    return preparation
+
+
+def _finish(preparation: Preparation, **values: Any) -> None:
+    Preparation.objects.filter(
+        pk=preparation.pk, status=PreparationStatus.RUNNING, attempt=preparation.attempt
+    ).update(**values)
+
+
+def _look(preparation: Preparation, heartbeat: Progress) -> dict[str, Any]:
+    def tell(done: int) -> None:
+        heartbeat.tell("looking through", done)
+
+    options = preparation.options
+    context, evaluation = options.get("context"), options.get("evaluation", ())
+    if (version := preparation.version) is not None:
+        measured = options_for(version.dataset.project, context=context, evaluation=evaluation)
+        return look_through(lambda: units_of_version(version), measured, tell=tell).to_json()
+    if preparation.import_record is None:
+        raise ValueError("a preparation is of an import or of a version")
+    return _look_at_file(preparation.import_record, options, tell)
+
+
+def _look_at_file(
+    record: ImportRecord, options: dict[str, Any], tell: Callable[[int], None]
+) -> dict[str, Any]:
+    faults = Faults()
+    kind = options["kind"]
+    reading = {"kind": kind, "format": options["format"], "columns": options["columns"]}
+    try:
+        measured = options_for(
+            record.project,
+            context=options["context"],
+            is_plain=is_plain_file(record, kind),
+            evaluation=options["evaluation"],
+        )
+        report = look_through(
+            lambda: units_of_import(record, **reading, on_fault=faults.begin()), measured, tell=tell
+        )
+    except FormatError as error:
+        raise to_domain_error(error) from error
+    except FileNotFoundError as error:
+        raise file_gone(record) from error
+    return faults.added_to(report).to_json()
+
+
+class Faults:
+    """Rows that cannot be read, counted in the first of several readings."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[dict[str, Any]] = []
+        self._readings = 0
+
+    def begin(self) -> Callable[[FormatError], None]:
+        self._readings += 1
+        return self._note if self._readings == 1 else _pass_over
+
+    def _note(self, error: FormatError) -> None:
+        self.count += 1
+        if len(self.first) < FAULTS_SHOWN:
+            self.first.append({"row": error.row, "side": "", "text": str(error)})
+
+    def added_to(self, report: Report) -> Report:
+        if self.count:
+            found = {"key": "unreadable", "severity": "error", "count": self.count, "values": {}}
+            report.findings.insert(0, {**found, "rows": self.first, "groups": [], "fixes": []})
+        return report
+
+
+def _pass_over(_error: FormatError) -> None:
+    """Noted already, in the first reading."""
+
+
+@transaction.atomic
+def decide(*, subject: Subject, finding: str, decision: str, acting_user, fix: str = "") -> Preparation:
+    """Apply a `fix` of a finding, ignore the finding, or leave it open again.
+
+    An import carries its fixes out when it is brought in; for a version the recipe of its dataset takes them
+    up, so that the next version is frozen with them. Raises Invalid (no such finding, or fix) and Conflict.
+    """
+    _require_open(subject)
+    preparation = Preparation.objects.select_for_update().filter(**_key(subject)).first()
+    known = {each["key"]: each for each in preparation.report.get("findings", ())} if preparation else {}
+    if preparation is None or finding not in known:
+        raise Invalid("The report has no such finding.", field="finding")
+    if decision not in DECISIONS:
+        raise Invalid(f"One of {', '.join(DECISIONS)}.", field="decision")
+    offered = [each["key"] for each in known[finding]["fixes"]]
+    if decision == "apply" and fix not in offered:
+        raise Invalid("Choose one of the fixes that the finding offers.", field="fix")
+    fixes = [name for name in fixes_of(subject, preparation) if name not in offered]
+    ignored = [key for key in preparation.ignored if key != finding]
+    if decision == "apply":
+        fixes.append(fix)
+    elif decision == "ignore":
+        ignored.append(finding)
+    preparation.ignored = ignored
+    preparation.save(update_fields=["ignored"])
+    _store_fixes(subject, preparation, checked_fixes(fixes), acting_user)
+    record_event(
+        action="preparation.decided",
+        actor=acting_user,
+        obj=preparation,
+        project=_project_of(subject),
+        finding=finding,
+        decision=decision,
+        fix=fix,
+    )
+    return preparation
+
+
+def fixes_of(subject: Subject, preparation: Preparation | None) -> list[str]:
+    """The fixes chosen so far: of an import its own, of a version those of its dataset's recipe."""
+    if isinstance(subject, DatasetVersion):
+        return list(subject.dataset.recipe.get("filters", {}).get("fixes", ()))
+    return list(preparation.fixes) if preparation is not None else []
+
+
+def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], acting_user) -> None:
+    if isinstance(subject, DatasetVersion):
+        dataset = subject.dataset
+        filters = {**dataset.recipe.get("filters", {}), "fixes": fixes}
+        if "drop_over_long" in fixes:
+            filters["context"] = preparation.options.get("context", DEFAULT_CONTEXT)
+        recipe = {**dataset.recipe, "filters": filters}
+        change_recipe(dataset=dataset, recipe=recipe, acting_user=acting_user)
+        return
+    preparation.fixes = fixes
+    preparation.save(update_fields=["fixes"])
+
+
+@transaction.atomic
+def choose_fixes(*, import_record: ImportRecord, fixes: Iterable[str], context: int | None = None) -> None:
+    """Have an import carry out these fixes, whether or not anybody asked for a report. Raises Invalid,
+    Conflict."""
+    _require_open(import_record)
+    chosen = checked_fixes(fixes)
+    if not chosen:
+        return
+    options = _checked_options(import_record, context, ())
+    preparation, is_new = Preparation.objects.get_or_create(
+        import_record=import_record, defaults={"options": options}
+    )
+    preparation.fixes = chosen
+    if not is_new and context is not None:
+        preparation.options = {**preparation.options, "context": context}
+    preparation.save(update_fields=["fixes", "options"])
+
+
+def lost_preparations() -> list[Preparation]:
+    """Those that wait, and those whose process died; those that died too often are failed here."""
+    lost = list(Preparation.objects.filter(status=PreparationStatus.WAITING).order_by("pk"))
+    for preparation in Preparation.objects.filter(status=PreparationStatus.RUNNING).order_by("pk"):
+        if not Progress("preparation", preparation.pk).is_silent():
+            continue
+        if preparation.attempt >= ATTEMPTS:
+            problem = f"The process that looked through it died {ATTEMPTS} times."
+            _finish(preparation, status=PreparationStatus.FAILED, error=problem)
+            continue
+        _finish(preparation, status=PreparationStatus.WAITING)
+        lost.append(preparation)
+    return lost

@@ -1,0 +1,242 @@
+"""Preparation of imports and versions: looked through, decided, carried out, counted."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from annotate.errors import Conflict, Invalid
+from labeling.models import AuditEvent, Demonstration, ImportRecord, Preparation, PreparationStatus
+from labeling.services import background, datasets, imports, preparations
+from tests.factories import make_prompt
+
+from .judgments import make_demonstration, make_ranking
+from .test_dataset_freeze import make_version
+
+
+def lines(*rows):
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def row(prompt, completion):
+    return {"prompt": prompt, "completion": completion}
+
+
+ROWS = lines(
+    row("One?", "Yes."), row("One?", "Yes."), row("Two?", "Write to ada@example.org."), row("Three?", "...")
+)
+
+
+@pytest.fixture
+def upload(cast):
+    return imports.upload_file(
+        project=cast.project,
+        kind="demonstrations",
+        file=io.BytesIO(ROWS),
+        filename="x.jsonl",
+        acting_user=cast.admin,
+    )
+
+
+def found(preparation):
+    return {each["key"]: each for each in preparation.report["findings"]}
+
+
+def decide(cast, subject, finding, decision, fix=""):
+    return preparations.decide(
+        subject=subject, finding=finding, decision=decision, fix=fix, acting_user=cast.admin
+    )
+
+
+def ask(cast, subject, **more):
+    return preparations.ask_for_report(subject=subject, acting_user=cast.admin, **more)
+
+
+def bring_in(cast, record, **more):
+    imports.confirm_import(import_record=record, acting_user=cast.admin, **more)
+    return imports.run_import(import_record=record)
+
+
+def answers():
+    return list(Demonstration.objects.order_by("pk").values_list("text", flat=True))
+
+
+def test_looking_stores_a_report_and_nothing_else(cast, upload):
+    preparation = ask(cast, upload)
+    assert preparation.status == PreparationStatus.READY
+    assert found(preparation).keys() >= {"exact_duplicates", "personal_data", "empty_answers"}
+    assert found(preparation)["exact_duplicates"]["rows"][0]["row"] == 2
+    assert not Demonstration.objects.exists()
+
+
+def test_applied_fixes_are_part_of_the_import_and_counted(cast, upload):
+    ask(cast, upload)
+    decide(cast, upload, "exact_duplicates", "apply", "drop_exact_duplicates")
+    decide(cast, upload, "personal_data", "apply", "mask_personal_data")
+    decide(cast, upload, "empty_answers", "ignore")
+    record = bring_in(cast, upload)
+    assert answers() == ["Yes.", "Write to [email].", "..."]
+    assert (record.rows_read, record.rows_added, record.rows_left_out) == (4, 3, 1)
+    preparation = Preparation.objects.get()
+    assert preparation.counts == {"drop_exact_duplicates": 1, "mask_personal_data": 1}
+    assert preparation.ignored == ["empty_answers"]
+    event = AuditEvent.objects.get(action="import.succeeded")
+    assert event.details["fixes"] == preparation.counts
+
+
+def test_a_decision_taken_back_changes_nothing(cast, upload):
+    ask(cast, upload)
+    decide(cast, upload, "exact_duplicates", "apply", "drop_exact_duplicates")
+    decide(cast, upload, "exact_duplicates", "open")
+    decide(cast, upload, "personal_data", "apply", "drop_personal_data")
+    decide(cast, upload, "personal_data", "apply", "mask_personal_data")
+    assert Preparation.objects.get().fixes == ["mask_personal_data"]
+
+
+def test_fixes_count_rows_as_they_are_read_when_faulty_ones_are_left_out(cast):
+    faulty = b'{"prompt": 7}\n' + ROWS + b'{"prompt": "Four?"}\n'
+    record = imports.upload_file(
+        project=cast.project,
+        kind="demonstrations",
+        file=io.BytesIO(faulty),
+        filename="x.jsonl",
+        acting_user=cast.admin,
+    )
+    assert found(ask(cast, record))["unreadable"]["count"] == 2
+    decide(cast, record, "empty_answers", "apply", "drop_empty_answers")
+    record = bring_in(cast, record, leave_out_faulty_rows=True)
+    assert (record.rows_read, record.rows_left_out, len(record.faults)) == (6, 3, 2)
+    assert answers() == ["Yes.", "Write to ada@example.org."]
+
+
+def test_a_file_of_which_nothing_is_left_stores_nothing_and_says_so(cast):
+    record = imports.upload_file(
+        project=cast.project,
+        kind="demonstrations",
+        file=io.BytesIO(lines(row("One?", "..."))),
+        filename="x.jsonl",
+        acting_user=cast.admin,
+    )
+    ask(cast, record)
+    decide(cast, record, "empty_answers", "apply", "drop_empty_answers")
+    assert "the chosen fixes leave no row" in bring_in(cast, record).error["message"]
+
+
+def test_evaluation_imports_are_held_against_the_rows(cast, upload):
+    other = imports.start_import(
+        project=cast.project,
+        kind="prompts",
+        file=io.BytesIO(lines({"prompt": "one?"})),
+        filename="eval.jsonl",
+        acting_user=cast.admin,
+    )
+    report = found(ask(cast, upload, evaluation=[other.pk]))
+    assert report["leakage"]["count"] == 2
+    with pytest.raises(Invalid):
+        ask(cast, upload, evaluation=[upload.pk])
+
+
+def test_a_file_that_cannot_be_read_fails_with_its_sentence(cast):
+    record = imports.upload_file(
+        project=cast.project,
+        kind="demonstrations",
+        file=io.BytesIO(b'{"prompt": "One?"}\n'),
+        filename="x.jsonl",
+        acting_user=cast.admin,
+    )
+    preparation = ask(cast, record)
+    assert preparation.status == PreparationStatus.FAILED
+    assert "completion: missing" in preparation.error
+
+
+def test_a_large_file_waits_for_a_worker_and_the_sweep_takes_it_up(cast, upload, monkeypatch):
+    monkeypatch.setattr(preparations, "INLINE_BYTES", 1)
+    assert ask(cast, upload).status == PreparationStatus.WAITING
+    background.sweep()
+    assert Preparation.objects.get().status == PreparationStatus.READY
+
+
+def test_what_is_confirmed_is_not_decided_about_any_more(cast, upload):
+    ask(cast, upload)
+    bring_in(cast, upload)
+    upload.refresh_from_db()
+    with pytest.raises(Conflict):
+        decide(cast, upload, "exact_duplicates", "ignore")
+
+
+@pytest.mark.parametrize(
+    "finding, decision, fix",
+    [
+        ("nonsense", "ignore", ""),
+        ("exact_duplicates", "nonsense", ""),
+        ("exact_duplicates", "apply", "mask_personal_data"),
+    ],
+)
+def test_only_what_the_report_offers_can_be_decided(cast, upload, finding, decision, fix):
+    ask(cast, upload)
+    with pytest.raises(Invalid):
+        decide(cast, upload, finding, decision, fix)
+
+
+def test_fixes_of_a_version_go_into_the_recipe_of_the_next(cast):
+    for text in ("A fine answer.", "A fine answer.", "Write to ada@example.org."):
+        make_demonstration(cast.project, cast.annotator, text, prompt=make_prompt(cast.project, text))
+    version = make_version(cast)
+    assert found(ask(cast, version)).keys() >= {"personal_data"}
+    decide(cast, version, "personal_data", "apply", "mask_personal_data")
+    version.dataset.refresh_from_db()
+    again = datasets.freeze_dataset(dataset=version.dataset, acting_user=cast.admin)
+    assert again.recipe["filters"] == {"fixes": ["mask_personal_data"]}
+    assert again.manifest["changed"] == {"preparation: mask_personal_data": 1}
+    rows = [
+        each
+        for split in ("train", "validation", "test")
+        for each in datasets.open_split(version=again, split=split)
+    ]
+    assert "Write to [email]." in {each["messages"][-1]["content"] for each in rows}
+    assert version.row_count == again.row_count
+
+
+def test_a_comparison_version_is_looked_through(cast):
+    make_ranking(cast.project, cast.annotator)
+    assert ask(cast, make_version(cast, "comparison")).report["rows"] == 1
+
+
+def url(cast, record):
+    return f"/projects/{cast.project.slug}/imports/{record.pk}/preparation/"
+
+
+def test_the_page_from_the_preview_to_the_import(admin, cast, upload):
+    asked = admin.post(url(cast, upload), {"kind": "demonstrations"})
+    page = admin.get(asked["Location"]).content.decode()
+    assert "Rows that are there already" in page
+    assert "ada@example.org" in page
+    choice = {"finding": "exact_duplicates", "choice": "apply:drop_exact_duplicates"}
+    answer = admin.post(f"{url(cast, upload)}decide/", choice, follow=True).content.decode()
+    assert "Keep the first of each" in answer
+    detail = f"/projects/{cast.project.slug}/imports/{upload.pk}/"
+    assert "When the file is brought in:" in admin.get(detail).content.decode()
+    admin.post(f"{detail}confirm/", {"kind": "demonstrations"})
+    assert "Keep the first of each: 1 row" in admin.get(detail).content.decode()
+
+
+def test_texts_of_a_file_are_text_on_the_page(admin, cast):
+    file = SimpleUploadedFile("x.jsonl", lines(*[row("<b>One</b>?", "Yes.")] * 2))
+    admin.post(f"/projects/{cast.project.slug}/imports/new/", {"kind": "demonstrations", "files": [file]})
+    record = ImportRecord.objects.get()
+    admin.post(url(cast, record), {"kind": "demonstrations"})
+    page = admin.get(url(cast, record)).content.decode()
+    assert "&lt;b&gt;One&lt;/b&gt;" in page
+    assert "<b>One" not in page
+
+
+def test_a_lead_sees_the_report_on_a_version_and_decides_nothing(lead, cast):
+    make_demonstration(cast.project, cast.annotator, "A fine answer.")
+    version = make_version(cast)
+    address = f"/projects/{cast.project.slug}/datasets/{version.dataset_id}/versions/1/preparation/"
+    assert lead.post(address).status_code == 302
+    assert "Too few rows" in lead.get(address).content.decode()
+    assert lead.post(f"{address}decide/", {"finding": "too_few_rows", "choice": "ignore"}).status_code == 403
