@@ -30,7 +30,7 @@ class PieceParser(BaseParser):
 
     media_type = "application/offset+octet-stream"
 
-    def parse(self, stream, media_type=None, parser_context=None) -> bytes:
+    def parse(self, stream, media_type=None, parser_context=None) -> Any:
         return stream.read(uploads.PIECE_BYTES + 1)
 
 
@@ -100,10 +100,11 @@ class Imports(ProjectRows):
     def _answer(self, import_record: ImportRecord) -> Response:
         imports.raise_if_failed(import_record)
         background.take_up_if_nobody_does(import_record)
-        code = {
+        codes: dict[str, int] = {
             ImportStatus.SUCCEEDED: status.HTTP_201_CREATED,
             ImportStatus.UPLOADED: status.HTTP_200_OK,  # a dry run is over
-        }.get(import_record.status, status.HTTP_202_ACCEPTED)
+        }
+        code = codes.get(import_record.status, status.HTTP_202_ACCEPTED)
         return Response(self.get_serializer(import_record).data, status=code)
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from backports import zstd
 
@@ -36,7 +36,7 @@ _WIDE = (  # the longer marks first: UTF-32 LE begins with UTF-16 LE's
 _BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 # What a Zstandard frame may ask us to keep in memory: 128 MiB, the most that `zstd` itself grants unasked.
-_ZSTD_OPTIONS = {zstd.DecompressionParameter.window_log_max: 27}
+_ZSTD_OPTIONS: dict[int, int] = {int(zstd.DecompressionParameter.window_log_max): 27}
 
 
 class _Readable(Protocol):
@@ -71,7 +71,7 @@ class _Rewound(io.RawIOBase):
         return len(data)
 
 
-def _unpacked(head: bytes, raw: io.BufferedReader) -> tuple[str, _Readable]:
+def _unpacked(head: bytes, raw: Any) -> tuple[str, _Readable]:
     if head.startswith(_GZIP):
         return "gzip", gzip.GzipFile(fileobj=raw, mode="rb")
     if head.startswith(_ZSTD):

@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -34,7 +34,7 @@ class FaultList:
         self.first: list[dict[str, Any]] = []
         self._final = path_of(import_record)
         self._path = self._final.with_suffix(f".{os.getpid()}")
-        self._file = None
+        self._file: BinaryIO | None = None
 
     def note(self, error: FormatError) -> None:
         self.count += 1

@@ -1,6 +1,6 @@
 """Real files through the one service that page, API and command share: stored as reading says, and once.
 
-There only where the shared data folder is; its larger files are read in tests/formats/test_real_files.py. With
+There only where the shared data folder is; larger files are read in tests/formats/test_real_files.py. With
 REAL_DATA_ALL=1 every file is brought in.
 """
 

@@ -107,7 +107,7 @@ def _records(root: _Node, kind: str, limits: Limits) -> Iterator[Any]:
 
 
 def _records_at(node: _Node, path: Messages, root: _Node, kind: str, limits: Limits) -> Iterator[Any]:
-    common = {"row": node.row, "language": node.language, "metadata": root.metadata}
+    common: dict[str, Any] = {"row": node.row, "language": node.language, "metadata": root.metadata}
     if kind == "prompts":
         yield PromptRecord(messages=path, **common)
         return
