@@ -96,6 +96,7 @@ def _without_stopping(job: Callable, row: Job | Project) -> bool:
 def take_up_if_nobody_does(row: Job) -> None:
     """Called by the web after it rang for a job: run it in a thread of this process if it still waits in a
     while."""
+    job: Callable
     if isinstance(row, ImportRecord):
         job, waits = run_import, ImportStatus.WAITING.value
     elif isinstance(row, DatasetExport):

@@ -142,11 +142,11 @@ def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]
     if recipe["exclude_annotators"]:
         lines.append(("Without", ", ".join(recipe["exclude_annotators"])))
     if recipe.get("exclude_imports"):
-        left_out = project.imports.filter(pk__in=recipe["exclude_imports"])
-        lines.append(("Without files", ", ".join(left_out.values_list("filename", flat=True))))
+        files = project.imports.filter(pk__in=recipe["exclude_imports"])
+        lines.append(("Without files", ", ".join(files.values_list("filename", flat=True))))
     if recipe.get("exclude_guideline_versions"):
-        left_out = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
-        numbers = left_out.order_by("number").values_list("number", flat=True)
+        versions = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
+        numbers = versions.order_by("number").values_list("number", flat=True)
         lines.append(("Without guideline versions", ", ".join(str(number) for number in numbers)))
     if recipe["submitted_from"] or recipe["submitted_until"]:
         lines.append(("Days", f"{recipe['submitted_from'] or '…'} to {recipe['submitted_until'] or '…'}"))

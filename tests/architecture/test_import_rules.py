@@ -28,6 +28,7 @@ WIRING_FOR_ROOMS = (
     "annotate.pagination",
     "annotate.prepared",
     "annotate.streaming",
+    "annotate.ranges",
     "annotate.celery",
     "annotate.environment",
     "annotate.bench",
