@@ -26,6 +26,7 @@ from labeling.models import (
     DatasetVersionStatus,
     GuidelineVersion,
     Project,
+    TaskKind,
 )
 from labeling.permissions import Action, can
 from labeling.services import background, dataset_browse, downloads, lineage, verification
@@ -213,6 +214,8 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
     except DomainError as error:  # gone or changed: the page says so, and still shows what the database knows
         return {"splits": splits, "split": split, "q": text, "rows": None, "files_problem": error.message}
     for _number, row in rows.rows:
+        is_ranking = "ranks" in row and not row.get("edited_draft")
+        row["guideline_kind"] = TaskKind.RANKING.value if is_ranking else TaskKind.DEMONSTRATION.value
         if "ranks" in row:  # best first, what could not be ranked last
             pairs = zip(row["completions"], row["ranks"], strict=True)
             row["ranked"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))

@@ -6,25 +6,22 @@ import re
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from annotate.accounts.services import create_api_token
-from tests.cast import build_cast
+from tests.cast import make_cast
 from tests.labeling.judgments import make_demonstration
 
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_client_freezes_compares_and_downloads(live_server, tmp_path):
-    cast = build_cast()
+def test_the_client_freezes_compares_and_downloads(live_site, tmp_path):
+    cast = make_cast()
     for decision in ("accepted", None):
         make_demonstration(cast.project, cast.annotator, decision=decision, reviewer=cast.lead)
     _, token = create_api_token(user=cast.admin, name="program")
     [source] = EXAMPLE.findall((Path(__file__).parents[2] / "docs" / "engineers.md").read_text())
     out = tmp_path / "rows.zip"
     out.write_bytes(b"")
-    names = {"SITE": live_server.url, "PROJECT": cast.project.slug, "TOKEN": token, "OUT": out}
+    names = {"SITE": live_site.url, "PROJECT": cast.project.slug, "TOKEN": token, "OUT": out}
     exec(compile(source, "docs/engineers.md", "exec"), names)  # noqa: S102 - our own page
     assert len(names["accepted"]) == 1
     assert "# From a program v1" in names["card"]
