@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from .streaming import stream_file
 
 PIECE = 1 << 16
+NO_PART = (-1, -1)
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -32,7 +33,7 @@ def serve_files(
     if _names(request.headers.get("If-None-Match", ""), tag):
         return _with_tag(HttpResponse(status=304), tag)
     part = _asked_range(request, tag, total)
-    if part == "none":
+    if part is NO_PART:
         refused = HttpResponse(status=416)
         refused["Content-Range"] = f"bytes */{total}"
         return _with_tag(refused, tag)
@@ -56,8 +57,8 @@ def _names(header: str, tag: str) -> bool:
     return header.strip() == "*" or tag in [each.strip().removeprefix("W/") for each in header.split(",")]
 
 
-def _asked_range(request: HttpRequest, tag: str, total: int) -> tuple[int, int] | str | None:
-    """(first byte, byte after the last), None for all of it, "none" where there is no such part."""
+def _asked_range(request: HttpRequest, tag: str, total: int) -> tuple[int, int] | None:
+    """(first byte, byte after the last), None for all of it, NO_PART where the file has no such part."""
     asked = _RANGE.fullmatch(request.headers.get("Range", "").strip())
     condition = request.headers.get("If-Range")
     if asked is None or (condition is not None and condition.strip() != tag):
@@ -71,7 +72,7 @@ def _asked_range(request: HttpRequest, tag: str, total: int) -> tuple[int, int] 
         start, end = int(first), min(total, int(last) + 1) if last else total
         if last and int(last) < int(first):
             return None  # not a range: the header is ignored
-    return (start, end) if start < end else "none"
+    return (start, end) if start < end else NO_PART
 
 
 def _read(paths: Sequence[Path], sizes: Sequence[int], start: int, end: int) -> Iterator[bytes]:

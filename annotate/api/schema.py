@@ -44,6 +44,7 @@ ENUM_NAMES = {
     "CheckpointKindEnum": "training.models.CheckpointKind",
     "CompletionOriginEnum": "labeling.models.prompt.CompletionOrigin",
     "DatasetKindEnum": "labeling.models.dataset.DatasetKind",
+    "DatasetExportStatusEnum": "labeling.models.dataset.DatasetExportStatus",
     "DatasetVersionStatusEnum": "labeling.models.dataset.DatasetVersionStatus",
     "DeliveryStatusEnum": "labeling.models.webhook.DeliveryStatus",
     "FollowUpStatusEnum": "training.models.FollowUpStatus",

@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from annotate.errors import Invalid, NotFound
+from annotate.errors import Conflict, Invalid, NotFound
 from annotate.streaming import stream_file
 from labeling.formats import SPLITS
 from labeling.models import DatasetVersion
@@ -94,10 +94,14 @@ class VersionDiff(VersionRows):
         )
 
     def _older(self, new: DatasetVersion, against: uuid.UUID | None) -> DatasetVersion:
-        others = dataset_diff.comparable_versions(new)
-        old = others.filter(public_id=against).first() if against else dataset_diff.default_older(new)
+        if against is None:
+            old = dataset_diff.default_older(new)
+            if old is None:
+                raise Conflict(f"There is no version before {new}.", hint="Name one with `against`.")
+            return old
+        old = dataset_diff.comparable_versions(new).filter(public_id=against).first()
         if old is None:
-            raise NotFound("There is no other version to compare it with.")
+            raise NotFound("There is no such version to compare it with.", field="against")
         return old
 
 

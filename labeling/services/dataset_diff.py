@@ -127,7 +127,8 @@ class Comparison:
 
 def _conditions(change: str, split: str) -> tuple[str, list[Any]]:
     """More of a WHERE, and its values. Raises Invalid for words there are not."""
-    where, values = "", []
+    where = ""
+    values: list[Any] = []
     if change:
         if change not in CHANGES:
             raise Invalid(f"One of {', '.join(CHANGES)}.", field="change")

@@ -6,7 +6,6 @@ deleted at any time; `forget_unused` does so after a week without a download.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import shutil
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from django.utils import timezone
 from annotate.accounts.models import User
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Gone, Invalid, NotFound
-from labeling.formats import SPLITS, ExportError, canonical_line
+from labeling.formats import SPLITS, ExportError, ExportSummary, canonical_line
 from labeling.models import DatasetExport, DatasetExportStatus, DatasetVersion
 from labeling.permissions import Action, membership_of, require
 
@@ -116,7 +115,7 @@ def build_export(*, export: DatasetExport, in_background: bool = False) -> Datas
         sha256, size, summary = write_export(
             export, path, lambda done, total: heartbeat.tell("writing", done, total)
         )
-        _make_ready(export, folder, sha256, size, dataclasses.asdict(summary), in_background)
+        _make_ready(export, folder, sha256, size, summary, in_background)
     except (DomainError, ExportError) as error:
         _fail(export, str(error), in_background)
     except Exception:
@@ -131,12 +130,19 @@ def build_export(*, export: DatasetExport, in_background: bool = False) -> Datas
 
 
 @transaction.atomic
-def _make_ready(export: DatasetExport, folder: Path, sha256: str, size: int, summary, in_background) -> None:
+def _make_ready(
+    export: DatasetExport,
+    folder: Path,
+    sha256: str,
+    size: int,
+    summary: ExportSummary,
+    in_background: bool,
+) -> None:
     mine = DatasetExport.objects.filter(
         pk=export.pk, status=DatasetExportStatus.WAITING, attempt=export.attempt
     )
-    now = timezone.now()
-    ready = {"sha256": sha256, "size_bytes": size, "summary": summary, "used_at": now}
+    counts = {"read": summary.read, "written": summary.written, "left_out": dict(summary.left_out)}
+    ready = {"sha256": sha256, "size_bytes": size, "summary": counts, "used_at": timezone.now()}
     if mine.update(status=DatasetExportStatus.READY, **ready) != 1:
         raise Conflict("This export was taken up by another worker.", code="export_lost")
     if in_background:

@@ -83,7 +83,7 @@ class FactGatherer:
 
     def _look_up(self) -> None:
         ids = {pk for _, pk in self._asked}
-        found = {}
+        found: dict[int, str] = {}
         for some in chunked(ids, LOOKUP):
             found |= dict(Prompt.objects.filter(pk__in=some).values_list("pk", "language"))
         for split, pk in self._asked:

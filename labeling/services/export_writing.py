@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
+
 from annotate.errors import Invalid
 from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, encoded_rows
-from labeling.formats.parquet_out import dataset_readme, write_shards
+from labeling.formats.parquet_out import Rows, dataset_readme, write_shards
 from labeling.models import DatasetExport, DatasetVersion
 
 from .dataset_cards import card_of
-from .datasets import check_format, export_version, open_split
+from .datasets import check_format, export_version, open_split, split_path
+from .export_encoders import encoder
 
-PARQUET = "parquet"
+PARQUET, TOKENS = "parquet", "tokens"
+ZIPPED = (PARQUET, TOKENS)  # Parquet files and a README.md
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # a zip holds times; the same version gives the same bytes
 Tell = Callable[[int, int], None]
 
@@ -29,9 +33,12 @@ Tell = Callable[[int, int], None]
 def checked_options(version: DatasetVersion, format: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options of an export that somebody asked for. Raises Invalid naming what there is not.
 
-    All formats: `gzip`. Parquet: `rows`, the format whose rows it holds. Else what a format leaves to choose.
+    All formats: `gzip`. Parquet: `rows`, the format whose rows it holds. Tokens: what the encoder asks for.
+    Else what a format leaves to choose.
     """
     chosen = dict(options)
+    if format == TOKENS:
+        return encoder().checked(version, chosen)
     if format == PARQUET:
         rows = chosen.pop("rows", "canonical")
         check_format(version, rows)
@@ -52,13 +59,13 @@ def checked_options(version: DatasetVersion, format: str, options: dict[str, Any
 
 
 def extension_of(export: DatasetExport) -> str:
-    if export.format == PARQUET:
+    if export.format in ZIPPED:
         return "zip"
     return EXPORT_FORMATS[export.format].extension + (".gz" if export.options.get("gzip") else "")
 
 
 def media_type_of(export: DatasetExport) -> str:
-    if export.format == PARQUET:
+    if export.format in ZIPPED:
         return "application/zip"
     return "application/gzip" if export.options.get("gzip") else EXPORT_FORMATS[export.format].media_type
 
@@ -68,7 +75,7 @@ def write_export(export: DatasetExport, path: Path, tell: Tell) -> tuple[str, in
     `tell(rows done, rows in all)` is called now and then."""
     summary = ExportSummary()
     with open(path, "wb") as file:
-        if export.format == PARQUET:
+        if export.format in ZIPPED:
             _write_parquet(export, file, summary, tell)
         elif export.options.get("gzip"):
             # No name and no time in it: the same bytes whenever it is made.
@@ -87,7 +94,9 @@ def _marks(export: DatasetExport) -> dict[str, Any]:
     return {name: value for name, value in export.options.items() if name not in ("gzip", "rows")}
 
 
-def _write_pieces(export: DatasetExport, file: IO[bytes], summary: ExportSummary, tell: Tell) -> None:
+def _write_pieces(
+    export: DatasetExport, file: IO[bytes] | gzip.GzipFile, summary: ExportSummary, tell: Tell
+) -> None:
     version = export.version
     pieces = export_version(
         version=version,
@@ -103,23 +112,15 @@ def _write_pieces(export: DatasetExport, file: IO[bytes], summary: ExportSummary
 
 def _write_parquet(export: DatasetExport, file: IO[bytes], summary: ExportSummary, tell: Tell) -> None:
     """A zip (stored: Parquet is packed already) of README.md and data/SPLIT-00000-of-0000N.parquet."""
-    version, format = export.version, export.options["rows"]
+    version = export.version
     splits = [export.split] if export.split else [split for split in SPLITS if version.row_counts.get(split)]
     written: list[str] = []
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for split in splits:
             with tempfile.TemporaryDirectory(prefix="parquet-", dir=export_folder(file)) as folder:
                 counted = ExportSummary()
-
-                def rows(split: str = split, counted: ExportSummary = counted) -> Iterator[Any]:
-                    counted.read = counted.written = 0  # the rows are read twice
-                    counted.left_out.clear()
-                    for row in encoded_rows(
-                        open_split(version=version, split=split), format, summary=counted
-                    ):
-                        tell(counted.read, version.row_count)
-                        yield row
-
+                make = _tokens_of if export.format == TOKENS else _rows_of
+                rows = make(export, split, Path(folder), counted, lambda done: tell(done, version.row_count))
                 for path in write_shards(rows, Path(folder), split):
                     with open(path, "rb") as shard:
                         _add(archive, f"data/{path.name}", shard, path.stat().st_size)
@@ -138,6 +139,43 @@ def _write_parquet(export: DatasetExport, file: IO[bytes], summary: ExportSummar
             languages=sorted(languages),
         )
         _add(archive, "README.md", io.BytesIO(readme.encode()), len(readme.encode()))
+
+
+def _rows_of(
+    export: DatasetExport, split: str, folder: Path, counted: ExportSummary, tell: Callable[[int], None]
+) -> Rows:
+    """The rows of a split in the format that `rows` names, as often as they are asked for."""
+    version = export.version
+
+    def rows() -> Iterator[Any]:
+        counted.read = counted.written = 0  # they are read twice
+        counted.left_out.clear()
+        canonical = open_split(version=version, split=split)
+        for row in encoded_rows(canonical, export.options["rows"], summary=counted):
+            tell(counted.read)
+            yield row
+
+    return rows
+
+
+def _tokens_of(
+    export: DatasetExport, split: str, folder: Path, counted: ExportSummary, tell: Callable[[int], None]
+) -> Rows:
+    """The rows of a split as token ids; the encoder is asked once, and its file is read."""
+    out = folder / "tokens.jsonl"
+    data = split_path(version=export.version, split=split)
+    said = encoder().encode(export.version, data, out, export.options)
+    counted.read, counted.written = sum(said.values()), said["written"]
+    if said["too_long"]:
+        counted.left_out["more tokens than allowed"] += said["too_long"]
+    tell(counted.read)
+
+    def rows() -> Iterator[Any]:
+        with open(out, "rb") as file:
+            for line in file:
+                yield orjson.loads(line)
+
+    return rows
 
 
 def export_folder(file: IO[bytes]) -> Path:

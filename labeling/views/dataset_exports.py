@@ -12,12 +12,13 @@ from annotate.errors import NotFound
 from annotate.ranges import serve_files
 from labeling.access import project_route, public_route
 from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
-from labeling.models import DatasetExport, DatasetExportStatus, DatasetVersion, Project
+from labeling.models import DatasetExport, DatasetExportStatus, DatasetKind, DatasetVersion, Project
 from labeling.permissions import Action
 from labeling.services import background
 from labeling.services import dataset_exports as service
 from labeling.services.datasets import require_ready
-from labeling.services.export_writing import PARQUET, media_type_of
+from labeling.services.export_encoders import model_choices
+from labeling.services.export_writing import PARQUET, TOKENS, media_type_of
 from labeling.services.progress import Progress
 
 from .datasets import version_of
@@ -48,6 +49,10 @@ def _options(request: HttpRequest) -> dict[str, Any]:
     format, chosen = request.POST.get("format", ""), request.POST
     if format == PARQUET:
         return {"rows": chosen.get("rows", "canonical")}
+    if format == TOKENS:
+        length = chosen.get("maximum_length", "").strip()
+        limit = {"maximum_length": int(length)} if length.isdecimal() and len(length) < 9 else {}
+        return {"model": chosen.get("model", ""), **limit}
     options: dict[str, Any] = {"gzip": True} if "gzip" in chosen else {}
     export = EXPORT_FORMATS.get(format)
     if export is not None and export.marks is not None:
@@ -75,6 +80,7 @@ def _context(version: DatasetVersion, **more: Any) -> dict[str, Any]:
         ],
         "is_waiting": bool(waiting),
         "formats": formats,
+        "models": model_choices(version.dataset.project) if version.dataset.kind == DatasetKind.SFT else [],
         "row_formats": [each for each in formats if not each.columns and not each.is_text],
         "splits": [split for split in SPLITS if version.row_counts.get(split)],
         **more,

@@ -26,6 +26,7 @@ from labeling.models import (
     DatasetVersionStatus,
     GuidelineVersion,
     Project,
+    TaskKind,
 )
 from labeling.permissions import Action, can
 from labeling.services import background, dataset_browse, downloads, lineage, verification
@@ -144,11 +145,11 @@ def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]
     if recipe.get("include_scores"):
         lines.append((_("Scores"), _("included, where people gave some")))
     if recipe.get("exclude_imports"):
-        left_out = project.imports.filter(pk__in=recipe["exclude_imports"])
-        lines.append((_("Without files"), ", ".join(left_out.values_list("filename", flat=True))))
+        files = project.imports.filter(pk__in=recipe["exclude_imports"])
+        lines.append((_("Without files"), ", ".join(files.values_list("filename", flat=True))))
     if recipe.get("exclude_guideline_versions"):
-        left_out = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
-        numbers = left_out.order_by("number").values_list("number", flat=True)
+        versions = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
+        numbers = versions.order_by("number").values_list("number", flat=True)
         lines.append((_("Without guideline versions"), ", ".join(str(number) for number in numbers)))
     if recipe["submitted_from"] or recipe["submitted_until"]:
         days = {"first": recipe["submitted_from"] or "…", "last": recipe["submitted_until"] or "…"}
@@ -219,6 +220,8 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
     except DomainError as error:  # gone or changed: the page says so, and still shows what the database knows
         return {"splits": splits, "split": split, "q": text, "rows": None, "files_problem": error.message}
     for _number, row in rows.rows:
+        is_ranking = "ranks" in row and not row.get("edited_draft")
+        row["guideline_kind"] = TaskKind.RANKING.value if is_ranking else TaskKind.DEMONSTRATION.value
         if "ranks" in row:  # best first, what could not be ranked last
             pairs = zip(row["completions"], row["ranks"], strict=True)
             row["ranked"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))

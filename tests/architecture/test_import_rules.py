@@ -30,6 +30,7 @@ WIRING_FOR_ROOMS = (
     "annotate.pagination",
     "annotate.prepared",
     "annotate.streaming",
+    "annotate.ranges",
     "annotate.celery",
     "annotate.environment",
     "annotate.bench",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -50,6 +51,22 @@ def test_from_a_file_to_a_file(cast, demonstrations, tmp_path):
             f"Yes {n}." for n in range(10)
         }
         out.unlink()
+
+
+def test_parquet_and_marks_by_command(cast, tmp_path):
+    make_demonstration(cast.project, cast.annotator, "Paris.")
+    made = json.loads(
+        run("freeze_dataset", "--project", cast.project.slug, "--name", "Mine", "--as", "sft", "--json")
+    )
+    out = tmp_path / "out"
+    run("export_dataset", made["id"], "--format", "parquet", "--option", "rows=messages", "--out", str(out))
+    with zipfile.ZipFile(out) as archive:
+        assert "README.md" in archive.namelist()
+    marks = ["--option", "stop=!", "--option", "leading_space=false"]
+    run("export_dataset", made["id"], "--format", "openai_legacy", *marks, "--out", str(out))
+    assert json.loads(out.read_text())["completion"] == "Paris.!"
+    with pytest.raises(CommandError, match="has no 'x' to choose"):
+        run("export_dataset", made["id"], "--format", "openai_legacy", "--option", "x=1", "--out", str(out))
 
 
 def test_a_fault_stores_nothing_and_names_file_row_and_field(cast, tmp_path):

@@ -206,6 +206,16 @@ def test_parquet_of_rankings_holds_nulls_margins_that_only_some_have_and_lineage
     assert rows == expected
 
 
+def test_what_a_format_cannot_hold_is_counted_by_reason(cast):
+    make_ranking(cast.project, cast.annotator, [[0, 1, 2]])
+    make_ranking(cast.project, cast.annotator)
+    version = make_version(cast, "comparison", fractions={"train": 1})
+    reason = "all are tied, so that none is the better or the worse"
+    for format, options in (("kto", {}), ("parquet", {"rows": "kto"})):
+        export = prepare_export(version=version, format=format, options=options, acting_user=cast.admin)
+        assert export.summary == {"read": 2, "written": 2, "left_out": {reason: 1}}
+
+
 def test_parquet_is_made_the_same_again(cast, version):
     first = prepare_export(version=version, format="parquet", acting_user=cast.admin)
     dataset_exports._path(first).unlink()

@@ -26,7 +26,7 @@ from training.rlhf.errors import (
 from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
 
-PREVIEW = "preview"
+PREVIEW, ENCODE = "preview", "encode"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.stage == PREVIEW:
         return _preview(options)
+    if options.stage == ENCODE:
+        return _encode(options)
     try:
         opened = Follower if own_rank() else Run
         with opened(Path(options.out), options.stage) as run:
@@ -67,6 +69,27 @@ def _preview(options: argparse.Namespace) -> int:
         return EXIT_REFUSED
     print(json.dumps(found, ensure_ascii=False) if options.json else as_text(found))
     return EXIT_REFUSED if found["refused"] else 0
+
+
+def _encode(options: argparse.Namespace) -> int:
+    """Write demonstrations as token ids, and say how many."""
+    from training.rlhf.encode import encode_file
+
+    try:
+        template = Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+        counts = encode_file(
+            model=options.model,
+            data=options.data,
+            out=options.out,
+            maximum_length=options.maximum_length,
+            chat_template=template,
+            allowed_hub_ids=options.allow_hub_id,
+        )
+    except (RlhfError, OSError, UnicodeDecodeError) as error:
+        print(f"{ENCODE}: {error.message if isinstance(error, RlhfError) else error}", file=sys.stderr)
+        return EXIT_REFUSED
+    print(json.dumps(counts))
+    return 0
 
 
 def _attend(run: Run, options: argparse.Namespace) -> int:
@@ -170,11 +193,25 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--out", required=True, help="run folder, made if missing")
         stage.add_argument("--resume", action="store_true", help="continue the run in that folder")
     _add_preview(stages)
+    _add_encode(stages)
     return parser
 
 
+def _add_encode(stages: Any) -> None:
+    text = "Write demonstrations as input_ids, attention_mask and labels, as SFT would see them."
+    command = stages.add_parser(ENCODE, help=text, description=text)
+    command.add_argument("--model", required=True, help="model folder (its tokenizer is read), or hub id")
+    command.add_argument("--data", required=True, help="JSONL of demonstrations")
+    command.add_argument("--out", required=True, help="JSONL to be written")
+    command.add_argument(
+        "--maximum-length", type=_whole(8, 1_000_000), default=1_000_000, help="longer rows are left out"
+    )
+    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
+
+
 def _add_preview(stages: Any) -> None:
-    """The one command that makes no run."""
+    """Makes no run, as `encode` does not."""
     text = "Show on real rows which tokens are learnt, and what a run would leave out or refuse."
     command = stages.add_parser(PREVIEW, help=text, description=text)
     command.add_argument("--model", required=True, help="model folder (its tokenizer is read), or hub id")

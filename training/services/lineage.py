@@ -70,3 +70,9 @@ def runs_using(version: DatasetVersion) -> list[TrainingRun]:
     return list(
         TrainingRun.objects.filter(inputs__dataset_version=version).distinct().select_related("project")[:200]
     )
+
+
+def checkpoints_of(runs: list[TrainingRun]) -> list[Checkpoint]:
+    """What runs ended with, the newest first: of each its final checkpoint, not those on the way."""
+    found = Checkpoint.objects.filter(run__in=runs, is_final=True).select_related("project", "run")
+    return list(found.order_by("-created_at")[:200])

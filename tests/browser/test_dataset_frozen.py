@@ -1,0 +1,63 @@
+"""In a browser: one click leaves a person out and shows what changed; a file is prepared and downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from annotate.accounts.services import create_api_token
+from tests.labeling.judgments import make_demonstration
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def fits(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def seen(page: Page, name: str) -> None:
+    """The page as wide and as narrow as people have it; pictures of it where SHOTS names a folder."""
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert fits(page), f"{name} is wider than {width} pixels"
+        if folder := os.environ.get("SHOTS"):
+            page.screenshot(path=f"{folder}/{name}-{width}.png", full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_leave_out_compare_read_the_card_and_download(live_site, cast, open_as, tmp_path):
+    for who in (cast.annotator, cast.annotator, cast.peer):
+        make_demonstration(cast.project, who, decision="accepted", reviewer=cast.lead)
+    _, token = create_api_token(user=cast.admin, name="browser")
+    api = f"{live_site.url}/api/projects/{cast.project.slug}/datasets/"
+    headers = {"Authorization": f"Token {token}"}
+    made = requests.post(api, json={"kind": "sft", "name": "Mine"}, headers=headers, timeout=60).json()
+    assert requests.post(f"{api}{made['id']}/versions/", json={}, headers=headers, timeout=60).ok
+    page = open_as(cast.admin)
+    version = f"{live_site.url}/projects/{cast.project.slug}/datasets/{made['id']}/versions/"
+    page.goto(f"{version}1/")
+    seen(page, "version")
+    page.get_by_role("button", name=f"without {cast.peer.pseudonym}").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mine v1 → Mine v2")
+    expect(page.locator("details.card")).to_have_count(1)
+    page.locator("details.card summary").click()
+    seen(page, "compare")
+    page.goto(f"{version}2/card/")
+    expect(page.get_by_role("heading", name="Known limits")).to_be_visible()
+    seen(page, "card")
+    page.goto(f"{version}2/exports/")
+    page.get_by_label("Format").select_option("messages")
+    page.get_by_role("button", name="Prepare", exact=True).click()
+    digest = page.locator("#exports code").inner_text()
+    with page.expect_download() as started:
+        page.locator("#exports").get_by_role("link", name="Download").click()
+    started.value.save_as(tmp_path / "rows")
+    assert hashlib.sha256(Path(tmp_path / "rows").read_bytes()).hexdigest() == digest
+    page.get_by_role("button", name="Link for one hour").click()
+    expect(page.locator(".notice code")).to_contain_text("/downloads/")
+    seen(page, "exports")

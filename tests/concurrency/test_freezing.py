@@ -1,0 +1,79 @@
+"""A version is one moment of the database, while people in processes of their own go on submitting."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from labeling.models import Submission
+from labeling.services import dataset_diff, datasets, verification
+from tests.cast import make_cast
+from tests.factories import make_demonstration_batch
+from tests.labeling.judgments import make_demonstration
+
+from .crew import Crew
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database, pytest.mark.slow]
+ACCEPTED = 3  # before; the other person does their tasks too
+TASKS = 8 + ACCEPTED
+
+
+@pytest.fixture
+def at_work():
+    """(dataset, crew): a person in another process about to write one answer after the other;
+    three are accepted already."""
+    cast = make_cast()
+    make_demonstration_batch(cast.project, tasks=TASKS - ACCEPTED, review_rate=0)
+    dataset = datasets.create_dataset(
+        project=cast.project, kind="sft", name="live", acting_user=cast.admin, recipe={}
+    )
+    crew = Crew([{"do": "work", "project": cast.project.pk, "users": [cast.annotator.pk]}])
+    for _ in range(ACCEPTED):
+        make_demonstration(cast.project, cast.peer)
+    return dataset, crew
+
+
+def freeze_meanwhile(dataset, crew, monkeypatch) -> tuple[int, int]:
+    """(rows counted when the snapshot begins, rows written): between the two people hand in."""
+    counted: list[int] = []
+    count, rows = datasets.count_selected, datasets.canonical_rows
+
+    def count_and_note(*arguments):
+        counted.append(count(*arguments))
+        return counted[-1]
+
+    def after_some_work(*arguments):
+        crew.go()
+        for _ in range(3):  # a claim is said after the answer before it was stored: two are in
+            crew.next_fact()
+        return rows(*arguments)
+
+    monkeypatch.setattr(datasets, "count_selected", count_and_note)
+    monkeypatch.setattr(datasets, "canonical_rows", after_some_work)
+    version = datasets.freeze_dataset(dataset=dataset, acting_user=None, in_background=False)
+    monkeypatch.undo()
+    assert version.status == "ready", version.error
+    return counted[-1], version.row_count
+
+
+def test_what_is_handed_in_while_it_is_frozen_is_not_in_it(at_work, monkeypatch):
+    dataset, crew = at_work
+    counted, written = freeze_meanwhile(dataset, crew, monkeypatch)
+    assert counted == written == ACCEPTED
+    assert crew.processes[0].wait(timeout=400) == 0
+    assert Submission.objects.count() == ACCEPTED + TASKS  # nobody was kept from working
+    later = datasets.freeze_dataset(dataset=dataset, acting_user=None, in_background=False)
+    first = dataset.versions.get(number=1)
+    assert verification.verify_version(version=first) == []
+    found = dataset_diff.compare_versions(old=first, new=later)
+    assert found.counts == {"added": TASKS, "removed": 0, "changed": 0}
+
+
+def test_without_the_snapshot_it_would_be(at_work, monkeypatch):
+    """The control: the race exists when the guard is off."""
+    dataset, crew = at_work
+    monkeypatch.setattr(datasets, "one_snapshot", contextlib.nullcontext)
+    counted, written = freeze_meanwhile(dataset, crew, monkeypatch)
+    assert crew.processes[0].wait(timeout=400) == 0
+    assert counted == ACCEPTED < written
