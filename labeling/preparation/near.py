@@ -1,8 +1,8 @@
 """Texts of a whole dataset that say nearly the same, grouped: MinHash and locality-sensitive hashing.
 
 Broder (1997): the share of common shingles of two texts (Jaccard) is the chance that the smallest hash of
-both is the same. Shingles of three words, BANDS x ROWS smallest hashes; texts that agree on one whole band are
-compared exactly. At a similarity of 0.8 a pair meets with probability 1 - (1 - 0.8^5)^24 = 0.9999, at 0.3
+both is the same. Shingles of three words, BANDS x ROWS smallest hashes; texts that agree on one whole band
+are compared exactly. At a similarity of 0.8 a pair meets with probability 1 - (1 - 0.8^5)^24 = 0.9999, at 0.3
 with 0.06. `labeling.checks.near_duplicates` answers for one text at a time, against what a database keeps;
 here everything is known, so that hashes are computed for many texts at once.
 """

@@ -84,7 +84,7 @@ def test_applied_fixes_are_part_of_the_import_and_counted(cast, upload):
     assert preparation.counts == {"drop_exact_duplicates": 1, "mask_personal_data": 1}
     assert preparation.ignored == ["empty_answers"]
     event = AuditEvent.objects.get(action="import.succeeded")
-    assert event.details["fixes"] == preparation.counts
+    assert event.data["fixes"] == preparation.counts
 
 
 def test_a_decision_taken_back_changes_nothing(cast, upload):
@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_read_fails_with_its_sentence(cast):
     )
     preparation = ask(cast, record)
     assert preparation.status == PreparationStatus.FAILED
-    assert "completion: missing" in preparation.error
+    assert "missing" in preparation.error
 
 
 def test_a_large_file_waits_for_a_worker_and_the_sweep_takes_it_up(cast, upload, monkeypatch):
@@ -183,7 +183,7 @@ def test_only_what_the_report_offers_can_be_decided(cast, upload, finding, decis
 
 def test_fixes_of_a_version_go_into_the_recipe_of_the_next(cast):
     for text in ("A fine answer.", "A fine answer.", "Write to ada@example.org."):
-        make_demonstration(cast.project, cast.annotator, text, prompt=make_prompt(cast.project, text))
+        make_demonstration(cast.project, cast.annotator, text, prompt=make_prompt(cast.project))
     version = make_version(cast)
     assert found(ask(cast, version)).keys() >= {"personal_data"}
     decide(cast, version, "personal_data", "apply", "mask_personal_data")
@@ -233,7 +233,9 @@ def test_texts_of_a_file_are_text_on_the_page(admin, cast):
     assert "<b>One" not in page
 
 
-def test_a_lead_sees_the_report_on_a_version_and_decides_nothing(lead, cast):
+def test_a_lead_sees_the_report_on_a_version_and_decides_nothing(client, cast):
+    client.force_login(cast.lead)
+    lead = client
     make_demonstration(cast.project, cast.annotator, "A fine answer.")
     version = make_version(cast)
     address = f"/projects/{cast.project.slug}/datasets/{version.dataset_id}/versions/1/preparation/"
