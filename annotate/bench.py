@@ -33,6 +33,7 @@ MODULES = (
     "annotate.bench_platform",
     "labeling.bench",
     "labeling.bench_handout",
+    "labeling.bench_lists",
     "labeling.bench_people",
     "labeling.bench_quality",
     "training.bench",

@@ -27,7 +27,7 @@ ERRORS = {
     "DomainError", "Invalid", "Unauthorized", "Forbidden", "NotFound", "Conflict", "Gone", "Throttled",
     "Unavailable",
 }  # fmt: skip
-MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop"}
+MARKS = {"_", "later", "gettext", "gettext_lazy", "gettext_noop"}
 PLURALS = {"ngettext", "ngettext_lazy"}
 # Rooms that know no Django: tables of texts, and which argument of a call is one. Pages translate them.
 PLAIN_TABLES = {"labeling/checks": {"MESSAGES"}, "labeling/formats": {"FORMATS"}}

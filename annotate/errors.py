@@ -22,6 +22,8 @@ from django.utils.translation import gettext
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
+from .quoted_rows import plain_cause
+
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = 5
@@ -317,7 +319,7 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
     if not isinstance(error, OperationalError | InterfaceError):
         set_rollback()
     if domain_error.status >= 500:
-        log.warning("request_failed", code=domain_error.code, cause=str(error))
+        log.warning("request_failed", code=domain_error.code, cause=plain_cause(error))
     request = context.get("request")
     response = Response(domain_error.as_dict(request_id_of(request)), status=domain_error.status)
     return _with_headers(response, domain_error)

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import logging.config
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+
+from .quoted_rows import quoting
 
 
 def without_colours(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """uvicorn gives each of its lines a second time, with escape codes for a terminal."""
     event.pop("color_message", None)
     return event
+
+
+class WithoutRows(structlog.tracebacks.ExceptionDictTransformer):
+    """Tracebacks as data, without the rows that a database error quotes."""
+
+    def __call__(self, exc_info: Any) -> list[dict[str, Any]]:
+        said = quoting(exc_info[1])
+        return [_without(said, stack) for stack in super().__call__(exc_info)]
+
+
+def _without(said: dict[str, str], stack: dict[str, Any]) -> dict[str, Any]:
+    stack["exc_value"] = said.get(stack["exc_value"], stack["exc_value"])
+    stack["exceptions"] = [[_without(said, each) for each in inner] for inner in stack.get("exceptions", [])]
+    return stack
+
+
+def plain_traceback(output: TextIO, exc_info: Any) -> None:
+    """The same for a terminal."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    told = text.getvalue()
+    for quoted, plain in quoting(exc_info[1]).items():
+        # Line by line: in a group of errors each is indented.
+        first, *more = filter(None, quoted.splitlines())
+        told = told.replace(first, plain)
+        for line in more:
+            told = told.replace(line, "")
+    output.write(told)
 
 
 SHARED: list[Any] = [
@@ -34,16 +65,14 @@ def configure_logging(*, style: str, level: str) -> None:
     renderers: list[Any]
     # Tracebacks without the values of local variables: passwords, tokens and people's texts are among them.
     if style == "json":
-        without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        without_values = WithoutRows(show_locals=False)
         renderers = [
             structlog.processors.ExceptionRenderer(without_values),
             structlog.processors.JSONRenderer(),
         ]
     else:
         renderers = [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)
         ]
     logging.config.dictConfig(
         {

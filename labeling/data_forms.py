@@ -79,6 +79,13 @@ class RecipeForm(forms.Form):
         label=_("Rankings"),
         help_text=_("Of comparison datasets."),
     )
+    include_scores = forms.BooleanField(
+        required=False,
+        label=_("With scores"),
+        help_text=_(
+            "Of comparison datasets: rows also hold the scores people gave, for reward runs that learn them."
+        ),
+    )
     submitted_from = forms.DateField(
         required=False,
         label=_("From"),
@@ -152,5 +159,6 @@ class RecipeForm(forms.Form):
         for name in ("submitted_from", "submitted_until"):
             recipe[name] = data[name].isoformat() if data[name] else ""
         recipe["rankings"] = data.get("rankings") or "each"
+        recipe["include_scores"] = data.get("include_scores", False)
         recipe["fractions"] = {split: data[split] / 100 for split in SPLITS}
         return recipe

@@ -63,6 +63,50 @@ SUBMISSIONS: list[Column] = [
     ("submitted", lambda row: row.created_at),
     ("decided", lambda row: row.decided_at),
 ]
+APPEALS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("submission", lambda row: row.submission_id),
+    ("prompt", lambda row: row.submission.prompt.preview),
+    ("author", lambda row: row.author.name),
+    ("text", lambda row: row.text),
+    ("against", lambda row: row.review.decision),
+    ("reviewer", lambda row: row.review.reviewer.name),
+    ("status", lambda row: row.status),
+    ("answer", lambda row: row.note),
+    ("answered_by", lambda row: row.decided_by.name if row.decided_by else ""),
+    ("made", lambda row: row.created_at),
+    ("answered", lambda row: row.decided_at),
+]
+KNOWN_ANSWERS: list[Column] = [
+    ("task", lambda row: row.pk),
+    ("prompt", lambda row: row.prompt.preview),
+    ("kind", lambda row: row.kind),
+    ("purpose", lambda row: row.purpose),
+    ("retired", lambda row: row.gold_answer.retired_at),
+    ("minimum_score", lambda row: row.gold_answer.minimum_score),
+    ("answers", lambda row: row.result_count),
+    ("passed", lambda row: row.passed_count),
+    ("missed", lambda row: row.missed_count),
+    ("mean_agreement", lambda row: row.mean_agreement),
+]
+DISAGREEMENTS: list[Column] = [
+    ("task", lambda row: row.task_id),
+    ("prompt", lambda row: row.task.prompt.preview),
+    ("category", lambda row: row.task.prompt.category),
+    ("batch", lambda row: row.task.batch.name),
+    ("people", lambda row: row.people),
+    ("comparisons", lambda row: row.comparisons),
+    ("agreement", lambda row: row.value),
+    ("flags", lambda row: " ".join(key for key in row.flags.split("|") if key)),
+]
+SKIPPED_TASKS: list[Column] = [
+    ("task", lambda row: row.pk),
+    ("prompt", lambda row: row.prompt.preview),
+    ("kind", lambda row: row.kind),
+    ("batch", lambda row: row.batch.name),
+    ("skips", lambda row: row.skip_count),
+    ("parked", lambda row: row.parked_at),
+]
 AUDIT: list[Column] = [
     ("id", lambda row: row.pk),
     ("when", lambda row: row.created_at),

@@ -22,10 +22,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.paginator import Page, Paginator
+from django.core.paginator import Page
 from django.db.models import QuerySet
 from django.db.models.expressions import OrderBy
 from django.http import HttpRequest
+
+from .paging import KeyPaginator
 
 Choices = Sequence[tuple[str, str]]
 # Days that a list can be asked about: far from the ends of the calendar, where a day has no neighbour.
@@ -106,7 +108,7 @@ class Listing:
 
     @cached_property
     def page(self) -> Page:
-        paginator = Paginator(self.rows, self.per_page)
+        paginator = KeyPaginator(self.rows, self.per_page)
         if self.known_count is not None and not self._is_narrowed_by_hand:
             paginator.count = self.known_count  # type: ignore[misc]  # a cached property
         return paginator.get_page(self.request.GET.get("page"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -50,11 +50,19 @@ def report_of(project: Project) -> QualityReport:
 
 
 def rows_of(project: Project, body: dict[str, Any], cut: str) -> list[dict[str, Any]]:
-    """One cut of the report with a `label` for people to read and a `query` for the list of the work behind
-    it. At most one query."""
+    """One cut of the report with a `label` for people to read, a `query` for the list of the work behind it,
+    and alpha of scores and flags as `ratings`. At most one query."""
     rows = body.get("by", {}).get(cut, [])
     labels = _labels(project, cut, rows)
-    return [{**row, "label": labels(row["key"]), "query": _query(cut, row["key"], rows)} for row in rows]
+    return [
+        {
+            **row,
+            "label": labels(row["key"]),
+            "query": _query(cut, row["key"], rows),
+            "ratings": [row.get("scores_alpha", {}), row.get("flags_alpha", {})],
+        }
+        for row in rows
+    ]
 
 
 def _labels(project: Project, cut: str, rows: list[dict[str, Any]]):
@@ -151,6 +159,35 @@ def _cell(row: dict[str, Any] | None) -> dict[str, Any] | None:
     agreement = row["agreement"]
     level = max(0, min(5, int((agreement["value"] - 0.5) * 10)))
     return {**agreement, "level": level, "query": row["query"]}
+
+
+MEASURES = ("agreement", "alpha", "tau_b", "cohen_kappa", "reliability", "scores_alpha", "flags_alpha")
+PARTS = ("value", "low", "high", "size")
+
+
+def cut_as_table(rows: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """One cut as lines of a CSV file, the heading first: each measure that its rows have, in four columns."""
+    measures = [name for name in MEASURES if any(name in row for row in rows)]
+    yield ["key", "label", "tasks", *(f"{name}_{part}" for name in measures for part in PARTS)]
+    for row in rows:
+        numbers = [row.get(name, {}).get(part) for name in measures for part in PARTS]
+        key = " ".join(map(str, row["key"])) if isinstance(row["key"], list) else row["key"]
+        yield [key, row["label"], row["tasks"], *numbers]
+
+
+def meters_as_table(people: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """The meters as lines of a CSV file, the heading first; a row for each person."""
+    rates = ("position", "length", "length_slope", "self_agreement")
+    yield [
+        "person", "name", *(f"{name}_{part}" for name in rates for part in PARTS), "position_marked",
+        "length_marked", "ranking_pace_z", "demonstration_pace_z", "pasted_share",
+    ]  # fmt: skip
+    for row in people:
+        numbers = [row[name].get(part) for name in rates for part in PARTS]
+        paces = [(row[f"{kind}_pace"] or {}).get("z") for kind in ("ranking", "demonstration")]
+        marks = [row["position"]["is_marked"], row["length"]["is_marked"]]
+        pasted = (row["pasted"] or {}).get("value")
+        yield [row["person"], row["name"], *numbers, *marks, *paces, pasted]
 
 
 def meters_of(body: dict[str, Any]) -> dict[str, Any]:

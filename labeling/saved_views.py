@@ -16,6 +16,10 @@ LISTS = {
     "prompts": "labeling:prompts",
     "review": "labeling:review_queue",
     "submissions": "labeling:submissions",
+    "appeals": "labeling:appeals",
+    "gold": "labeling:gold",
+    "disagreements": "labeling:quality_items",
+    "skipped": "labeling:tasks_skipped",
     "audit": "labeling:audit",
     "runs": "training:runs",
 }

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 
 from annotate.accounts.models import User
 from annotate.prepared import Prepared
+from annotate.words import in_a_sentence, later
 
 from .models import (
     Assignment,
@@ -21,6 +23,7 @@ from .models import (
     Project,
     Role,
     Submission,
+    TaskKind,
 )
 
 
@@ -38,8 +41,12 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """As notifications call it."""
-        return f"{self.kind} {self.submission.pk}" if self.submission else f"a {self.kind} in hand"
+        """As notifications call it, in the language of whoever reads it."""
+        if self.submission is None:
+            in_hand = {TaskKind.DEMONSTRATION: gettext_noop("a demonstration in hand")}
+            return later(in_hand.get(TaskKind(self.kind), gettext_noop("a ranking in hand")))
+        kind = in_a_sentence(TaskKind(self.kind).label)
+        return later(gettext_noop("%(kind)s %(n)s"), kind=kind, n=self.submission.pk)
 
     @property
     def thread(self) -> CommentThread | None:
@@ -79,7 +86,9 @@ class Talk:
     def key(self) -> str:
         """Of its words that are not sent yet, in a browser."""
         piece = self.piece
-        return f"{piece.task_id}-{piece.person.pk}" if piece.task_id and piece.person else f"{piece.name}"
+        if piece.task_id is not None and piece.person is not None:
+            return f"{piece.task_id}-{piece.person.pk}"
+        return f"{piece.kind} {piece.submission.pk if piece.submission else ''}"
 
     @property
     def add_url(self) -> str:
@@ -92,7 +101,10 @@ class Talk:
 
     @property
     def settle_url(self) -> str:
-        return reverse("labeling:comment_settle", args=[self.piece.project.slug, self.thread.pk])
+        thread = self.thread
+        if thread is None:
+            raise ValueError("Nothing was said that could be settled.")
+        return reverse("labeling:comment_settle", args=[self.piece.project.slug, thread.pk])
 
 
 THREAD = Prepared(
@@ -115,7 +127,9 @@ def piece_in_hand(assignment: Assignment, person: User) -> Piece:
 
 def piece_of_thread(thread: CommentThread) -> Piece:
     """One query where the talk began before there was a submission."""
-    if thread.person is None:
+    if thread.person is None or thread.task is None:
+        if thread.submission is None:
+            raise ValueError(f"Thread {thread.pk} is about nothing.")
         return piece_of(thread.submission)
     submission = Submission.objects.filter(task=thread.task_id, annotator=thread.person_id).first()
     return Piece(thread.project, thread.task.kind, thread.person, thread.task_id, submission)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from labeling.models import DatasetVersion, ImportRecord, Preparation, Project
+from labeling.models import DatasetExport, DatasetVersion, ImportRecord, Preparation, Project
 from labeling.services import background, mailing, quality_reports, webhook_sending
 
 
@@ -21,6 +21,13 @@ def build_version(version_id: int) -> None:
     version = DatasetVersion.objects.filter(pk=version_id).first()
     if version is not None:
         background.build_version(version)
+
+
+@shared_task(name="labeling.tasks.build_export")
+def build_export(export_id: int) -> None:
+    export = DatasetExport.objects.filter(pk=export_id).first()
+    if export is not None:
+        background.build_export(export)
 
 
 @shared_task(name="labeling.tasks.prepare")

@@ -47,6 +47,12 @@ def preferences_of(user) -> dict[str, Any]:
     return values
 
 
+def language_of(user) -> str:
+    """The language of what is written to somebody who is not asking now; the site's where none was chosen."""
+    chosen = preferences_of(user)["language"]
+    return settings.LANGUAGE_CODE if chosen == "browser" else chosen
+
+
 @transaction.atomic
 def change_preferences(*, user: User, changes: dict[str, Any]) -> User:
     """Set those named, keep the others. Raises Invalid with the name of what cannot be so."""

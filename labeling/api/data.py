@@ -14,6 +14,7 @@ from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.response import Response
 
 from annotate.errors import Invalid, NotFound
+from annotate.ranges import serve_files
 from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FormatError, PromptRecord
@@ -297,7 +298,7 @@ class Versions(ProjectRows):
         return dataset
 
     def get_queryset(self):
-        return self._dataset().versions.select_related("dataset__project").order_by("-number")
+        return self._dataset().versions.select_related("dataset__project", "parent").order_by("-number")
 
     @extend_schema(summary="One version, with its manifest", responses=shapes.VersionDetailSerializer)
     def retrieve(self, request, slug, dataset_pk, number):
@@ -347,8 +348,20 @@ class Versions(ProjectRows):
         filters=False,
     )
     def download(self, request, slug, dataset_pk, number):
-        """The version, or one split, in an export format; streamed."""
+        """The version, or one split, in an export format; streamed. Canonical rows can be fetched in parts
+        (`Range`, `If-Range`; the ETag is the hash)."""
         version, query = self.get_object(), valid_query(shapes.DownloadQuery, request)
+        if query["format"] == "canonical":
+            paths, names = downloads.canonical_files(
+                version=version, split=query["split"], acting_user=request.user
+            )
+            return serve_files(
+                request._request,
+                paths,
+                filename=downloads.filename_of(version, **query),
+                media_type=EXPORT_FORMATS["canonical"].media_type,
+                sha256=names,
+            )
         pieces = downloads.download_version(version=version, acting_user=request.user, **query)
         return stream_file(
             request._request,

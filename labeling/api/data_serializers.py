@@ -138,12 +138,15 @@ class VersionSerializer(serializers.ModelSerializer):
     id = serializers.UUIDField(source="public_id")
     dataset_id = serializers.IntegerField()
     kind = serializers.CharField(source="dataset.kind")
+    parent_id = serializers.UUIDField(
+        source="parent.public_id", allow_null=True, default=None, help_text="Made of it without something."
+    )
 
     class Meta:
         model = DatasetVersion
         fields = [
-            "id", "dataset_id", "kind", "number", "status", "recipe", "row_counts", "sha256", "size_bytes",
-            "note", "error", "created_at", "frozen_at",
+            "id", "dataset_id", "kind", "number", "parent_id", "status", "recipe", "row_counts", "sha256",
+            "size_bytes", "note", "error", "created_at", "frozen_at",
         ]  # fmt: skip
 
 

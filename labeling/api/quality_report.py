@@ -83,6 +83,8 @@ class CutRow(serializers.Serializer):
     alpha = EstimateOutput(required=False)
     tau_b = EstimateOutput(required=False)
     cohen_kappa = EstimateOutput(required=False, help_text="For pairs of people.")
+    scores_alpha = EstimateOutput(required=False, help_text="Krippendorff, ordinal, of scores 1 to 7.")
+    flags_alpha = EstimateOutput(required=False, help_text="Krippendorff, nominal, of flags on completions.")
     reliability = EstimateOutput(
         required=False,
         help_text="For people: how probably they name the better of two completions, judged by all others.",

@@ -8,6 +8,8 @@ from . import (
     comments,
     consensus,
     data,
+    dataset_exports,
+    dataset_frozen,
     forms,
     guidelines,
     overview,
@@ -42,6 +44,8 @@ ROOMS = (
     comments,
     consensus,
     data,
+    dataset_exports,
+    dataset_frozen,
     activity,
     webhooks,
 )

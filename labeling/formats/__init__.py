@@ -18,7 +18,8 @@ from .canonical import (
 )
 from .detection import FORMATS, Detection
 from .errors import ExportError, FormatError
-from .exports import EXPORT_FORMATS, ExportFormat
+from .export_base import ExportFormat
+from .exports import EXPORT_FORMATS
 from .grouping import group_completions
 from .keys import SPLITS, prompt_digest, prompt_group, split_of
 from .limits import DEFAULT_LIMITS, Limits
@@ -31,7 +32,7 @@ from .records import (
     RankingRecord,
     Record,
 )
-from .writing import ExportSummary, export_lines, formats_for, neutralise, write_rows
+from .writing import ExportSummary, encoded_rows, export_lines, formats_for, neutralise, write_rows
 
 __all__ = [
     "DATASET_KINDS",
@@ -56,6 +57,7 @@ __all__ = [
     "comparison_row",
     "dense_ranks",
     "detect",
+    "encoded_rows",
     "export_lines",
     "formats_for",
     "group_completions",

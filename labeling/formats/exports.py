@@ -1,45 +1,13 @@
 """Canonical dataset rows -> the formats that other tools read.
 
 An encoder turns one canonical row into the rows of its format, or raises `CannotHold` with the reason: such
-rows are left out and counted, never bent to fit.
+rows are left out and counted, never bent to fit. Formats named after a tool are in tool_exports.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from .canonical import pair_margin, pairs_from_ranks, tiers_from_ranks
+from .canonical import tiers_from_ranks
 from .chat import has_turn_mark, render_transcript
-
-JSONL = "application/x-ndjson"
-CSV = "text/csv; charset=utf-8"
-
-
-class CannotHold(Exception):
-    """This format has no place for that row; the message is the reason, the same for all rows like it."""
-
-
-@dataclass(frozen=True)
-class ExportFormat:
-    """`columns`: of a CSV format, in order; None for JSON lines."""
-
-    name: str
-    kinds: tuple[str, ...]
-    extension: str
-    media_type: str
-    description: str
-    encode: Callable[[Mapping[str, Any]], Iterator[Mapping[str, Any]]]
-    columns: tuple[str, ...] | None = None
-
-
-def _flat_prompt(messages):
-    """{"prompt"} or {"system", "prompt"} of a single-turn prompt."""
-    system = messages[0]["content"] if messages[0]["role"] == "system" else None
-    turns = messages[1:] if system is not None else messages
-    if len(turns) != 1:
-        raise CannotHold("the prompt has several turns, the format one; messages hold them")
-    prompt = {"prompt": turns[0]["content"]}
-    return prompt if system is None else {"system": system, **prompt}
+from .export_base import CSV, JSONL, CannotHold, ExportFormat, decided_pairs, flat_prompt, turn
+from .tool_exports import TOOL_FORMATS
 
 
 def _whole(row):
@@ -52,48 +20,34 @@ def _messages(row):
 
 def _prompt_and(answer_name):
     def encode(row):
-        yield {**_flat_prompt(row["messages"][:-1]), answer_name: row["messages"][-1]["content"]}
+        yield {**flat_prompt(row["messages"][:-1]), answer_name: row["messages"][-1]["content"]}
 
     return encode
 
 
-def _pairs(row):
-    """(better text, worse text, {"margin"} or {}) of each decided pair."""
-    texts = [completion["text"] for completion in row["completions"]]
-    for pair in pairs_from_ranks(row["ranks"]):
-        if texts[pair[0]] == texts[pair[1]]:
-            continue  # the same text twice: no preference can be learnt from it, and importers refuse it
-        margin = pair_margin(row["ranks"], row["margins"], pair)
-        yield texts[pair[0]], texts[pair[1]], {} if margin is None else {"margin": margin}
-
-
 def _preference(row):
-    prompt = _flat_prompt(row["messages"])
-    for best, worst, margin in _pairs(row):
+    prompt = flat_prompt(row["messages"])
+    for best, worst, margin in decided_pairs(row):
         yield {**prompt, "chosen": best, "rejected": worst, **margin}
 
 
-def _turn(text):
-    return {"role": "assistant", "content": text}
-
-
 def _preference_messages(row):
-    for best, worst, margin in _pairs(row):
-        yield {"prompt": row["messages"], "chosen": [_turn(best)], "rejected": [_turn(worst)], **margin}
+    for best, worst, margin in decided_pairs(row):
+        yield {"prompt": row["messages"], "chosen": [turn(best)], "rejected": [turn(worst)], **margin}
 
 
 def _hh(row):
     messages = row["messages"]
     if messages[0]["role"] == "system":
         raise CannotHold("transcripts have no place for a system message")
-    for best, worst, _ in _pairs(row):
+    for best, worst, _ in decided_pairs(row):
         if any(has_turn_mark(text) for text in (best, worst, *(m["content"] for m in messages))):
             raise CannotHold(
                 'a text holds "Human:" or "Assistant:" after a blank line, which would add a turn'
             )
         yield {
-            "chosen": render_transcript([*messages, _turn(best)]),
-            "rejected": render_transcript([*messages, _turn(worst)]),
+            "chosen": render_transcript([*messages, turn(best)]),
+            "rejected": render_transcript([*messages, turn(worst)]),
         }
 
 
@@ -114,7 +68,7 @@ def _kwise(row):
 
 
 def _flat(row):
-    yield _flat_prompt(row["messages"])
+    yield flat_prompt(row["messages"])
 
 
 _ONE_TURN = "single-turn prompts only: others are left out and counted"
@@ -136,7 +90,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             ("sft",),
             "jsonl",
             JSONL,
-            "Chat messages, the last one the answer (OpenAI, TRL)",
+            "Chat messages, the last one the answer (OpenAI fine-tuning, TRL)",
             _messages,
         ),
         ExportFormat(
@@ -224,5 +178,6 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             _flat,
             ("system", "prompt"),
         ),
+        *TOOL_FORMATS,
     )
 }

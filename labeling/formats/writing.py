@@ -2,13 +2,14 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from .canonical import canonical_line
 from .errors import ExportError
-from .exports import EXPORT_FORMATS, CannotHold, ExportFormat
+from .export_base import TSV, CannotHold, ExportFormat
+from .exports import EXPORT_FORMATS
 
 # What a spreadsheet takes for the start of a formula, the full-width forms included.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -23,26 +24,53 @@ class ExportSummary:
     left_out: Counter = field(default_factory=Counter)
 
 
-def write_rows(rows: Iterable[Mapping[str, Any]], format: str, fileobj: BinaryIO) -> ExportSummary:
+def write_rows(
+    rows: Iterable[Mapping[str, Any]],
+    format: str,
+    fileobj: BinaryIO,
+    *,
+    marks: Mapping[str, Any] | None = None,
+) -> ExportSummary:
     """Writes canonical `rows` to a binary file in the export format of that name. Raises ExportError."""
     summary = ExportSummary()
-    for line in export_lines(rows, format, summary=summary):
+    for line in export_lines(rows, format, summary=summary, marks=marks):
         fileobj.write(line)
     return summary
 
 
 def export_lines(
-    rows: Iterable[Mapping[str, Any]], format: str, *, summary: ExportSummary | None = None
+    rows: Iterable[Mapping[str, Any]],
+    format: str,
+    *,
+    summary: ExportSummary | None = None,
+    marks: Mapping[str, Any] | None = None,
 ) -> Iterator[bytes]:
-    """The same, line by line, for a streamed answer; `summary`, where given, is filled while it runs."""
+    """The same, line by line, for a streamed answer; `summary`, where given, is filled while it runs.
+    `marks`: what is chosen of a format that leaves something to choose."""
+    export = find_format(format)
+    line_of = _line_writer(export)
+    if export.columns:
+        yield line_of(dict(zip(export.columns, export.columns, strict=True)))
+    for out in encoded_rows(rows, format, summary=summary, marks=marks):
+        yield line_of(out)
+
+
+def encoded_rows(
+    rows: Iterable[Mapping[str, Any]],
+    format: str,
+    *,
+    summary: ExportSummary | None = None,
+    marks: Mapping[str, Any] | None = None,
+) -> Iterator[Mapping[str, Any]]:
+    """The rows of a format before they are bytes; arguments as for `export_lines`."""
     export = find_format(format)
     summary = ExportSummary() if summary is None else summary
-    if export.columns:
-        yield _csv_line(export.columns)
+    chosen = export.marks_of(marks)
+    more = () if chosen is None else (chosen,)
     for row in rows:
         summary.read += 1
         try:
-            encoded = list(export.encode(row))
+            encoded = list(export.encode(row, *more))
         except CannotHold as reason:
             summary.left_out[str(reason)] += 1
             continue
@@ -50,9 +78,19 @@ def export_lines(
             raise ExportError(
                 f"row {summary.read} is not a canonical row of {'/'.join(export.kinds)}"
             ) from error
-        for out in encoded:
-            summary.written += 1
-            yield _csv_line(_cells(out, export.columns)) if export.columns else canonical_line(out)
+        summary.written += len(encoded)
+        yield from encoded
+
+
+def _line_writer(export: ExportFormat) -> Callable[[Mapping[str, Any]], bytes]:
+    columns = export.columns
+    if export.is_text:
+        return lambda out: f"{out['text']}\n".encode()
+    if columns is None:
+        return canonical_line
+    if export.media_type == TSV:
+        return lambda out: ("\t".join(_cells(out, columns)) + "\n").encode()
+    return lambda out: _csv_line(_cells(out, columns))
 
 
 def find_format(name: str) -> ExportFormat:

@@ -7,7 +7,14 @@ from .appeal import Appeal, AppealStatus
 from .assignment import NO_DEADLINE, Assignment, AssignmentStatus, Draft, Skip, SkipReason
 from .batch import Batch, BatchStatus, Layout, Task, TaskCompletion, TaskKind, TaskPurpose, TaskStatus
 from .comment import Comment, CommentThread
-from .dataset import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus
+from .dataset import (
+    Dataset,
+    DatasetExport,
+    DatasetExportStatus,
+    DatasetKind,
+    DatasetVersion,
+    DatasetVersionStatus,
+)
 from .figure import Figure
 from .form import Form, FormVersion
 from .form_definition import Choice, DefinitionError, FormDefinition, Question, Scale
@@ -73,6 +80,8 @@ __all__ = [
     "CompletionOrigin",
     "CompletionScore",
     "Dataset",
+    "DatasetExport",
+    "DatasetExportStatus",
     "DatasetKind",
     "DatasetVersion",
     "DatasetVersionStatus",

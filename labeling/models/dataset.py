@@ -59,6 +59,11 @@ class DatasetVersion(models.Model):
     manifest = models.JSONField(default=dict, blank=True)
     size_bytes = models.BigIntegerField(default=0)
     note = models.CharField(max_length=300, blank=True)
+    # Where it was made by leaving something of an older version out.
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
+    # What the data card says beyond the manifest, as it was when frozen (services.dataset_facts). Apart from
+    # it, so that rows and manifest are the same bytes as before there were cards.
+    facts = models.JSONField(default=dict, blank=True)
     error = models.TextField(blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -76,3 +81,43 @@ class DatasetVersion(models.Model):
     @property
     def row_count(self) -> int:
         return sum(self.row_counts.values())
+
+
+class DatasetExportStatus(models.TextChoices):
+    """waiting → ready | failed."""
+
+    WAITING = "waiting", _("Being prepared")  # asked for; `attempt` says whether somebody is at it
+    READY = "ready", _("Ready")  # terminal: the file lies there until it was not asked for in a while
+    FAILED = "failed", _("Failed")  # terminal: `error` says why
+
+
+class DatasetExport(models.Model):
+    """A version in an export format as one file that was prepared: it has a hash and can be fetched in parts.
+
+    Each (version, format, split, options) once. The file may be deleted: it is made of what never changes.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    version = models.ForeignKey(DatasetVersion, models.CASCADE, related_name="exports")
+    key = models.CharField(max_length=64)  # SHA-256 of format, split and options
+    format = models.CharField(max_length=40)
+    split = models.CharField(max_length=12, blank=True)  # "": all
+    options = models.JSONField(default=dict, blank=True)
+    status = models.CharField(
+        max_length=10, choices=DatasetExportStatus.choices, default=DatasetExportStatus.WAITING
+    )
+    attempt = models.PositiveSmallIntegerField(default=0)  # as of a version
+    sha256 = models.CharField(max_length=64, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    summary = models.JSONField(default=dict, blank=True)  # {"read", "written", "left_out": {reason: n}}
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(auto_now_add=True)  # asked for or fetched last
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["version", "key"], name="dataset_export_once")]
+
+    def __str__(self) -> str:
+        return f"{self.version} as {self.format}"

@@ -113,7 +113,7 @@ def by_cut(comparisons: Comparisons) -> dict[str, list[dict[str, Any]]]:
     """{cut: [{"key", "tasks", "agreement", "alpha", "tau_b"}]}, people with their "reliability"; see the keys
     below."""
     people = _groups((number, record.person) for number, record in _both_sides(comparisons))
-    pairs = _groups((n, _pair_key(comparisons, pair)) for n, pair in enumerate(comparisons.who))
+    pairs = _groups((n, pair_key(*comparisons.records_of(pair))) for n, pair in enumerate(comparisons.who))
     most = sorted(pairs, key=lambda key: (-len(pairs[key]), key))[:MOST_PAIRS]
     reliability = _reliability(comparisons)
     answer = {
@@ -126,7 +126,9 @@ def by_cut(comparisons: Comparisons) -> dict[str, list[dict[str, Any]]]:
     }
     step = time_step(comparisons.rankings)
     for cut in CUTS:
-        keys = ((n, _cut_key(comparisons, pair, cut, step)) for n, pair in enumerate(comparisons.who))
+        keys = (
+            (n, cut_key(*comparisons.records_of(pair), cut, step)) for n, pair in enumerate(comparisons.who)
+        )
         groups = _groups(keys)
         answer[cut] = [
             _row(comparisons, key, groups[key], paired.read_alpha) for key in sorted(groups, key=_order)
@@ -146,7 +148,7 @@ def _reliability(comparisons: Comparisons) -> dict[int, dict[str, Any]]:
         for n in records:
             decided[rankings[n].person] += sum(1 for sign in comparisons.signs[n] if sign)
     return {
-        person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[index]
+        person: as_dict(Estimate(value, None, decided[person]))  # type: ignore[misc]
         for person, value in found.items()
     }
 
@@ -164,13 +166,12 @@ def _groups(keyed: Iterable[tuple[int, Any]]) -> dict[Any, list[int]]:
     return groups
 
 
-def _pair_key(comparisons: Comparisons, pair: PeoplePair) -> tuple[int, int]:
-    first, second = comparisons.records_of(pair)
+def pair_key(first: RankingRecord, second: RankingRecord) -> tuple[int, int]:
     return (min(first.person, second.person), max(first.person, second.person))
 
 
-def _cut_key(comparisons: Comparisons, pair: PeoplePair, cut: str, step: int) -> Any:
-    first, second = comparisons.records_of(pair)
+def cut_key(first: RankingRecord, second: RankingRecord, cut: str, step: int) -> Any:
+    """Of two people's rankings of one task. step: days to a point of time."""
     if cut == "batch":
         return first.batch
     if cut == "category":

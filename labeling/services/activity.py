@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models, transaction
+from django.utils.translation import override
 
-from annotate.accounts.preferences import preferences_of
+from annotate.accounts.preferences import language_of, preferences_of
 from annotate.prepared import PreparedInsert
 from labeling.models import AuditEvent, MailStatus, Membership, MembershipStatus, Notification, Project, Role
 
@@ -40,8 +41,10 @@ def record_event(
 
 def notify(*, user, kind: str, text: str, path: str = "", project: Project | None = None) -> Notification:
     """Leave a line for one person, in the caller's transaction. services.mailing sends it by e-mail too, if
-    and when the person wants that.
+    and when the person wants that. text: `later("…", …)`, which is said in the language of this person.
     """
+    with override(language_of(user)):
+        text = str(text).strip()
     return Notification.objects.create(
         user=user, project=project, kind=kind, text=text[:300], path=path, mail_status=MailStatus.WAITING
     )

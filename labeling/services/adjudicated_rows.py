@@ -23,7 +23,8 @@ def with_settled_orders(rows: Iterable[Selected], project: Project) -> Iterator[
     """The same rows; of a task with a standing adjudication only its oldest ranking, with that order.
 
     Its source names the adjudication and no longer an annotator, guideline or review: the order is none of
-    theirs. Margins go, since nobody gave any for it. Memory stays flat but for the ids of settled tasks.
+    theirs. Margins and scores go, since nobody gave any for it. Memory stays flat but for the ids of settled
+    tasks.
     """
     done: set[int] = set()
     for chunk in chunked(rows, FETCH):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from annotate.words import _
+from annotate.words import _, later
 from labeling.consensus import RULE_NAMES, weigh_task
 from labeling.models import Adjudication, Assignment, AssignmentStatus, Submission, Task, TaskKind
 
@@ -178,6 +178,10 @@ def _tell_annotators(task: Task, adjudication: Adjudication) -> None:
             user=submission.annotator,
             project=task.project,
             kind="task.adjudicated",
-            text=f"{adjudication.by} settled the order of a task you ranked. {adjudication.note}",
+            text=later(
+                "%(who)s settled the order of a task you ranked. %(note)s",
+                who=adjudication.by,
+                note=adjudication.note,
+            ),
             path=reverse("labeling:submission_detail", args=[slug, submission.pk]),
         )

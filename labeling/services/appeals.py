@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, Gone, Invalid
-from annotate.words import _, in_a_sentence
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Appeal,
     AppealStatus,
@@ -62,7 +62,15 @@ def open_appeal(*, submission: Submission, author, text: str) -> Appeal:
     others = list(reviewers_besides(submission.project, review.reviewer_id, author.pk))
     for reviewer in others or [review.reviewer]:
         _tell(
-            appeal, reviewer, "opened", f"{author} appeals: {review.get_decision_display().lower()}. {text}"
+            appeal,
+            reviewer,
+            "opened",
+            later(
+                "%(who)s appeals: %(decision)s. %(said)s",
+                who=author,
+                decision=in_a_sentence(ReviewDecision(review.decision).label),
+                said=text,
+            ),
         )
     return appeal
 
@@ -102,10 +110,17 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
         outcome=str(outcome),
         same_reviewer=same,
     )
-    word = AppealStatus(outcome).label.lower()
-    _tell(appeal, appeal.author, "decided", f"Your appeal was {word}. {note}")
+    word = in_a_sentence(AppealStatus(outcome).label)
+    _tell(
+        appeal, appeal.author, "decided", later("Your appeal was %(state)s. %(note)s", state=word, note=note)
+    )
     if not same:
-        _tell(appeal, appeal.review.reviewer, "decided", f"The appeal against you was {word}. {note}")
+        _tell(
+            appeal,
+            appeal.review.reviewer,
+            "decided",
+            later("The appeal against you was %(state)s. %(note)s", state=word, note=note),
+        )
     return appeal
 
 

@@ -15,6 +15,8 @@ import structlog
 from django.db import close_old_connections, connections
 
 from labeling.models import (
+    DatasetExport,
+    DatasetExportStatus,
     DatasetVersion,
     DatasetVersionStatus,
     ImportRecord,
@@ -28,6 +30,8 @@ from .assignments import release_expired
 from .audit_seals import seal_events
 from .batch_control import hold_overdue
 from .batch_ends import note_finished_batches
+from .dataset_exports import build_export as build_file
+from .dataset_exports import forget_unused, lost_exports
 from .datasets import build_version as build
 from .datasets import lost_versions
 from .imports import revive_lost_imports
@@ -37,6 +41,7 @@ from .work_again import tell_of_work
 
 log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 5.0
+Job = ImportRecord | DatasetVersion | DatasetExport | Preparation
 
 
 def run_import(import_record: ImportRecord) -> None:
@@ -45,6 +50,10 @@ def run_import(import_record: ImportRecord) -> None:
 
 def build_version(version: DatasetVersion) -> None:
     build(version=version, in_background=True)
+
+
+def build_export(export: DatasetExport) -> None:
+    build_file(export=export, in_background=True)
 
 
 def prepare(preparation: Preparation) -> None:
@@ -65,6 +74,9 @@ def sweep() -> int:
         done += _without_stopping(run_import, import_record)
     for version in lost_versions():
         done += _without_stopping(build_version, version)
+    for export in lost_exports():
+        done += _without_stopping(build_export, export)
+    forget_unused()
     for preparation in lost_preparations():
         done += _without_stopping(prepare, preparation)
     for project_id in waiting_indexes():
@@ -72,7 +84,7 @@ def sweep() -> int:
     return done
 
 
-def _without_stopping(job: Callable, row: ImportRecord | DatasetVersion | Preparation) -> bool:
+def _without_stopping(job: Callable, row: Job) -> bool:
     """One job that breaks must not keep the others waiting; it has recorded itself as failed already."""
     try:
         job(row)
@@ -85,11 +97,12 @@ def _without_stopping(job: Callable, row: ImportRecord | DatasetVersion | Prepar
 _TAKEN_UP: dict[type, tuple[Callable, str]] = {
     ImportRecord: (run_import, ImportStatus.WAITING),
     DatasetVersion: (build_version, DatasetVersionStatus.FREEZING),
+    DatasetExport: (build_export, DatasetExportStatus.WAITING),
     Preparation: (prepare, PreparationStatus.WAITING),
 }
 
 
-def take_up_if_nobody_does(row: ImportRecord | DatasetVersion | Preparation) -> None:
+def take_up_if_nobody_does(row: Job) -> None:
     """Called by the web after it rang for a job: run it in a thread of this process if it still waits in a
     while."""
     job, waits = _TAKEN_UP[type(row)]
@@ -99,7 +112,7 @@ def take_up_if_nobody_does(row: ImportRecord | DatasetVersion | Preparation) -> 
         timer.start()
 
 
-def _in_thread(job: Callable, row: ImportRecord | DatasetVersion | Preparation) -> None:
+def _in_thread(job: Callable, row: Job) -> None:
     close_old_connections()
     try:
         _without_stopping(job, row)

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.accounts.models import User
 from annotate.errors import Conflict, Invalid, NotFound
-from annotate.words import _
+from annotate.words import _, later
 from labeling.models import Assignment, Comment, CommentThread, Membership, Project, Review, Role
 from labeling.talk import (
     Piece,
@@ -120,12 +121,12 @@ def _tell(
         concerned = {user.pk for user in people if user.pk in reviewers} or {user.pk for user in people}
     for user in people:
         if user in mentioned:
-            kind, what = "comment.mentioned", "mentions you"
+            kind, what = "comment.mentioned", gettext_noop("%(who)s mentions you on %(piece)s: %(said)s")
         elif user.pk in concerned:
-            kind, what = "comment.added", "writes"
+            kind, what = "comment.added", gettext_noop("%(who)s writes on %(piece)s: %(said)s")
         else:
             continue
-        text = f"{author} {what} on {piece.name}: {said}"
+        text = later(what, who=author, piece=piece.name, said=said)
         notify(user=user, project=piece.project, kind=kind, text=text, path=piece.url_for(user))
 
 

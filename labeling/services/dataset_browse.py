@@ -14,7 +14,7 @@ from annotate.errors import Conflict
 from annotate.words import _
 from labeling.models import DatasetVersion
 
-from .dataset_files import lines_at
+from .dataset_files import lines_at, offset_of
 from .datasets import split_path
 
 MOST_MATCHES = 1_000  # a search stops there
@@ -88,3 +88,57 @@ def _matches(path, text: str) -> Iterator[int]:
         for number, line in enumerate(file, start=1):
             if needle in line.casefold():
                 yield number
+
+
+# --- Rows by cursor, for programs -------------------------------------------------------------------------
+MOST_SCANNED = 200_000  # rows looked at for one answer; the cursor goes on from there
+SOURCE_FILTERS = ("annotator", "import", "guideline_version", "review", "batch", "judgment")
+
+
+@dataclass
+class RowsAfter:
+    """Rows behind a cursor, and the cursor to go on with; None at the end of the split. A page may be
+    short, or empty, though `next` goes on: then nothing among the rows looked at fitted."""
+
+    rows: list[dict[str, Any]]
+    next: int | None
+
+
+def rows_after(
+    *,
+    version: DatasetVersion,
+    split: str,
+    cursor: int = 0,
+    limit: int = 100,
+    filters: dict[str, str] | None = None,
+) -> RowsAfter:
+    """Up to `limit` rows of a split behind the row number `cursor` that fit all filters: a key of
+    SOURCE_FILTERS with its value as text ("none" for null), or `prompt` with the prompt's id.
+
+    Raises as `split_path` does, and Conflict where the files are not as they were frozen.
+    """
+    path = split_path(version=version, split=split)
+    total = version.row_counts.get(split, 0)
+    found: list[dict[str, Any]] = []
+    number = cursor
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset_of(version, split, cursor) if cursor < total else 0)
+            while number < total and len(found) < limit and number - cursor < MOST_SCANNED:
+                row = orjson.loads(file.readline())
+                number += 1
+                if _fits(row, filters or {}):
+                    found.append(row)
+    except (orjson.JSONDecodeError, FileNotFoundError, IndexError) as error:
+        raise Conflict(
+            f"The files of {version} are not as they were frozen.", code="files_changed"
+        ) from error
+    return RowsAfter(found, number if number < total else None)
+
+
+def _fits(row: dict[str, Any], filters: dict[str, str]) -> bool:
+    for name, wanted in filters.items():
+        value = row["prompt_id"] if name == "prompt" else row.get("source", {}).get(name)
+        if ("none" if value is None else str(value)) != wanted:
+            return False
+    return True

@@ -182,16 +182,24 @@ def _number(data, index: int, *, signed: bool) -> int:
 
 def lines_at(version: DatasetVersion, split: str, start: int, count: int) -> list[bytes]:
     """`count` rows of a split from number `start` (from 0), found through the index."""
-    folder = folder_of(version)
-    with open(folder / f"{split}.index", "rb") as index:
-        index.seek(start * WORD)
-        data = index.read(WORD)
-    if len(data) < WORD:
+    try:
+        offset = offset_of(version, split, start)
+    except IndexError:
         return []
-    with open(folder / f"{split}.jsonl", "rb") as rows:
-        rows.seek(_number(data, 0, signed=False))
+    with open(folder_of(version) / f"{split}.jsonl", "rb") as rows:
+        rows.seek(offset)
         lines = (rows.readline() for _ in range(count))
         return [line for line in lines if line]
+
+
+def offset_of(version: DatasetVersion, split: str, number: int) -> int:
+    """Where a row (from 0) begins in its file. Raises IndexError where there is no such row."""
+    with open(folder_of(version) / f"{split}.index", "rb") as index:
+        index.seek(number * WORD)
+        data = index.read(WORD)
+    if len(data) < WORD:
+        raise IndexError(number)
+    return _number(data, 0, signed=False)
 
 
 def file_digest(path: Path) -> tuple[int, str]:

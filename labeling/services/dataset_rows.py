@@ -105,7 +105,14 @@ def _accepted(model: type[Demonstration] | type[Ranking], project: Project, reci
         rows = rows.filter(
             Q(submission__annotator=None) | ~Q(submission__annotator__pseudonym__in=recipe.exclude_annotators)
         )
+    rows = _not_of(rows, "submission__import_record", recipe.exclude_imports)
+    rows = _not_of(rows, "guideline_version", recipe.exclude_guideline_versions)
     return _in_time(rows, recipe, "submission__created_at")
+
+
+def _not_of(rows: QuerySet, column: str, ids: tuple[int, ...]) -> QuerySet:
+    """Spelled out as above: a row that has none of the kind stays."""
+    return rows.filter(Q(**{column: None}) | ~Q(**{f"{column}__in": ids})) if ids else rows
 
 
 def _without_known_answer(rows: QuerySet) -> QuerySet:
@@ -133,6 +140,7 @@ def _select_prompts(project: Project, recipe: Recipe) -> QuerySet:
     rows = _from_sources(rows, recipe, "import_record")
     if recipe.imports:
         rows = rows.filter(import_record__in=recipe.imports)
+    rows = _not_of(rows, "import_record", recipe.exclude_imports)
     if recipe.categories:
         rows = rows.filter(category__in=recipe.categories)
     if recipe.batches:
@@ -157,7 +165,7 @@ def canonical_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Sele
         return _prompt_rows(rows)
     if kind == DatasetKind.SFT:
         return _demonstration_rows(rows)
-    rankings = _ranking_rows(rows)
+    rankings = _ranking_rows(rows, with_scores=recipe.include_scores)
     if recipe.rankings == "adjudicated":
         rankings = with_settled_orders(rankings, project)
     return itertools.chain(rankings, _edit_rows(select_edits(project, kind, recipe)))
@@ -246,12 +254,13 @@ def _edit_rows(rows: QuerySet) -> Iterator[Selected]:
         yield Selected(group, row, submission_id, category, size, turns)
 
 
-def _ranking_rows(rows: QuerySet) -> Iterator[Selected]:
-    for chunk in chunked(_in_order(rows, "unrankable_reasons", "tiers", "unrankable", "margins"), FETCH):
+def _ranking_rows(rows: QuerySet, *, with_scores: bool) -> Iterator[Selected]:
+    fields = ("scores", "unrankable_reasons", "tiers", "unrankable", "margins")
+    for chunk in chunked(_in_order(rows, *fields), FETCH):
         completions = _completions_of(chunk)
         notes = notes_by_judgment(((values[0], values[4]) for values in chunk), TaskKind.RANKING)
         for values in chunk:
-            selected = _ranking_row(values, completions)
+            selected = _ranking_row(values, completions, with_scores=with_scores)
             if selected.row is not None and values[0] in notes:
                 selected = replace(selected, row=with_notes(selected.row, notes[values[0]]))
             yield selected
@@ -271,9 +280,9 @@ def _completions_of(chunk: list[tuple]) -> dict[int, tuple[str, str]]:
     return found
 
 
-def _ranking_row(values: tuple, completions: dict[int, tuple[str, str]]) -> Selected:
+def _ranking_row(values: tuple, completions: dict[int, tuple[str, str]], *, with_scores: bool) -> Selected:
     submission_id, prompt_id, messages, category = values[:4]
-    reasons, tiers, unrankable, margins = values[-4:]
+    scores, reasons, tiers, unrankable, margins = values[-5:]
     # By id: the order in which they were shown must not reach the dataset.
     ids = sorted({pk for tier in tiers for pk in tier} | set(unrankable))
     place = {pk: index for index, pk in enumerate(ids)}
@@ -294,6 +303,8 @@ def _ranking_row(values: tuple, completions: dict[int, tuple[str, str]]) -> Sele
         unrankable_reasons=reasons,
         source=_source(values),
     )
+    if with_scores and scores:
+        row["scores"] = [scores.get(str(pk)) for pk in ids]
     return Selected(group, row, submission_id, category, characters, turns)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
@@ -16,11 +16,20 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
-from annotate.words import _, in_a_sentence
-from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, export_lines, split_of
+from annotate.words import _, in_a_sentence, later
+from labeling.formats import (
+    EXPORT_FORMATS,
+    SPLITS,
+    ExportError,
+    ExportFormat,
+    ExportSummary,
+    export_lines,
+    split_of,
+)
 from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 
 from .activity import notify, record_event
+from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_filters import filtered_rows
 from .dataset_rows import count_selected
@@ -87,13 +96,20 @@ def change_recipe(*, dataset: Dataset, recipe: Mapping[str, Any], acting_user) -
 
 
 def freeze_dataset(
-    *, dataset: Dataset, acting_user, note: str = "", in_background: bool | None = None
+    *,
+    dataset: Dataset,
+    acting_user,
+    note: str = "",
+    in_background: bool | None = None,
+    recipe: Recipe | None = None,
+    parent: DatasetVersion | None = None,
 ) -> DatasetVersion:
     """Begin the next version and build it: at once up to INLINE_ROWS rows, else in the background.
 
-    `in_background` decides instead of the size. Raises Invalid where nothing fits the recipe.
+    `in_background` decides instead of the size. `recipe`: in place of the dataset's, for a version made of
+    another one, its `parent`. Raises Invalid where nothing fits the recipe.
     """
-    recipe = Recipe.from_json(dataset.recipe).resolved_for(dataset.project)
+    recipe = (recipe or Recipe.from_json(dataset.recipe)).resolved_for(dataset.project)
     rows = count_selected(dataset.project, dataset.kind, recipe)
     if rows == 0:
         raise Invalid(
@@ -112,6 +128,7 @@ def freeze_dataset(
             number=last + 1,
             recipe=recipe.to_json(),
             note=note.strip()[:300],
+            parent=parent,
             created_by=acting_user,
         )
         record_event(
@@ -121,6 +138,7 @@ def freeze_dataset(
             project=dataset.project,
             dataset=dataset.pk,
             number=version.number,
+            **({"parent": parent.number, "recipe": recipe.to_json()} if parent else {}),
         )
         if in_background:
             ring_on_commit("labeling.tasks.build_version", version.pk)
@@ -145,8 +163,8 @@ def build_version(*, version: DatasetVersion, in_background: bool = False) -> Da
     version.refresh_from_db()
     try:
         with VersionWriter(version) as writer:
-            manifest, sha256, size = _write_files(version, writer, heartbeat)
-            _make_ready(version, writer, manifest, sha256, size, in_background)
+            frozen = _write_files(version, writer, heartbeat)
+            _make_ready(version, writer, frozen, in_background)
     except (DomainError, ExportError) as error:
         _fail(version, str(error), in_background)
     except Exception:
@@ -159,11 +177,18 @@ def build_version(*, version: DatasetVersion, in_background: bool = False) -> Da
     return version
 
 
-def _write_files(
-    version: DatasetVersion, writer: VersionWriter, heartbeat: Progress
-) -> tuple[dict, str, int]:
+class _Frozen(NamedTuple):
+    """What the row is to know of the files."""
+
+    manifest: dict[str, Any]
+    sha256: str
+    size: int
+    facts: dict[str, Any]
+
+
+def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Progress) -> _Frozen:
     recipe = Recipe.from_json(version.recipe)
-    dataset = version.dataset
+    dataset, facts = version.dataset, FactGatherer(version)
     with one_snapshot():
         total = count_selected(dataset.project, dataset.kind, recipe)
         changed = writer.statistics.changed
@@ -171,12 +196,15 @@ def _write_files(
             if selected.row is None:
                 writer.statistics.leave_out(selected)
                 continue
-            writer.add(split_of(selected.group, recipe.salt, recipe.fractions), selected)
+            split = split_of(selected.group, recipe.salt, recipe.fractions)
+            writer.add(split, selected)
+            facts.add(split, selected)
             if writer.count % 500 == 0:
                 heartbeat.tell("writing", writer.count, total)
+        gathered = facts.to_json(writer.statistics.to_json()["statistics"])
     if writer.count == 0:
         raise Invalid(NOTHING_FITS[DatasetKind(dataset.kind)], code="empty_dataset")
-    return writer.finish(version.recipe)
+    return _Frozen(*writer.finish(version.recipe), gathered)
 
 
 @contextlib.contextmanager
@@ -205,7 +233,8 @@ def one_snapshot() -> Iterator[None]:
 
 
 @transaction.atomic
-def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_background: bool) -> None:
+def _make_ready(version, writer: VersionWriter, frozen: _Frozen, in_background: bool) -> None:
+    manifest, sha256 = frozen.manifest, frozen.sha256
     ready = DatasetVersion.objects.filter(
         pk=version.pk, status=DatasetVersionStatus.FREEZING, attempt=version.attempt
     ).update(
@@ -213,7 +242,8 @@ def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_backg
         row_counts=manifest["rows"],
         sha256=sha256,
         manifest=manifest,
-        size_bytes=size,
+        size_bytes=frozen.size,
+        facts=frozen.facts,
         frozen_at=timezone.now(),
     )
     if ready != 1:
@@ -225,9 +255,15 @@ def _make_ready(version, writer: VersionWriter, manifest, sha256, size, in_backg
         project=version.dataset.project,
         sha256=sha256,
         rows=manifest["rows"],
+        facts_sha256=facts_digest(frozen.facts),  # the trail is sealed: `verify` holds the facts against it
     )
     if in_background:
-        _notify_owner(version, f"{version} is ready: {sum(manifest['rows'].values()):,} rows.")
+        _notify_owner(
+            version,
+            later(
+                "%(version)s is ready: %(n)s rows.", version=version, n=f"{sum(manifest['rows'].values()):,}"
+            ),
+        )
     # Last: if the commit then fails, the folder has no ready version and the next attempt replaces it.
     writer.publish()
 
@@ -246,7 +282,9 @@ def _fail(version: DatasetVersion, problem: str, in_background: bool) -> None:
             error=problem,
         )
         if in_background:
-            _notify_owner(version, f"{version} was not frozen: {problem}")
+            _notify_owner(
+                version, later("%(version)s was not frozen: %(problem)s", version=version, problem=problem)
+            )
 
 
 def _notify_owner(version: DatasetVersion, text: str) -> None:
@@ -330,15 +368,8 @@ def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
             yield orjson.loads(line)
 
 
-def export_version(
-    *, version: DatasetVersion, format: str, split: str | None = None, summary: ExportSummary | None = None
-) -> Iterator[bytes]:
-    """A version, or one split of it, in an export format: pieces of about 64 kB, memory flat whatever its
-    size. `summary`, where given, is filled meanwhile: what the format could not hold was left out.
-
-    Raises Invalid for a format that this kind of dataset does not have; everything is checked before the
-    first piece.
-    """
+def check_format(version: DatasetVersion, format: str) -> ExportFormat:
+    """The export format of that name. Raises Invalid where this kind of dataset does not have it."""
     export = EXPORT_FORMATS.get(format)
     if export is None or version.dataset.kind not in export.kinds:
         names = ", ".join(name for name, each in EXPORT_FORMATS.items() if version.dataset.kind in each.kinds)
@@ -347,11 +378,41 @@ def export_version(
             field="format",
             hint=_("It has %(names)s.") % {"names": names},
         )
-    paths = [split_path(version=version, split=name) for name in ([split] if split else SPLITS)]
-    return _pieces(paths, format, summary)
+    return export
 
 
-def _pieces(paths: list[Path], format: str, summary: ExportSummary | None) -> Iterator[bytes]:
+def export_version(
+    *,
+    version: DatasetVersion,
+    format: str,
+    split: str | None = None,
+    summary: ExportSummary | None = None,
+    marks: Mapping[str, Any] | None = None,
+) -> Iterator[bytes]:
+    """A version, or one split of it, in an export format: pieces of about 64 kB, memory flat whatever its
+    size. `summary`, where given, is filled meanwhile: what the format could not hold was left out. `marks`:
+    what is chosen of a format that leaves something to choose.
+
+    Raises Invalid for a format that this kind of dataset does not have; everything is checked before the
+    first piece.
+    """
+    export = check_format(version, format)
+    try:
+        export.marks_of(marks)
+    except ExportError as error:
+        raise Invalid(f"{error}.", field="options") from error
+    paths = split_paths(version=version, split=split)
+    return _pieces(paths, format, summary, marks)
+
+
+def split_paths(*, version: DatasetVersion, split: str | None) -> list[Path]:
+    """The files of one split, or of all in their order. Raises as `split_path` does."""
+    return [split_path(version=version, split=name) for name in ([split] if split else SPLITS)]
+
+
+def _pieces(
+    paths: list[Path], format: str, summary: ExportSummary | None, marks: Mapping[str, Any] | None
+) -> Iterator[bytes]:
     if format == "canonical":  # byte for byte what the hash was taken of
         for path in paths:
             with open(path, "rb") as file:
@@ -361,7 +422,7 @@ def _pieces(paths: list[Path], format: str, summary: ExportSummary | None) -> It
     held: list[bytes] = []
     size = 0
     rows = (row for path in paths for row in _rows_of(path))
-    for line in export_lines(rows, format, summary=summary):
+    for line in export_lines(rows, format, summary=summary, marks=marks):
         held.append(line)
         size += len(line)
         if size >= PIECE:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
-from annotate.words import _
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Assignment,
     DefinitionError,
@@ -105,15 +105,20 @@ def publish_version(*, project: Project, layout: str, acting_user, change_summar
     form.draft_json = None
     _touch(form, acting_user)
     path = reverse("labeling:form_version", args=[project.slug, layout, version.number])
-    label = Layout(layout).label.lower()
+    label = in_a_sentence(Layout(layout).label)
     told = project.memberships.filter(status=MembershipStatus.ACTIVE).exclude(user=acting_user)
     for membership in told.select_related("user"):
         notify(
             user=membership.user,
             project=project,
             kind="form.published",
-            text=f"{project.name}: {label} form, version {version.number}. "
-            + (version.change_summary or "Your next task asks it."),
+            text=later(
+                "%(project)s: %(layout)s form, version %(number)s. %(what)s",
+                project=project.name,
+                layout=label,
+                number=version.number,
+                what=version.change_summary or _("Your next task asks it."),
+            ),
             path=path,
         )
     return version

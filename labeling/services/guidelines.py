@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
-from annotate.words import _
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Guideline,
     GuidelineAcknowledgement,
@@ -101,8 +101,13 @@ def publish_version(
                 user=membership.user,
                 project=project,
                 kind="guideline.published",
-                text=f"{project.name}: {TaskKind(kind).label.lower()} guideline, version {version.number}. "
-                + (version.change_summary or "Please read it before your next task."),
+                text=later(
+                    "%(project)s: %(kind)s guideline, version %(number)s. %(what)s",
+                    project=project.name,
+                    kind=in_a_sentence(TaskKind(kind).label),
+                    number=version.number,
+                    what=version.change_summary or _("Please read it before your next task."),
+                ),
                 path=path,
             )
     return version

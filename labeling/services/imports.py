@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
-from annotate.words import _, in_a_sentence
+from annotate.words import _, in_a_sentence, later
 from labeling.formats import FORMATS, FormatError, detect, read_file
 from labeling.models import ImportRecord, ImportStatus, Project
 
@@ -295,7 +295,12 @@ def _store_rows(
         if in_background:
             _notify_owner(
                 import_record,
-                f"{import_record.filename} is in: {store.added:,} of {spooled.rows:,} rows are new.",
+                later(
+                    "%(file)s is in: %(new)s of %(all)s rows are new.",
+                    file=import_record.filename,
+                    new=f"{store.added:,}",
+                    all=f"{spooled.rows:,}",
+                ),
             )
 
 
@@ -338,7 +343,12 @@ def _fail(import_record: ImportRecord, error: DomainError, in_background: bool) 
         error=error.message,
     )
     if in_background:
-        _notify_owner(import_record, f"{import_record.filename} was not brought in: {error.message}")
+        _notify_owner(
+            import_record,
+            later(
+                "%(file)s was not brought in: %(problem)s", file=import_record.filename, problem=error.message
+            ),
+        )
 
 
 def _notify_owner(import_record: ImportRecord, text: str) -> None:

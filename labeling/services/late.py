@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from annotate.errors import Conflict, Forbidden, NotFound
 from annotate.forms import whole_number
+from annotate.words import in_a_sentence, later
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -89,7 +90,11 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
         user=submission.annotator,
         project=task.project,
         kind="submission.accepted",
-        text=f"{acting_user} accepted the {task.kind} that you submitted late.",
+        text=later(
+            "%(who)s accepted the %(kind)s that you submitted late.",
+            who=acting_user,
+            kind=in_a_sentence(TaskKind(task.kind).label),
+        ),
         path=reverse("labeling:submission_detail", args=[task.project.slug, submission.pk]),
     )
     return submission

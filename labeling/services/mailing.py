@@ -25,9 +25,10 @@ from django.db.models import F
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext, override
 
 from annotate.accounts.models import User
-from annotate.accounts.preferences import MAIL_NAMES, change_preferences, preferences_of
+from annotate.accounts.preferences import MAIL_NAMES, change_preferences, language_of, preferences_of
 from annotate.errors import NotFound
 from labeling.models import MailStatus, Notification
 from labeling.models.activity import mail_group
@@ -131,6 +132,11 @@ def _put_back(claimed, lines: list[Notification], now: datetime) -> None:
 
 # --- The mail itself --------------------------------------------------------------------------------------
 def _mail(user: User, lines: list[Notification]) -> EmailMultiAlternatives:
+    with override(language_of(user)):
+        return _mail_in_their_language(user, lines)
+
+
+def _mail_in_their_language(user: User, lines: list[Notification]) -> EmailMultiAlternatives:
     """Plain text and simple HTML, without images or anything else that would tell when it is opened."""
     stop = settings.SITE_URL + reverse("labeling:mail_unsubscribe", args=[unsubscribe_token(user)])
     profile = settings.SITE_URL + reverse("profile") + "#mail"
@@ -162,7 +168,9 @@ def _mail(user: User, lines: list[Notification]) -> EmailMultiAlternatives:
 
 
 def _subject(items: list[dict[str, str]]) -> str:
-    return items[0]["text"][:120] if len(items) == 1 else f"{len(items)} notifications"
+    if len(items) == 1:
+        return items[0]["text"][:120]
+    return ngettext("%(n)s notification", "%(n)s notifications", len(items)) % {"n": len(items)}
 
 
 def _plain(user: User, items: list[dict[str, str]], profile: str) -> str:
@@ -170,8 +178,9 @@ def _plain(user: User, items: list[dict[str, str]], profile: str) -> str:
         "\n".join(part for part in (item["text"], f"{item['at']} ({user.timezone})", item["url"]) if part)
         for item in items
     ]
-    end = f"--\nWhich of these come by e-mail, and when: {profile}"
-    return "\n\n".join([f"Hello {user.name},", *blocks, end]) + "\n"
+    hello = gettext("Hello %(name)s,") % {"name": user.name}
+    end = f"--\n{gettext('Which of these come by e-mail, and when')}: {profile}"
+    return "\n\n".join([hello, *blocks, end]) + "\n"
 
 
 # --- Stopping them ----------------------------------------------------------------------------------------

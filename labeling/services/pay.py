@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from annotate.accounts.models import User
 from annotate.errors import Conflict, Forbidden, Invalid
-from annotate.words import _
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Activity,
     LedgerDay,
@@ -197,8 +197,14 @@ def correct_time(
         user=user,
         project=project,
         kind="ledger.corrected",
-        text=f"{acting_user} corrected your time of {day} ({work_label(work).lower()}): "
-        f"{_signed(seconds, pieces)}. {reason}",
+        text=later(
+            "%(who)s corrected your time of %(day)s (%(work)s): %(change)s. %(reason)s",
+            who=acting_user,
+            day=day,
+            work=in_a_sentence(work_label(work)),
+            change=_signed(seconds, pieces),
+            reason=reason,
+        ),
         path=reverse("labeling:my_time", args=[project.slug]) + f"?first={day}&last={day}",
     )
     return entry

@@ -17,7 +17,7 @@ from django.utils import timezone
 from annotate.accounts.models import User
 from annotate.accounts.services import create_user
 from annotate.errors import Conflict, Forbidden, Gone, Invalid, NotFound
-from annotate.words import _
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -91,13 +91,18 @@ def invite_person(
 
 
 def _mail_invitation(invitation: Invitation, token: str) -> None:
+    """In the language of whoever invites: what the guest reads is not known yet."""
+    invites = _("%(who)s invites you to work on “%(project)s” as %(role)s.") % {
+        "who": invitation.created_by.name,
+        "project": invitation.project.name,
+        "role": in_a_sentence(Role(invitation.role).label),
+    }
+    begin = _("Open this link to begin; it works once, until %(until)s UTC:") % {
+        "until": f"{invitation.expires_at:%Y-%m-%d %H:%M}"
+    }
     send_mail(
-        subject=f"You are invited to {invitation.project.name}",
-        message=(
-            f"{invitation.created_by.name} invites you to work on “{invitation.project.name}” as "
-            f"{Role(invitation.role).label.lower()}.\n\nOpen this link to begin; it works once, until "
-            f"{invitation.expires_at:%d %B %Y, %H:%M} UTC:\n\n{invitation_url(token)}\n"
-        ),
+        subject=_("You are invited to %(project)s") % {"project": invitation.project.name},
+        message=f"{invites}\n\n{begin}\n\n{invitation_url(token)}\n",
         from_email=None,
         recipient_list=[invitation.email],
         # The page shows the link as well: a mail server that is away must not undo an invitation.
@@ -159,7 +164,12 @@ def accept_invitation(*, token: str, user) -> Membership:
         user=invitation.created_by,
         project=invitation.project,
         kind="invitation.accepted",
-        text=f"{user.name} joined {invitation.project.name} as {Role(invitation.role).label.lower()}.",
+        text=later(
+            "%(who)s joined %(project)s as %(role)s.",
+            who=user.name,
+            project=invitation.project.name,
+            role=in_a_sentence(Role(invitation.role).label),
+        ),
         path=reverse("labeling:people", args=[invitation.project.slug]),
     )
     return membership

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid, NotFound
-from annotate.words import _
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Batch,
     BatchStatus,
@@ -134,7 +134,10 @@ def decide_qualification(
         user=membership.user,
         project=screening.project,
         kind="qualification.retry",
-        text=f"You can try the {screening.get_kind_display().lower()} screening again.",
+        text=later(
+            "You can try the %(kind)s screening again.",
+            kind=in_a_sentence(TaskKind(screening.kind).label),
+        ),
         path=reverse("labeling:work", args=[screening.project.slug]),
     )
     return qualification
@@ -234,8 +237,12 @@ def _carry_over(last: ScreeningSet, screening: ScreeningSet) -> None:
 def _tell_members(screening: ScreeningSet, *, again: bool) -> None:
     if not screening.project.settings.require_qualification:
         return
-    kind = screening.get_kind_display().lower()
-    text = f"A short {kind} screening waits for you{', as the guideline has changed' if again else ''}."
+    kind = in_a_sentence(TaskKind(screening.kind).label)
+    text = (
+        later("A short %(kind)s screening waits for you, as the guideline has changed.", kind=kind)
+        if again
+        else later("A short %(kind)s screening waits for you.", kind=kind)
+    )
     members: list[Membership] = list(
         screening.project.memberships.filter(role=Role.ANNOTATOR, status=MembershipStatus.ACTIVE).exclude(
             qualifications__screening_set=screening, qualifications__status=QualificationStatus.PASSED

@@ -18,6 +18,7 @@ from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from annotate.doorbell import ring
+from annotate.quoted_rows import plain_cause
 from labeling import quality_rows
 from labeling.models import AuditEvent, Project, QualityReport, Submission, TaskAgreement
 from labeling.quality.agreement_report import (
@@ -29,6 +30,7 @@ from labeling.quality.agreement_report import (
     headline,
 )
 from labeling.quality.meters_report import meters_report
+from labeling.quality.ratings_by_cut import add_ratings
 from labeling.quality.ratings_report import ratings_report
 
 from .activity import record_event
@@ -87,7 +89,9 @@ def refresh_report(*, project: Project) -> QualityReport | None:
     except Exception as error:
         mine = QualityReport.objects.filter(pk=report.pk, fence=fence)
         mine.update(
-            claimed_at=None, error=f"{type(error).__name__}: {error}"[:300], next_at=as_of + DAILY / 24
+            claimed_at=None,
+            error=f"{type(error).__name__}: {plain_cause(error)}"[:300],
+            next_at=as_of + DAILY / 24,
         )
         raise
 
@@ -114,6 +118,9 @@ def _compute(project: Project) -> _Found:
     demonstrations = quality_rows.demonstrations_of(project)
     comparisons = Comparisons(rankings)
     tasks = by_task(comparisons)
+    vocabulary = quality_rows.vocabulary(project)
+    by = by_cut(comparisons)
+    add_ratings(by, comparisons, vocabulary)
     body = {
         "counts": {
             "rankings": len(rankings),
@@ -121,8 +128,8 @@ def _compute(project: Project) -> _Found:
             "people": len({each.person for each in rankings} | {each.person for each in demonstrations}),
         },
         "agreement": headline(comparisons),
-        "ratings": ratings_report(rankings, demonstrations, quality_rows.vocabulary(project)),
-        "by": by_cut(comparisons),
+        "ratings": ratings_report(rankings, demonstrations, vocabulary),
+        "by": by,
         "disagreements": disagreements(comparisons, tasks),
         "meters": meters_report(rankings, demonstrations),
         "decisions": decisions_of(project, timezone.now()),

@@ -33,6 +33,8 @@ RANKINGS = {
 }
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
+# Named in JSON only where they leave something out, as `rankings` is.
+LATER_LISTS = ("exclude_imports", "exclude_guideline_versions")
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,19 @@ class Recipe:
     categories: tuple[str, ...] = ()
     guideline_versions: tuple[int, ...] = ()
     exclude_annotators: tuple[str, ...] = ()  # pseudonyms
+    exclude_imports: tuple[int, ...] = ()
+    exclude_guideline_versions: tuple[int, ...] = ()
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
     submitted_from: str = ""
     submitted_until: str = ""
+    include_scores: bool = False  # of comparison datasets: the scores people gave single completions
     include_gold: bool = False  # also what people answered to gold, screening and repeated tasks
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
     salt: str = ""
     filters: Mapping[str, Any] = field(default_factory=dict)  # as Filters.to_json: only what restricts
 
     def __post_init__(self) -> None:
-        for name in ("batches", "imports", "guideline_versions"):
+        for name in ("batches", "imports", "guideline_versions", *LATER_LISTS):
             self._check_list(name, int)
         for name in ("sources", "decisions", "categories", "exclude_annotators"):
             self._check_list(name, str)
@@ -66,8 +71,9 @@ class Recipe:
         self._check_choice("decisions", DECISIONS)
         if self.rankings not in RANKINGS:
             raise Invalid(f"One of {', '.join(RANKINGS)}.", field="rankings")
-        if not isinstance(self.include_gold, bool):
-            raise Invalid("Yes or no.", field="include_gold")
+        for name in ("include_gold", "include_scores"):
+            if not isinstance(getattr(self, name), bool):
+                raise Invalid("Yes or no.", field=name)
         begin, end = self._day("submitted_from"), self._day("submitted_until")
         if begin and end and begin > end:
             raise Invalid("The last day is before the first.", field="submitted_until")
@@ -141,10 +147,9 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
-        if not self.include_gold:
-            del values["include_gold"]  # recipes and versions from before it stay as they were, to the byte
-        if not self.filters:
-            del values["filters"]
+        for name in (*LATER_LISTS, "include_gold", "include_scores", "filters"):
+            if not values[name]:
+                del values[name]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @property

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
-from annotate.words import _, in_a_sentence
+from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Assignment,
     AssignmentStatus,
@@ -62,7 +62,7 @@ def accept_submission(
     submission, _ = lock_for_decision(submission, revision, reviewer, ReviewDecision.ACCEPTED)
     review = _decide(submission, ReviewDecision.ACCEPTED, reviewer, [], note, active_seconds)
     if submission.annotator_id and (review.note or review.queue_reason == ReviewReason.RESUBMITTED):
-        tell_author(submission, "accepted", f"{reviewer} accepted your work.", review)
+        tell_author(submission, "accepted", later("%(who)s accepted your work.", who=reviewer), review)
     return review
 
 
@@ -87,7 +87,13 @@ def return_submission(
     if task is not None:  # the rules have refused a return without one
         unfinish_task(task)
     path = reverse("labeling:work_task", args=[submission.project.slug, submission.assignment_id])
-    tell_author(submission, "returned", f"{reviewer} returned your {submission.kind}.", review, path)
+    tell_author(
+        submission,
+        "returned",
+        later("%(who)s returned your %(kind)s.", who=reviewer, kind=kind_of(submission)),
+        review,
+        path,
+    )
     return review
 
 
@@ -151,7 +157,12 @@ def fix_submission(
     if submission.kind == TaskKind.RANKING:
         carry_notes(submission=submission, since=before.revision)
     refresh_signals(submission, task)
-    tell_author(submission, "fixed", f"{reviewer} changed your {submission.kind} and accepted it.", review)
+    tell_author(
+        submission,
+        "fixed",
+        later("%(who)s changed your %(kind)s and accepted it.", who=reviewer, kind=kind_of(submission)),
+        review,
+    )
     return review
 
 
@@ -180,7 +191,12 @@ def reject_submission(
         elif not finish_task(task) and not Assignment.objects.filter(task=task).live().exists():
             Task.objects.filter(pk=task.pk).update(status=TaskStatus.CLOSED, done_at=None)
     refresh_signals(submission, task)
-    tell_author(submission, "rejected", f"{reviewer} rejected your {submission.kind}.", review)
+    tell_author(
+        submission,
+        "rejected",
+        later("%(who)s rejected your %(kind)s.", who=reviewer, kind=kind_of(submission)),
+        review,
+    )
     return review
 
 
@@ -329,6 +345,11 @@ def _fixed_ranking(
     return content, unchanged
 
 
+def kind_of(submission: Submission) -> str:
+    """What it is, as a word amid a sentence that is read later."""
+    return in_a_sentence(TaskKind(submission.kind).label)
+
+
 def tell_author(
     submission: Submission, kind: str, text: str, review: Review | None = None, path: str | None = None
 ) -> None:
@@ -343,6 +364,6 @@ def tell_author(
         user=submission.annotator,
         project=submission.project,
         kind=f"submission.{kind}",
-        text=f"{text} {'; '.join(why)}".strip(),
+        text=later("%(said)s %(why)s", said=text, why="; ".join(why)) if why else text,
         path=path or reverse("labeling:submission_detail", args=[submission.project.slug, submission.pk]),
     )

@@ -9,6 +9,7 @@ from django.db.models import Avg, Count, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from annotate.words import in_a_sentence, later
 from labeling.models import (
     GoldResult,
     Membership,
@@ -159,15 +160,19 @@ def settle(*, qualification: Qualification, passed: bool, acting_user, note: str
         old={"status": old},
         new={"status": str(qualification.status)},
     )
-    kind = screening.get_kind_display().lower()
+    kind = in_a_sentence(TaskKind(screening.kind).label)
     if passed:
-        text = f"You are qualified for {kind} work. It waits for you."
+        text = later("You are qualified for %(kind)s work. It waits for you.", kind=kind)
     elif qualification.retry_at:
-        text = (
-            f"You did not pass the {kind} screening. You can try again from {qualification.retry_at:%d %B}."
+        text = later(
+            "You did not pass the %(kind)s screening. You can try again from %(day)s.",
+            kind=kind,
+            day=f"{qualification.retry_at:%Y-%m-%d}",
         )
     else:
-        text = f"You did not pass the {kind} screening. A lead decides whether you try again."
+        text = later(
+            "You did not pass the %(kind)s screening. A lead decides whether you try again.", kind=kind
+        )
     notify(
         user=member.user,
         project=screening.project,
@@ -195,6 +200,9 @@ def _tell_leads(qualification: Qualification) -> None:
             user=lead.user,
             project=project,
             kind="qualification.undecided",
-            text=f"{qualification.membership.user.name} has finished a screening, which waits for you.",
+            text=later(
+                "%(who)s has finished a screening, which waits for you.",
+                who=qualification.membership.user.name,
+            ),
             path=reverse("labeling:qualification", args=[project.slug]),
         )

@@ -183,6 +183,6 @@ def _tell_leads(task: Task) -> None:
             user=lead.user,
             project=task.project,
             kind="task.parked",
-            text=f"A {task.kind} task was skipped and waits for your decision.",
+            text=_("A task was skipped and waits for your decision."),
             path=reverse("labeling:task_detail", args=[task.project.slug, task.pk]),
         )

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from annotate.errors import Forbidden, Invalid, NotFound
-from annotate.words import _
+from annotate.words import _, in_a_sentence, later
 from labeling.models import Completion, SpanNote, Submission, SubmissionStatus, TaskKind
 
 from .activity import notify, record_event
@@ -207,6 +207,10 @@ def _tell(submission: Submission, author) -> None:
         user=submission.annotator,
         project=submission.project,
         kind="span_note.added",
-        text=f"{author} commented on a stretch of your {submission.kind}.",
+        text=later(
+            "%(who)s commented on a stretch of your %(kind)s.",
+            who=author,
+            kind=in_a_sentence(TaskKind(submission.kind).label),
+        ),
         path=reverse("labeling:submission_detail", args=[submission.project.slug, submission.pk]),
     )

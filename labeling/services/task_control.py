@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import ngettext
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from annotate.words import _
+from annotate.words import _, later
 from labeling import queues
 from labeling.models import (
     Activity,
@@ -73,7 +73,7 @@ def assign_task(*, task: Task, membership: Membership, acting_user) -> Assignmen
         user=membership.user,
         project=task.project,
         kind="task.assigned",
-        text=f"{acting_user} gave you a {task.kind} task. It is next in your work.",
+        text=later("%(who)s gave you a task. It is next in your work.", who=acting_user),
         path=reverse("labeling:work", args=[task.project.slug]),
     )
     slot.refresh_from_db()
@@ -126,7 +126,9 @@ def unassign_slot(*, assignment: Assignment, acting_user) -> Assignment:
         user=person,
         project=task.project,
         kind="task.unassigned",
-        text=f"{acting_user} took a {task.kind} task back." + (" What you wrote is kept." if began else ""),
+        text=later("%(who)s took a task back. What you wrote is kept.", who=acting_user)
+        if began
+        else later("%(who)s took a task back.", who=acting_user),
         path=reverse("labeling:work", args=[task.project.slug]),
     )
     slot.refresh_from_db()

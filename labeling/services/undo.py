@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.errors import Conflict, DomainError
-from annotate.words import _
+from annotate.words import _, later
 from labeling.models import (
     Appeal,
     Assignment,
@@ -24,7 +24,7 @@ from .activity import record_event
 from .ranking_signals import refresh_signals
 from .restoring import reinstate_slot, restore_revision
 from .review_rules import locked, standing_review
-from .reviews import tell_author
+from .reviews import kind_of, tell_author
 from .written_prompts import settle_prompts
 
 UNDO_MINUTES = 2  # longer than the pages offer it: a slow click is still a click
@@ -65,7 +65,11 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
         review=review.pk,
     )
     if review.decision != ReviewDecision.ACCEPTED or review.note:
-        tell_author(submission, "undone", f"{reviewer} took back a decision on your {submission.kind}.")
+        tell_author(
+            submission,
+            "undone",
+            later("%(who)s took back a decision on your %(kind)s.", who=reviewer, kind=kind_of(submission)),
+        )
     return submission
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 import orjson
 
 from labeling.formats import canonical_line
-from labeling.models import DatasetVersion, DatasetVersionStatus
+from labeling.models import AuditEvent, DatasetVersion, DatasetVersionStatus
 
 from . import dataset_files
 from .audit_seals import verify_audit_trail
+from .dataset_facts import facts_digest
 from .ledger_check import verify_ledgers
 
 # Yields (what was checked, its problems) for each thing; no problems: it is as it was made.
@@ -66,7 +67,19 @@ def verify_version(*, version: DatasetVersion) -> list[str]:
         problems += _verify_files(folder, orjson.loads(data) if is_file_good else version.manifest)
     if version.row_counts != version.manifest.get("rows"):
         problems.append("the row counts in the database are not those of the manifest")
+    if not _facts_are_as_recorded(version):
+        problems.append("what its data card says was changed")
     return problems
+
+
+def _facts_are_as_recorded(version: DatasetVersion) -> bool:
+    """By the audit trail, which is sealed. A version from before there were cards has no facts."""
+    events = AuditEvent.objects.filter(
+        action="dataset.frozen", object_type="datasetversion", object_id=str(version.pk)
+    )
+    event = events.order_by("-pk").first()
+    recorded = event.data.get("facts_sha256") if event else None
+    return version.facts == {} if recorded is None else facts_digest(version.facts) == recorded
 
 
 def _verify_files(folder, manifest: dict) -> list[str]:

@@ -23,6 +23,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate import outbound, sealing
+from annotate.words import later
 from labeling.models import (
     DeliveryStatus,
     Membership,
@@ -204,7 +205,12 @@ def _give_up(webhook: Webhook, error: str, now: datetime) -> None:
             user=membership.user,
             project=webhook.project,
             kind="webhook.disabled",
-            text=f"{webhook.project.name}: the webhook to {webhook.url[:100]} was disabled. {error}",
+            text=later(
+                "%(project)s: the webhook to %(url)s was disabled. %(error)s",
+                project=webhook.project.name,
+                url=webhook.url[:100],
+                error=error,
+            ),
             path=path,
         )
 

@@ -9,6 +9,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from annotate.words import later
 from labeling import queues
 from labeling.models import AuditEvent, Batch, Membership, MembershipStatus, Project, TaskKind
 
@@ -72,7 +73,7 @@ def _tell(membership: Membership) -> bool:
         user=user,
         project=project,
         kind="batch.waiting",
-        text=f"{project.name}: there is work for you again.",
+        text=later("%(project)s: there is work for you again.", project=project.name),
         path=reverse("labeling:work", args=[project.slug]),
     )
     return True

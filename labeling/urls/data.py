@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import datasets, imports, preparation, prompts
+from labeling.views import dataset_exports, dataset_frozen, datasets, imports, preparation, prompts
 
 PROJECT = "projects/<slug:slug>/"
 IMPORT = f"{PROJECT}imports/<int:pk>/"
@@ -31,6 +31,13 @@ urlpatterns = [
     path(f"{VERSION}preparation/decide/", preparation.version_decide, name="version_decide"),
     path(f"{VERSION}progress/", datasets.dataset_progress, name="dataset_progress"),
     path(f"{VERSION}verify/", datasets.dataset_verify, name="dataset_verify"),
+    path(f"{VERSION}card/", dataset_frozen.dataset_card, name="dataset_card"),
+    path(f"{VERSION}compare/", dataset_frozen.dataset_compare, name="dataset_compare"),
+    path(f"{VERSION}rebuild/", dataset_frozen.dataset_rebuild_without, name="dataset_rebuild_without"),
+    path(f"{VERSION}exports/", dataset_exports.dataset_exports, name="dataset_exports"),
+    path(f"{PROJECT}exports/<int:pk>/file/", dataset_exports.dataset_export_file, name="dataset_export_file"),
+    path(f"{PROJECT}exports/<int:pk>/link/", dataset_exports.dataset_export_link, name="dataset_export_link"),
+    path("downloads/<str:token>/", dataset_exports.dataset_link, name="dataset_link"),
     path(f"{VERSION}manifest/", datasets.dataset_manifest, name="dataset_manifest"),
     path(f"{VERSION}download/", datasets.dataset_download, name="dataset_download"),
 ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
 from annotate.errors import DomainError, Forbidden, Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
+from labeling import list_columns
 from labeling.access import project_route
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import Appeal, AppealStatus
 from labeling.permissions import Action
@@ -22,7 +24,7 @@ from .presenting import labels, revisions_of
 
 
 @project_route(Action.REVIEW)
-def appeals(request: HttpRequest, *, project, membership) -> HttpResponse:
+def appeals(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     rows = project.appeals.select_related("submission__prompt", "author", "review__reviewer", "decided_by")
     status = request.GET.get("status", AppealStatus.OPEN)
     listing = Listing(
@@ -38,8 +40,14 @@ def appeals(request: HttpRequest, *, project, membership) -> HttpResponse:
     )
     if "status" not in request.GET:
         listing.filters[0].value = AppealStatus.OPEN  # type: ignore[index]
-    context = {"listing": listing, "status": status}
-    return render(request, "labeling/appeals.html", context)
+    return answer_list(
+        request,
+        "labeling/appeals.html",
+        listing,
+        page="appeals",
+        columns=list_columns.APPEALS,
+        context={"status": status},
+    )
 
 
 @project_route(Action.REVIEW, methods=("GET", "HEAD", "POST"))

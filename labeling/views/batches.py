@@ -30,7 +30,7 @@ def batches(request: HttpRequest, *, project, membership) -> HttpResponseBase:
         sorts={
             "newest": (_("Newest first"), "-id"),
             "priority": (_("Priority"), ("-priority", "-id")),
-            "name": (_("Name"), "name"),
+            "name": (_("Name"), ("name", "id")),
         },
         search=lambda rows, text: rows.filter(name__icontains=text),
         filters=[

@@ -56,7 +56,11 @@ def work_comments(request: SignedInRequest, *, project, membership, pk: int) -> 
     piece = service.find_in_hand(project=project, membership=membership, user=request.user, pk=pk)
     if request.method == "POST":
         return _add(request, piece)
-    context = {"talk": talk.talk_of(piece, request.user, slot=pk), "back": piece.url_for(request.user)}
+    context = {
+        "talk": talk.talk_of(piece, request.user, slot=pk),
+        "back": piece.url_for(request.user),
+        "comes_alone": True,
+    }
     return render(request, "labeling/_comments.html", context)
 
 

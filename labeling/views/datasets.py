@@ -6,19 +6,27 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, Max
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import Conflict, DomainError, NotFound
 from annotate.forms import add_domain_error
+from annotate.ranges import serve_files
 from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
 from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
 from labeling.listing import Filter, Listing
-from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
+from labeling.models import (
+    Dataset,
+    DatasetKind,
+    DatasetVersion,
+    DatasetVersionStatus,
+    GuidelineVersion,
+    Project,
+)
 from labeling.permissions import Action, can
 from labeling.services import background, dataset_browse, downloads, lineage, verification
 from labeling.services import datasets as service
@@ -106,9 +114,9 @@ def _dataset(project: Project, pk: int) -> Dataset:
     return dataset
 
 
-def _version(project: Project, pk: int, number: int) -> DatasetVersion:
+def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset=_dataset(project, pk), number=number)
-    version = versions.select_related("dataset__project", "created_by").first()
+    version = versions.select_related("dataset__project", "created_by", "parent").first()
     if version is None:
         raise NotFound("There is no such dataset version.")
     return version
@@ -133,6 +141,15 @@ def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]
         lines.append((_("Guideline versions"), _("%(n)s chosen") % {"n": len(recipe["guideline_versions"])}))
     if recipe["exclude_annotators"]:
         lines.append((_("Without"), ", ".join(recipe["exclude_annotators"])))
+    if recipe.get("include_scores"):
+        lines.append((_("Scores"), _("included, where people gave some")))
+    if recipe.get("exclude_imports"):
+        left_out = project.imports.filter(pk__in=recipe["exclude_imports"])
+        lines.append((_("Without files"), ", ".join(left_out.values_list("filename", flat=True))))
+    if recipe.get("exclude_guideline_versions"):
+        left_out = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
+        numbers = left_out.order_by("number").values_list("number", flat=True)
+        lines.append((_("Without guideline versions"), ", ".join(str(number) for number in numbers)))
     if recipe["submitted_from"] or recipe["submitted_until"]:
         days = {"first": recipe["submitted_from"] or "…", "last": recipe["submitted_until"] or "…"}
         lines.append((_("Days"), _("%(first)s to %(last)s") % days))
@@ -169,12 +186,13 @@ def dataset_freeze(request: SignedInRequest, *, project, membership, pk: int) ->
 @project_route(Action.VIEW_DATASETS)
 def dataset_version(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
     """The page of a version; `split`, `q` and `page` choose the rows shown."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     context: dict[str, Any] = {
         "version": version,
         "dataset": version.dataset,
         "recipe": _described(project, version.recipe),
         "may_download": can(membership, Action.DOWNLOAD_DATASETS),
+        "may_freeze": can(membership, Action.FREEZE_DATASETS),
         "may_preview": can(membership, Action.LAUNCH_RUNS) and version.dataset.kind != DatasetKind.PROMPTS,
         "progress": Progress("dataset", version.pk).read(),
     }
@@ -253,7 +271,7 @@ def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, 
 @project_route(Action.VIEW_DATASETS)
 def dataset_progress(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
     """The state of a freeze as a fragment, asked for every second while it runs."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     context = {"version": version, "progress": Progress("dataset", version.pk).read()}
     response = render(request, "labeling/_dataset_progress.html", context)
     if version.status != DatasetVersionStatus.FREEZING:
@@ -265,7 +283,7 @@ def dataset_progress(request: SignedInRequest, *, project, membership, pk: int, 
 def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
     """Recompute all hashes; the answer is the version's page with a message for each thing that was
     changed."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     if version.status != DatasetVersionStatus.READY:
         raise Conflict("Only a ready version can be verified.", code="version_not_ready")
     problems = verification.verify_version(version=version)
@@ -279,14 +297,23 @@ def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, nu
 @project_route(Action.DOWNLOAD_DATASETS)
 def dataset_download(
     request: SignedInRequest, *, project, membership, pk: int, number: int
-) -> StreamingHttpResponse:
-    """A version in an export `format`, all of it or one `split`, streamed."""
-    version = _version(project, pk, number)
+) -> HttpResponseBase:
+    """A version in an export `format`, all of it or one `split`, streamed; canonical rows also in parts."""
+    version = version_of(project, pk, number)
     format, split = request.GET.get("format", "canonical"), request.GET.get("split") or None
+    if format == "canonical":
+        return serve_canonical(request, version, split)
     pieces = downloads.download_version(version=version, format=format, split=split, acting_user=request.user)
     export = EXPORT_FORMATS[format]
     filename = downloads.filename_of(version, format, split)
     return stream_file(request, pieces, filename=filename, media_type=export.media_type)
+
+
+def serve_canonical(request: HttpRequest, version: DatasetVersion, split: str | None) -> HttpResponseBase:
+    paths, names = downloads.canonical_files(version=version, split=split, acting_user=request.user)
+    filename = downloads.filename_of(version, "canonical", split)
+    media_type = EXPORT_FORMATS["canonical"].media_type
+    return serve_files(request, paths, filename=filename, media_type=media_type, sha256=names)
 
 
 @project_route(Action.VIEW_DATASETS)
@@ -294,7 +321,7 @@ def dataset_manifest(
     request: SignedInRequest, *, project, membership, pk: int, number: int
 ) -> StreamingHttpResponse:
     """manifest.json, byte for byte: the SHA-256 of these bytes is the version's."""
-    version = _version(project, pk, number)
+    version = version_of(project, pk, number)
     data = service.manifest_path(version=version).read_bytes()
     return stream_file(
         request, iter([data]), filename=downloads.manifest_filename(version), media_type="application/json"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling import task_reports
+from labeling import list_columns, task_reports
 from labeling.access import project_route
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import TaskKind
 from labeling.permissions import Action
@@ -25,13 +26,13 @@ PURPOSES = [("gold", _("Gold")), ("screening", _("Screening"))]
 
 
 @project_route(Action.MANAGE_BATCHES)
-def gold(request: HttpRequest, *, project, membership) -> HttpResponse:
+def gold(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         task_reports.known_tasks(project),
         sorts={
             "missed": (_("Most missed"), ("-missed_count", "id")),
-            "newest": (_("Newest first"), "-gold_answer__created_at"),
+            "newest": (_("Newest first"), ("-gold_answer__created_at", "-id")),
             "agreement": (_("Lowest agreement"), ("mean_agreement", "id")),
         },
         search=lambda rows, text: rows.filter(prompt__preview__icontains=text),
@@ -41,11 +42,17 @@ def gold(request: HttpRequest, *, project, membership) -> HttpResponse:
         ],
     )
     context = {
-        "listing": listing,
         "unscored": task_reports.unscored(project, request.user).order_by().count(),
         "settings": project.settings,
     }
-    return render(request, "labeling/gold.html", context)
+    return answer_list(
+        request,
+        "labeling/gold.html",
+        listing,
+        page="gold",
+        columns=list_columns.KNOWN_ANSWERS,
+        context=context,
+    )
 
 
 @project_route(Action.REVIEW, methods=("GET", "HEAD", "POST"))

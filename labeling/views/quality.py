@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
 from annotate.words import _
-from labeling import quality_page, trends
+from labeling import list_columns, quality_page, trends
 from labeling.access import project_route
 from labeling.flag_words import flags_of
+from labeling.list_pages import answer_list, csv_lines
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action, can
 from labeling.services.quality_reports import request_report
@@ -34,14 +37,19 @@ def quality(request: HttpRequest, *, project, membership) -> HttpResponse:
     context = {"report": report, "tab": tab, "tabs": TABS, "body": report.body}
     if not report.body:
         return render(request, "labeling/quality.html", context)
+    is_csv = request.GET.get("format") == "csv"
     if tab == "meters":
         context["meters"] = quality_page.meters_of(report.body)
+        if is_csv:
+            return _csv(project, "meters", quality_page.meters_as_table(context["meters"]["people"]))
     elif tab == "ratings":
         context["ratings"] = _with_flag_labels(project, report.body["ratings"])
     else:
         cut = request.GET.get("by", "")
         cut = cut if cut in quality_page.CUTS else "person"
         rows = quality_page.rows_of(project, report.body, cut)
+        if is_csv:
+            return _csv(project, f"agreement-by-{cut}", quality_page.cut_as_table(rows))
         context |= {"most_rows": MOST_ROWS, "shown": f":{MOST_ROWS}"}
         context |= {
             "cut": cut,
@@ -65,7 +73,7 @@ def quality_refresh(request: HttpRequest, *, project, membership) -> HttpRespons
 
 
 @project_route(Action.REVIEW)
-def quality_items(request: HttpRequest, *, project, membership) -> HttpResponse:
+def quality_items(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     """Where people disagree: tasks with the lowest agreement, by category and flag."""
     report = quality_page.report_of(project)
     groups = report.body.get("disagreements", {"category": [], "flag": []})
@@ -109,15 +117,27 @@ def quality_items(request: HttpRequest, *, project, membership) -> HttpResponse:
     for group in groups["flag"]:
         group["label"] = label_of[group["key"]]
     context = {
-        "listing": listing,
         "report": report,
         "groups": groups,
         "may_edit": can(membership, Action.EDIT_GUIDELINES),
     }
-    return render(request, "labeling/quality_items.html", context)
+    return answer_list(
+        request,
+        "labeling/quality_items.html",
+        listing,
+        page="disagreements",
+        columns=list_columns.DISAGREEMENTS,
+        context=context,
+    )
 
 
 # --- Inside -------------------------------------------------------------------------------------------------
+def _csv(project, name: str, lines: Iterable[list]) -> HttpResponse:
+    answer = HttpResponse(csv_lines(lines), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{project.slug}-{name}.csv"'
+    return answer
+
+
 def _with_flag_labels(project, ratings: dict) -> dict:
     known = flags_of(project)
     for section, choices in (("completion_flags", known.completion), ("prompt_flags", known.prompt)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import ngettext
 
@@ -15,8 +15,9 @@ from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling import talk, task_reports
+from labeling import list_columns, talk, task_reports
 from labeling.access import project_route
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import Skip, SkipReason, Task, TaskKind
 from labeling.permissions import Action
@@ -59,7 +60,7 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
 
 
 @project_route(Action.MANAGE_BATCHES)
-def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponse:
+def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     """Tasks whose skips wait for a lead's decision."""
     listing = Listing(
         request,
@@ -75,7 +76,13 @@ def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponse:
             Filter("reason", _("Reason"), [("", _("All")), *SkipReason.offered()], apply=_skipped_for),
         ],
     )
-    return render(request, "labeling/tasks_skipped.html", {"listing": listing})
+    return answer_list(
+        request,
+        "labeling/tasks_skipped.html",
+        listing,
+        page="skipped",
+        columns=list_columns.SKIPPED_TASKS,
+    )
 
 
 @project_route(Action.MANAGE_BATCHES, methods=("POST",))

@@ -306,7 +306,9 @@ body.addEventListener("htmx:afterSettle", (event) => {
   const before = focusBefore.get(event.detail.xhr);
   focusBefore.delete(event.detail.xhr);
   const active = document.activeElement;
-  const wanted = document.querySelector("[data-focus-after-swap]");
+  // In what was swapped in, and nowhere else: a preview that comes must not take the focus from who is writing.
+  const came = event.detail.elt;
+  const wanted = came?.matches?.("[data-focus-after-swap]") ? came : came?.querySelector?.("[data-focus-after-swap]");
   if (wanted) { wanted.removeAttribute("data-focus-after-swap"); wanted.focus(); return; }
   // Only what the swap took away is given back: a poll must not pull the focus to itself.
   if (!before || (active && active !== body && active.isConnected)) return;

@@ -439,7 +439,10 @@ class Ranking {
     const status = this.root.querySelector("[data-rank-status]");
     if (!status || !this.placed) return;
     const problem = this.problem();
-    status.textContent = problem ? `${this.howMany()}.` : say("Complete: ready to submit.");
+    // What is placed and not scored yet, where each needs a score: "complete" would not be true.
+    const open = "requireScores" in this.root.dataset ? this.ids.filter((id) => board.slotOf(this.state, id) >= 0 && !this.card.get(id).querySelector("[data-score]:checked")) : [];
+    const scores = open.length ? say("No score yet: %(names)s.", { names: open.map((id) => this.letter(id)).join(", ") }) : "";
+    status.textContent = problem || scores ? [`${this.howMany()}.`, scores].filter(Boolean).join(" ") : say("Complete: ready to submit.");
   }
 }
 

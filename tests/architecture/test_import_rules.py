@@ -19,6 +19,7 @@ HEAVY = ("torch", "transformers", "peft", "accelerate")
 # What rooms may use of the wiring: errors, the doorbell, people, the page envelope and the app for tasks.
 WIRING_FOR_ROOMS = (
     "annotate.outbound",
+    "annotate.quoted_rows",
     "annotate.sealing",
     "annotate.errors",
     "annotate.prepared",

@@ -148,3 +148,36 @@ def test_returned_work_is_mended_with_the_note_in_view(cast, open_as):
     page.wait_for_url("**/work/?done=*")
     submission.refresh_from_db()
     assert (submission.revision_count, submission.review_reason) == (2, "resubmitted")
+
+
+def test_what_is_fetched_while_somebody_writes_leaves_the_focus_with_them(cast, open_as):
+    make_demonstration_batch(cast.project, tasks=1)
+    page = open_as(cast.annotator)
+    start(page, cast)
+    page.goto(page.url)  # opened by its address: no swap came before
+    page.get_by_text("Preview", exact=True).click()
+    answer = page.get_by_label("Your answer, as the assistant")
+    answer.focus()
+    page.keyboard.type("This is **important**.")
+    expect(page.locator("details[data-preview] strong")).to_have_text("important")
+    expect(answer).to_be_focused()
+    page.keyboard.type(" And more.")
+    expect(answer).to_have_value("This is **important**. And more.")
+    page.keyboard.press("Alt+q")
+    expect(page.get_by_label("Write a comment")).to_be_focused()
+
+
+def test_the_board_says_what_is_missing_and_not_that_all_is_there(cast, open_as):
+    make_ranking_batch(cast.project, tasks=1, k=2)
+    page = open_as(cast.annotator)
+    start(page, cast)
+    status = page.locator("[data-rank-status]")
+    for index in range(2):
+        page.locator("[data-completion]").nth(index).focus()
+        page.keyboard.press(str(index + 1))
+    expect(status).to_have_text("2 of 2 placed. No score yet: A, B.")
+    page.keyboard.press("Shift+4")
+    expect(status).to_have_text("2 of 2 placed. No score yet: A.")
+    page.locator("[data-completion]").first.focus()
+    page.keyboard.press("Shift+6")
+    expect(status).to_have_text("Complete: ready to submit.")

@@ -214,6 +214,11 @@ def test_an_unknown_format_is_refused_with_the_known_ones():
 
 
 def test_each_kind_has_its_formats():
-    assert [fmt.name for fmt in formats_for("prompts")] == ["canonical", "prompts", "prompts_csv"]
+    assert [fmt.name for fmt in formats_for("prompts")] == [
+        "canonical",
+        "prompts",
+        "prompts_csv",
+        "prompts_text",
+    ]
     assert "kwise" in [fmt.name for fmt in formats_for("comparison")]
     assert all(fmt.description and fmt.extension and fmt.media_type for fmt in EXPORT_FORMATS.values())

@@ -256,3 +256,24 @@ def test_why_a_completion_could_not_be_ranked_is_exported_by_its_id(cast):
     assert all("unrankable_reasons" not in row for row in rows if row is not with_reason)
     [exported] = EXPORT_FORMATS["kwise"].encode(with_reason)
     assert exported["unrankable_reasons"] == why
+
+
+def test_rows_hold_scores_where_the_recipe_asks_for_them(cast):
+    """In the order of the completions; without the flag the bytes are what they were."""
+    submission = make_ranking(cast.project, cast.annotator, [[1], [0, 2]])
+    ranking = submission.rankings.get()
+    first, second = sorted(pk for tier in ranking.tiers for pk in tier)[:2]
+    submission.rankings.update(scores={str(second): 7, str(first): 3})
+    make_ranking(cast.project, cast.peer)  # who gave none
+    plain, scored = freeze(cast, "comparison"), freeze(cast, "comparison", "scored", include_scores=True)
+    assert all("scores" not in row for row in rows_of(plain))
+    found = {row["id"]: row.get("scores") for row in rows_of(scored)}
+    assert found.pop(str(submission.pk)) == [3, 7, None]
+    assert list(found.values()) == [None]
+    assert "include_scores" not in plain.recipe and scored.recipe["include_scores"] is True
+
+
+def test_with_scores_or_without_is_yes_or_no():
+    with pytest.raises(Invalid) as refused:
+        Recipe.from_json({"include_scores": "yes"})
+    assert refused.value.field == "include_scores"

@@ -79,7 +79,7 @@ def test_a_step_equals_the_padded_loops(world, sft_model, reward_model, tmp_path
         expected = theirs[name] * rows["mask"] if theirs[name].ndim == 2 else theirs[name]
         torch.testing.assert_close(mine, expected, **CLOSE)
 
-    order = [row for micro in plan[0] for row in micro]
+    order = [row for micro in plan[0].parts for row in micro]
     trainer._gradients(ours, plan[0])
     loop.update(rows, theirs, torch.tensor(order), micro=3)
     torch.testing.assert_close(gradients(trainer.networks.policy.model), gradients(networks[0]), **CLOSE)

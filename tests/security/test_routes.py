@@ -127,7 +127,11 @@ def test_only_the_known_routes_are_open_to_the_public():
     from .routes import SITE_ROUTES
 
     ours = {route.name for route in all_routes() for _, policy in route.policies if policy == PUBLIC}
-    assert ours - set(SITE_ROUTES) == {"labeling:invitation", "labeling:mail_unsubscribe"}
+    assert ours - set(SITE_ROUTES) == {
+        "labeling:invitation",
+        "labeling:mail_unsubscribe",
+        "labeling:dataset_link",
+    }
 
 
 def test_signed_out_people_get_in_nowhere(worlds, signed_in):

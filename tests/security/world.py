@@ -14,6 +14,7 @@ from labeling.services.adjudications import adjudicate_task, propose_consensus
 from labeling.services.appeals import open_appeal
 from labeling.services.assignments import claim_next
 from labeling.services.comments import add_comment
+from labeling.services.dataset_exports import prepare_export
 from labeling.services.datasets import create_dataset, freeze_dataset
 from labeling.services.imports import upload_file
 from labeling.services.people import invite_person
@@ -81,6 +82,7 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         acting_user=admin,
     )
     frozen = freeze_dataset(dataset=dataset, acting_user=admin)
+    export = prepare_export(version=frozen, format="messages", acting_user=admin)
     record = upload_file(
         project=project,
         kind="prompts",
@@ -149,6 +151,7 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         "completions": completion.pk,
         "imports": record.pk,
         "datasets": dataset.pk,
+        "exports": export.pk,
         "runs": run.pk,
         "checkpoints": checkpoint.pk,
         "presets": preset.pk,

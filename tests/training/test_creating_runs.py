@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 
 import pytest
@@ -232,4 +233,42 @@ def test_a_default_or_a_presets_batch_gives_way_to_the_rows(cast, sft_version, p
 def test_scores_are_not_what_dataset_versions_hold(cast, comparison_version):
     given = {"stage": "reward", "inputs": {"train_data": comparison_version}, "base_model": "base"}
     error = refusal(cast, **given, hyperparameters={"labels": "scores"})
-    assert error.field == "labels" and "hold ranks" in error.message
+    assert error.field == "labels" and "holds ranks" in error.message
+
+
+def test_scores_are_learnt_from_a_version_whose_recipe_includes_them(cast, comparison_version):
+    """What several people gave one completion is averaged; what nobody scored is left out and said."""
+    from labeling.services import dataset_files
+    from training.services.preparation import Preparation
+
+    path = dataset_files.folder_of(comparison_version) / "train.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[1] |= {name: rows[0][name] for name in ("prompt_id", "messages", "completions")}
+    rows[0]["scores"], rows[1]["scores"] = [7, 2, None], [4, 2, None]
+    rows[2]["scores"], rows[2]["completions"][0]["text"] = [1, 5, 6], " "
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))  # and the fourth has none
+    comparison_version.recipe = {"include_scores": True}
+    comparison_version.save()
+    given = {"stage": "reward", "inputs": {"train_data": comparison_version}, "base_model": "base"}
+    run = create_run(
+        project=cast.project,
+        acting_user=cast.admin,
+        hyperparameters={"labels": "scores", "batch_size": 2},
+        **given,
+    )
+    said = []
+    preparation = Preparation(run, report=said.append, beat=lambda: None)
+    preparation.prepare()
+    written = [
+        json.loads(line) for line in (preparation.folder / "inputs/train.jsonl").read_text().splitlines()
+    ]
+    texts = [completion["text"] for completion in rows[0]["completions"]]
+    assert [row["scores"] for row in written] == [[5.5, 2.0], [5.0, 6.0]]
+    assert written[0]["completions"] == texts[:2]
+    assert said[0] == "Left out: 4 completions that nobody scored, and 1 empty ones."
+    from training.rlhf.data import read_scores
+
+    assert [row.ranks for row in read_scores(str(preparation.folder / "inputs/train.jsonl"))] == [
+        [1, 2],
+        [2, 1],
+    ]

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from labeling.models import Layout
 from training.models import Checkpoint, Preset, Round, RoundStep, RunEvent, RunInput, Stage, TrainingRun
+from training.services.event_log import reports
 
 
 class RunInputSerializer(serializers.ModelSerializer):
@@ -90,6 +91,14 @@ class CheckpointSerializer(serializers.ModelSerializer):
 class RunDetailSerializer(RunSerializer):
     inputs = RunInputSerializer(many=True)
     checkpoints = CheckpointSerializer(many=True)
+    reports = serializers.SerializerMethodField(
+        help_text="Tables by name, of an evaluation: `reward` has accuracy by margin, length, category and "
+        "annotator with 95 % intervals, calibration, and what people's agreement allows (docs/rlhf.md)."
+    )
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_reports(self, run: TrainingRun) -> dict:
+        return reports(run)
 
     class Meta(RunSerializer.Meta):
         fields = [
@@ -100,6 +109,7 @@ class RunDetailSerializer(RunSerializer):
             "follow_up",
             "inputs",
             "checkpoints",
+            "reports",
         ]
 
 

@@ -23,7 +23,8 @@ from training.rlhf.errors import (
     OutOfMemoryError,
     RlhfError,
 )
-from training.rlhf.run import Run
+from training.rlhf.run import Follower, Run
+from training.rlhf.team import own_rank
 
 PREVIEW = "preview"
 
@@ -34,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.stage == PREVIEW:
         return _preview(options)
     try:
-        with Run(Path(options.out), options.stage) as run:
+        opened = Follower if own_rank() else Run
+        with opened(Path(options.out), options.stage) as run:
             return _attend(run, options)
     except RlhfError as error:
         print(f"{options.stage}: {error.message}", file=sys.stderr)
@@ -74,7 +76,8 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
             return 0
         config = run.settle_config(_read_config(options.config), resume=options.resume)
         run.state("starting", resume=options.resume)
-        checkpoints.sweep_leftovers(run.checkpoints)
+        if run.leads:
+            checkpoints.sweep_leftovers(run.checkpoints)
         stage = importlib.import_module(f"training.rlhf.stages.{options.stage}")
         if options.stage in TRAINING_STAGES:
             stage.execute(run, config, _checkpoint_to_resume(run) if options.resume else None)
@@ -111,6 +114,10 @@ def _as_failure(error: Exception) -> RlhfError:
         return OutOfMemoryError(
             "out of memory: lower micro_batch_tokens (results stay the same), switch on "
             "gradient_checkpointing, or train adapters with method = lora"
+        )
+    if "Connection closed by peer" in str(error) or "Connection reset by peer" in str(error):
+        return RlhfError(
+            "another process of this run has ended: look at its output, then go on with --resume"
         )
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC})" in str(error):

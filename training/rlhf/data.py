@@ -13,6 +13,7 @@ from training.rlhf.errors import DataError
 ROLES = ("system", "user", "assistant")
 Messages = list[dict[str, str]]
 LARGEST_SCORE = 1_000_000
+LARGEST_MARGIN = 100
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Ranking:
     ranks: list[int | None]
     row: int
     scores: list[float | None] | None = None  # where the order comes from scores
+    # How much better, one number for each boundary between places 1 and 2, 2 and 3, …; None was not said.
+    margins: list[float | None] | None = None
+    annotator: str = ""
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,39 @@ def read_rankings(path: str) -> list[Ranking]:
                     row=number,
                     field="ranks",
                 )
-        rows.append(Ranking(prompt, completions, ranks, number))
+        who, category = (row.get(name) or "" for name in ("annotator", "category"))
+        for name, value in (("annotator", who), ("category", category)):
+            if not isinstance(value, str):
+                raise DataError("must be a text", file=path, row=number, field=name)
+        margins = _margins(row.get("margins"), ranks, path, number)
+        rows.append(
+            Ranking(prompt, completions, ranks, number, margins=margins, annotator=who, category=category)
+        )
     return _some(rows, path)
+
+
+def _margins(margins: Any, ranks: list[int | None], path: str, number: int) -> list[float | None] | None:
+    """One for each boundary between places; null where nobody said, in all or at one boundary."""
+    if margins is None:
+        return None
+    boundaries = max((rank for rank in ranks if rank is not None), default=1) - 1
+    if not isinstance(margins, list) or len(margins) != boundaries:
+        raise DataError(
+            f"must hold one margin for each of the {boundaries} boundaries between places, or be null",
+            file=path,
+            row=number,
+            field="margins",
+        )
+    for margin in margins:
+        is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+        if margin is not None and not (is_number and 0 <= margin <= LARGEST_MARGIN):
+            raise DataError(
+                f"a margin is a number from 0 to {LARGEST_MARGIN}, or null, not {margin!r}",
+                file=path,
+                row=number,
+                field="margins",
+            )
+    return margins
 
 
 def read_scores(path: str) -> list[Ranking]:
@@ -246,6 +282,26 @@ def untied_pairs(ranks: list[int | None]) -> tuple[list[int], list[int]]:
             better.append(i if first < second else j)
             worse.append(j if first < second else i)
     return better, worse
+
+
+def pair_margins(
+    ranks: list[int | None], margins: list[float | None] | None, better: list[int], worse: list[int]
+) -> list[float | None]:
+    """How much better the first of each pair is: the sum over the boundaries between the two.
+
+    None where one of them is not known. `ranks` index `margins`, also where some completions were left out.
+
+    >>> pair_margins([1, 3, 2], [1.0, 0.5], [0, 0, 2], [1, 2, 1])
+    [1.5, 1.0, 0.5]
+    """
+    if margins is None:
+        return [None] * len(better)
+    found: list[float | None] = []
+    for above, below in zip(better, worse, strict=True):
+        between = margins[(ranks[above] or 0) - 1 : (ranks[below] or 0) - 1]
+        known = [margin for margin in between if margin is not None]
+        found.append(float(sum(known)) if len(known) == len(between) else None)
+    return found
 
 
 def _prompt(row: dict[str, Any], path: str, number: int) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from training.rlhf.chat import ChatEncoder, Encoded
 from training.rlhf.data import Demonstration, Messages, Ranking, untied_pairs
@@ -34,6 +34,9 @@ class EncodedRanking:
     ranks: list[int | None]
     row: int
     scores: list[float] = field(default_factory=list)  # where they are regressed
+    margins: list[float | None] | None = None
+    source: Any = None  # the Ranking of the file, for reports
+    kept: list[int] = field(default_factory=list)  # which of its completions these are
 
     @property
     def sequences(self) -> list[list[int]]:
@@ -174,7 +177,18 @@ def encode_rankings(
             tied += 1
             continue
         scores = [float(row.scores[index] or 0.0) for index in chosen] if regress and row.scores else []
-        kept.append(EncodedRanking(prompt, [responses[index] for index in chosen], ranks, row.row, scores))
+        kept.append(
+            EncodedRanking(
+                prompt,
+                [responses[index] for index in chosen],
+                ranks,
+                row.row,
+                scores,
+                row.margins,
+                source=row,
+                kept=chosen,
+            )
+        )
     if rows and not kept and not may_be_empty:
         raise DataError(
             "no ranking prefers one completion to another (all are tied, unrankable or too long), so "

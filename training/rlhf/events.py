@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-EVENT_TYPES = ("state", "metrics", "progress", "log", "checkpoint", "error")
+EVENT_TYPES = ("state", "metrics", "progress", "log", "checkpoint", "error", "report")
 
 
 class EventLog:
@@ -52,6 +52,17 @@ class EventLog:
 
     def close(self) -> None:
         self._file.close()
+
+
+class NoEvents:
+    """The diary of a process that has none: the leading one writes for all."""
+
+    def write(self, kind: str, step: int, data: dict[str, Any]) -> None:
+        if kind not in EVENT_TYPES:
+            raise ValueError(f"unknown event type {kind!r}")
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def read_events(path: Path, after: int = 0) -> Iterator[dict[str, Any]]:

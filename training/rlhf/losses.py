@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows
 from torch import Tensor
 
-from training.rlhf.data import untied_pairs
+from training.rlhf.data import pair_margins, untied_pairs
 
 
 class TokenLoss(NamedTuple):
@@ -76,11 +76,21 @@ def score_loss(scores: Tensor, targets: list[float]) -> Tensor:
     return F.mse_loss(scores.float(), torch.tensor(targets, device=scores.device))
 
 
-def pairwise_loss(scores: Tensor, ranks: list[int | None], lengths: list[int] | None = None) -> PairwiseLoss:
-    """-1 / C(K, 2) * sum over pairs of log sigmoid(score of better - score of worse).
+def pairwise_loss(
+    scores: Tensor,
+    ranks: list[int | None],
+    lengths: list[int] | None = None,
+    *,
+    margins: list[float | None] | None = None,
+    margin_scale: float = 0.0,
+) -> PairwiseLoss:
+    """-1 / C(K, 2) * sum over pairs of log sigmoid(score of better - score of worse - margin).
 
     scores: (K,); ranks: 1 is best, equal ranks are ties and contribute nothing, None is unrankable and does
     not count towards K. InstructGPT, equation 1. An exactly equal score counts as half right.
+
+    margins: one for each boundary between places; a pair's margin is `margin_scale` times their sum between
+    the two (Llama 2, section 3.2.2), 0 where one is not known. Right and wrong do not depend on it.
     """
     ranked = [index for index, rank in enumerate(ranks) if rank is not None]
     better, worse = untied_pairs(ranks)
@@ -88,7 +98,12 @@ def pairwise_loss(scores: Tensor, ranks: list[int | None], lengths: list[int] | 
         return PairwiseLoss(scores.sum() * 0.0, 0.0, 0, 0)
     difference = scores[better].float() - scores[worse].float()  # (pairs,)
     all_pairs = len(ranked) * (len(ranked) - 1) // 2
-    loss = -F.logsigmoid(difference).sum() / all_pairs
+    apart = difference
+    if margin_scale and margins:
+        known = pair_margins(ranks, margins, better, worse)
+        wanted = torch.tensor([margin_scale * (margin or 0.0) for margin in known], device=scores.device)
+        apart = difference - wanted
+    loss = -F.logsigmoid(apart).sum() / all_pairs
     found = difference.detach()
     correct = float((found > 0).sum()) + 0.5 * float((found == 0).sum())
     longer = 0

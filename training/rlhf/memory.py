@@ -34,6 +34,7 @@ from training.rlhf.errors import ConfigError, first_line
 from training.rlhf.machine_memory import free_bytes, resident_bytes
 from training.rlhf.models import DROPOUT_NAMES, backbone, inner_model, score_head
 from training.rlhf.run import Run
+from training.rlhf.team import neighbours
 
 FILE = "memory.json"  # in the run folder: what was estimated, and the micro-batch that was chosen
 PROBE_TOKENS = 64
@@ -260,6 +261,8 @@ def fit(
         run.log(f"memory: this architecture cannot be estimated ({first_line(error)})")
         return _with_tokens(config, config.micro_batch_tokens or load.longest)
     free = free_bytes(accelerator.device)
+    if accelerator.device.type == "cpu":
+        free //= neighbours()
     found = _estimate(config, load, sizes, room_for_cache, accelerator.device.type)
     if not config.micro_batch_tokens:
         tokens = int((AUTO_USES * free - found.fixed) / found.per_token) // STEP * STEP
@@ -272,7 +275,10 @@ def fit(
     )
     if found.needed > USABLE * free:
         raise _refusal(config, load, found, free, shorten)
-    checkpoints.write_json(path, {"micro_batch_tokens": config.micro_batch_tokens, "needed": found.needed})
+    if run.leads:
+        checkpoints.write_json(
+            path, {"micro_batch_tokens": config.micro_batch_tokens, "needed": found.needed}
+        )
     return config
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.rlhf.errors import NonFiniteError
+from training.rlhf.team import Team
 
 
 def schedule_factor(
@@ -35,7 +36,10 @@ class Optimizer:
     Parameters are known by name (`policy.transformer.h.0...`), so that state survives in a file.
     """
 
-    def __init__(self, modules: dict[str, nn.Module], rates: dict[str, float], config: Any) -> None:
+    def __init__(
+        self, modules: dict[str, nn.Module], rates: dict[str, float], config: Any, team: Team | None = None
+    ) -> None:
+        self._team = team
         self.names: dict[str, nn.Parameter] = {}
         self.rates: list[float] = []
         self._modules = modules
@@ -56,7 +60,11 @@ class Optimizer:
         )
 
     def step(self, factor: float) -> dict[str, float]:
-        """Clip, step with each group's peak rate times `factor`, clear; gradient norms by module."""
+        """Add up the processes' gradients, clip, step with each group's peak rate times `factor`, clear;
+        gradient norms by module.
+        """
+        if self._team:
+            self._team.add_gradients(list(self.names.values()))
         norms = {}
         for label, module in self._modules.items():
             parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]

@@ -15,6 +15,7 @@ from training.rlhf.data import read_documents
 from training.rlhf.errors import DataError, NonFiniteError
 from training.rlhf.losses import token_loss
 from training.rlhf.models import TokenLogits, context_length
+from training.rlhf.team import Team
 
 
 class PretrainingMix:
@@ -38,18 +39,21 @@ class PretrainingMix:
         tokens = sum(len(piece) - 1 for piece in chosen)
         packed, total = self.policy.packs, 0.0
         limit = self.config.micro_batch_tokens
-        for rows in micro_batches(range(len(chosen)), [len(piece) for piece in chosen], limit, packed=packed):
-            pieces = [chosen[row] for row in rows]
-            batch = supervise_responses(pieces, [1] * len(pieces), self.pad_id, packed=packed)
-            batch = batch.to(self.accelerator.device)
-            with self.accelerator.autocast():
-                logits = self.policy(batch)
-            loss = token_loss(logits, batch.targets).loss_sum / tokens
-            if not math.isfinite(loss.item()):
-                raise NonFiniteError(f"the loss on pretraining text is not finite at step {step}")
-            self.accelerator.backward(self.config.pretrain_coefficient * loss)
-            total += loss.item()
-        return {"pretrain_loss": total}
+        team = Team(self.accelerator)
+        mine = team.share(range(len(chosen)))
+        with team.together():
+            for rows in micro_batches(mine, [len(piece) for piece in chosen], limit, packed=packed):
+                pieces = [chosen[row] for row in rows]
+                batch = supervise_responses(pieces, [1] * len(pieces), self.pad_id, packed=packed)
+                batch = batch.to(self.accelerator.device)
+                with self.accelerator.autocast():
+                    logits = self.policy(batch)
+                loss = token_loss(logits, batch.targets).loss_sum / tokens
+                if not math.isfinite(loss.item()):
+                    raise NonFiniteError(f"the loss on pretraining text is not finite at step {step}")
+                self.accelerator.backward(self.config.pretrain_coefficient * loss)
+                total += loss.item()
+        return {"pretrain_loss": team.add_up({"": [total]})[""][0]}
 
 
 def cut_pieces(path: str, tokenizer: Any, length: int) -> list[list[int]]:

@@ -18,6 +18,8 @@ from training.rlhf.errors import NonFiniteError
 from training.rlhf.generation import Sampled, generate, stop_ids
 from training.rlhf.losses import selected_logprobs
 from training.rlhf.models import SequenceScores, TokenLogits
+from training.rlhf.team import Team
+from training.rlhf.text_metrics import distinct_n
 
 Network = TypeVar("Network", bound=nn.Module)
 ROWS_AT_A_TIME = 256  # sampled together
@@ -61,6 +63,14 @@ class Episodes:
 
 
 @dataclass(frozen=True)
+class Minibatch:
+    """Episodes of one optimizer step, and those of them that this process computes, in micro-batches."""
+
+    rows: list[int]
+    parts: list[list[int]]
+
+
+@dataclass(frozen=True)
 class Experience:
     """What an update learns from. Tensors are (B, T), T response tokens, zero outside `response_mask`."""
 
@@ -72,7 +82,7 @@ class Experience:
     advantages: Tensor
     returns: Tensor
     scores: Tensor  # (B,) after the charge for missing ends
-    plan: list[list[list[int]]]  # minibatches of micro-batches of rows for the first epoch
+    plan: list[Minibatch]  # of the first epoch
 
 
 class Roller:
@@ -80,6 +90,7 @@ class Roller:
 
     def __init__(self, networks: Networks, tokenizer: Any, config: Any, accelerator: Any) -> None:
         self.networks, self.config, self.accelerator = networks, config, accelerator
+        self.team = Team(accelerator)
         self.encoder = ChatEncoder(tokenizer)
         self.pad_id = self.encoder.pad_id
         self.stops = stop_ids(networks.policy.model, tokenizer, self.encoder.stop_id)
@@ -92,29 +103,31 @@ class Roller:
     def sample(self, prompts: list[list[int]], seeds: list[int], max_rows: int = ROWS_AT_A_TIME) -> Episodes:
         """A response to each prompt; like lengths are generated together."""
         started = time.monotonic()
-        order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+        order = self.team.share(sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row)))
         responses: dict[int, Sampled] = {}
-        for start in range(0, len(order), max_rows):
-            rows = order[start : start + max_rows]
-            with self.accelerator.autocast():
-                found = generate(
-                    self.networks.policy.model,
-                    [prompts[row] for row in rows],
-                    seeds=[seeds[row] for row in rows],
-                    pad_id=self.pad_id,
-                    stops=self.stops,
-                    max_new_tokens=self.config.maximum_new_tokens,
-                    device=self.accelerator.device,
-                    temperature=self.config.temperature,
-                )
-            responses.update(zip(rows, found, strict=True))
+        with self.team.together():
+            for start in range(0, len(order), max_rows):
+                rows = order[start : start + max_rows]
+                with self.accelerator.autocast():
+                    found = generate(
+                        self.networks.policy.model,
+                        [prompts[row] for row in rows],
+                        seeds=[seeds[row] for row in rows],
+                        pad_id=self.pad_id,
+                        stops=self.stops,
+                        max_new_tokens=self.config.maximum_new_tokens,
+                        device=self.accelerator.device,
+                        temperature=self.config.temperature,
+                    )
+                responses.update(zip(rows, found, strict=True))
+        whole = {row: sampled for part in self.team.gather(responses) for row, sampled in part.items()}
         self.seconds["generation"] += time.monotonic() - started
-        return Episodes(prompts, [responses[row] for row in range(len(prompts))])
+        return Episodes(prompts, [whole[row] for row in range(len(prompts))])
 
     def cut(self, rows: Iterable[int], lengths: list[int]) -> list[list[int]]:
-        """Rows in micro-batches."""
+        """The rows of this process's share, in micro-batches."""
         limit = self.config.micro_batch_tokens
-        return list(micro_batches(list(rows), lengths, limit, packed=self.packs))
+        return list(micro_batches(self.team.share(list(rows)), lengths, limit, packed=self.packs))
 
     def batch(self, episodes: Episodes, rows: list[int]) -> TokenBatch:
         return episodes.batch(rows, self.pad_id, packed=self.packs).to(self.accelerator.device)
@@ -139,6 +152,7 @@ class Roller:
             batch = read_ends([sequences[row] for row in rows], self.pad_id, packed=self.packs)
             with self.accelerator.autocast():
                 scores[rows] = self.networks.reward(batch.to(self.accelerator.device)).cpu()
+        self.team.add(scores)
         self._refuse_non_finite("the reward model's score", scores)
         return ppo_math.penalized_scores(
             scores,
@@ -149,9 +163,7 @@ class Roller:
         )
 
     @torch.no_grad()
-    def experience(
-        self, episodes: Episodes, plan: list[list[list[int]]], kl_coefficient: float
-    ) -> Experience:
+    def experience(self, episodes: Episodes, plan: list[Minibatch], kl_coefficient: float) -> Experience:
         """Everything an update needs.
 
         Measured in the very micro-batches of `plan`, so that the policy's first update sees the same numbers
@@ -162,7 +174,7 @@ class Roller:
         count = [len(response.tokens) for response in episodes.responses]
         mask = torch.arange(max(count))[None, :] < torch.tensor(count)[:, None]  # (B, T)
         logprobs, reference, values = (torch.zeros(mask.shape) for _ in range(3))
-        for rows in (rows for minibatch in plan for rows in minibatch):
+        for rows in (rows for minibatch in plan for rows in minibatch.parts):
             batch = self.batch(episodes, rows)
             place = mask[rows]
             for target, found in (
@@ -173,6 +185,7 @@ class Roller:
                 part = torch.zeros(place.shape)
                 part[place] = found.cpu()
                 target[rows] = part
+        self.team.add(logprobs, reference, values)
         for name, tensor in (
             ("policy's log-probability", logprobs),
             ("reference's log-probability", reference),
@@ -195,16 +208,17 @@ class Roller:
         """Reward and KL of fresh samples on held-out prompts; the same seeds make evaluations comparable."""
         episodes = self.sample(prompts, seeds)
         scores = self.scores(episodes)
-        k1, k3 = [], []
+        k1 = k3 = 0.0
         for rows in self.cut(range(len(prompts)), episodes.lengths):
             batch = self.batch(episodes, rows)
             ratio = self.logprobs(self.networks.policy, batch) - self.logprobs(self.networks.reference, batch)
-            k1.append(float(ratio.double().sum()))
-            k3.append(float((torch.expm1(-ratio.double()) + ratio.double()).sum()))
+            k1 += float(ratio.double().sum())
+            k3 += float((torch.expm1(-ratio.double()) + ratio.double()).sum())
+        k1, k3 = self.team.add_up({"": [k1, k3]})[""]
         found = {
             "validation_reward": float(scores.double().mean()),
-            "validation_kl": sum(k1) / len(prompts),
-            "validation_kl_k3": sum(k3) / len(prompts),
+            "validation_kl": k1 / len(prompts),
+            "validation_kl_k3": k3 / len(prompts),
         }
         if not all(math.isfinite(value) for value in found.values()):
             raise NonFiniteError(f"the evaluation on held-out prompts is not finite: {found}")
@@ -219,8 +233,13 @@ class Roller:
 
 
 def length_metrics(episodes: Episodes, prefix: str = "") -> dict[str, float]:
+    """Mean length, share that ended, and how much of what is said differs."""
     count = len(episodes.responses)
+    tokens = [response.tokens for response in episodes.responses]
     return {
+        # What falls when a policy says the same to everything (of tokens, ends included).
+        f"{prefix}distinct_1": distinct_n(tokens, 1),
+        f"{prefix}distinct_2": distinct_n(tokens, 2),
         f"{prefix}response_length": sum(len(response.tokens) for response in episodes.responses) / count,
         f"{prefix}eos_rate": sum(response.ended for response in episodes.responses) / count,
     }

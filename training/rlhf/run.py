@@ -13,9 +13,9 @@ from types import FrameType
 from typing import Any
 
 from training.rlhf import checkpoints
-from training.rlhf.config import as_dict, validate
+from training.rlhf.config import as_dict, describe, validate
 from training.rlhf.errors import EXIT_ORPHANED, ConfigError, RlhfError, RunFolderError
-from training.rlhf.events import EventLog
+from training.rlhf.events import EventLog, NoEvents
 
 CONFIG, EVENTS, RESULT, CHECKPOINTS, LOCK = (
     "config.json",
@@ -43,7 +43,12 @@ class Run:
         except OSError as error:
             raise RunFolderError(f"cannot write to {self.folder}: {error.strerror}") from error
         self._take_lock()
-        self.events = EventLog(self.folder / EVENTS)
+        self.events: EventLog | NoEvents = EventLog(self.folder / EVENTS)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes to the folder (see `Follower`)."""
+        return True
 
     @property
     def checkpoints(self) -> Path:
@@ -81,7 +86,9 @@ class Run:
         resolved: dict[str, Any] = {"stage": self.stage, "config": as_dict(config)}
         if stored is not None:
             old, new = stored["config"], resolved["config"]
-            changed = [name for name in new if name not in old or old[name] != new[name]]
+            # A field that came later is as it was while it has its default.
+            defaults = {spec.name: spec.default for spec in describe(self.stage)}
+            changed = [name for name in new if old.get(name, defaults[name]) != new[name]]
             if changed:
                 raise ConfigError(
                     changed[0],
@@ -100,6 +107,10 @@ class Run:
 
     def metrics(self, values: dict[str, float]) -> None:
         self.events.write("metrics", self.step, values)
+
+    def report(self, name: str, data: dict[str, Any]) -> None:
+        """A table or more, whole in one event; a later one of the same name takes its place."""
+        self.events.write("report", self.step, {"name": name, "report": data})
 
     def progress(self, total_steps: int, seconds_per_step: float | None) -> None:
         left = None if seconds_per_step is None else round(seconds_per_step * (total_steps - self.step), 1)
@@ -163,3 +174,32 @@ class Run:
             os._exit(EXIT_ORPHANED)
 
         threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
+
+
+class Follower(Run):
+    """The run folder as a process sees it that helps another one: read, and never written to."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        self.folder = Path(folder)
+        self.stage = stage
+        self.stop_requested = False
+        self.step = 0
+        self._handlers = {}
+        self.events = NoEvents()
+
+    @property
+    def leads(self) -> bool:
+        return False
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def settle_config(self, values: dict[str, Any] | None, *, resume: bool) -> Any:
+        """The configuration; what is wrong with it is for the leading process to say."""
+        if values is None:
+            values = json.loads((self.folder / CONFIG).read_bytes())["config"]
+        return validate(self.stage, values)
+
+    def finish(self, status: str, **result: Any) -> None:
+        """The leading process writes the result."""

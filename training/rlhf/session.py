@@ -24,25 +24,33 @@ from training.rlhf import checkpoints
 from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun
 from training.rlhf.optim import Optimizer, schedule_factor
 from training.rlhf.run import Run
+from training.rlhf.team import Team, neighbours, own_rank
 
 STATE, OPTIMIZER = "trainer_state.json", "optimizer.safetensors"
 # What a crash may cost: a run saves at least this often, unless saving would take over 5 % of its time.
 LONGEST_UNSAVED_SECONDS, SAVING_SHARE = 60.0, 0.05
 
 
-def open_accelerator(config: Any) -> Accelerator:
-    """Device and precision; sets the number of CPU threads of the process."""
+def open_accelerator(config: Any, *, in_team: bool = False) -> Accelerator:
+    """Device and precision; sets the number of CPU threads of the process. `in_team`: the stage can share its
+    work with other processes.
+    """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", "is cuda, but no GPU was found")
     if AcceleratorState._shared_state:
         # accelerate keeps its settings for the life of a process; a second stage in it may need others.
         AcceleratorState._reset_state(reset_partial_state=True)
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // neighbours()))
     accelerator = Accelerator(
         cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
     )
-    if accelerator.num_processes > 1:
-        raise ConfigError("device", f"this version trains in one process, not {accelerator.num_processes}")
+    if accelerator.num_processes > 1 and not in_team:
+        raise ConfigError(
+            "device",
+            f"this stage runs in one process, not {accelerator.num_processes}: start it without a launcher",
+        )
+    if accelerator.num_processes == 1 and own_rank() > 0:
+        raise ConfigError("device", "RANK is set, but the processes did not find one another")
     return accelerator
 
 
@@ -70,9 +78,10 @@ class Session:
         best: tuple[str, str],
     ) -> None:
         self.run, self.config, self.accelerator = run, config, accelerator
+        self.team = Team(accelerator)
         self.kind, self.base, self.total_steps = kind, base, total_steps
         self.modules = {name: module.to(accelerator.device) for name, module in modules.items()}
-        self.optimizer = Optimizer(self.modules, rates, config)
+        self.optimizer = Optimizer(self.modules, rates, config, self.team)
         self.state: dict[str, Any] = {"step": 0, "best": None, "patience": 0, "window": {}}
         self._save_models = save_models
         self.best_metric, self.best_direction = best
@@ -187,9 +196,10 @@ class Session:
         """Save where due; on SIGTERM save and leave."""
         every = self.config.save_every
         due = bool(every and self.step % every == 0) or self._is_long_unsaved()
-        if finished or improved or due or self.run.stop_requested:
+        stops = self.team.any(self.run.stop_requested)
+        if self.team.leads and (finished or improved or due or stops):
             self.checkpoint()
-        if self.run.stop_requested and not finished:
+        if stops and not finished:
             raise InterruptedRun(f"stopped on request after step {self.step}; a checkpoint is kept")
 
     def _is_long_unsaved(self) -> bool:

@@ -25,7 +25,10 @@ class MicroLoss(NamedTuple):
 
 
 class Task(Protocol):
-    """What a supervised stage brings: rows, a loss, an evaluation, a way to save."""
+    """What a supervised stage brings: rows, a loss, an evaluation, a way to save.
+
+    `losses` are those of this process's share of the rows, each as a share of the whole batch's mean.
+    """
 
     lengths: list[int]
     group_by_length: bool
@@ -100,16 +103,21 @@ def train(session: Session, task: Task) -> dict[str, float]:
 
 def _accumulate(session: Session, task: Task, rows: list[int]) -> dict[str, float]:
     task.training_mode(True)
-    started, tokens = time.monotonic(), 0
+    started = time.monotonic()
     sums: dict[str, list[float]] = {}
-    for micro in task.losses(rows):
-        if not math.isfinite(micro.loss.item()):
-            raise NonFiniteError(f"the training loss is not finite at step {session.step} ({micro.rows})")
-        session.accelerator.backward(micro.loss)
-        tokens += micro.tokens
-        for name, (value, weight) in micro.sums.items():
-            total = sums.setdefault(name, [0.0, 0.0])
-            total[0] += value
-            total[1] += weight
+    tokens = [0.0]
+    with session.team.together():
+        for micro in task.losses(rows):
+            if not math.isfinite(micro.loss.item()):
+                raise NonFiniteError(f"the training loss is not finite at step {session.step} ({micro.rows})")
+            session.accelerator.backward(micro.loss)
+            tokens[0] += micro.tokens
+            for name, (value, weight) in micro.sums.items():
+                total = sums.setdefault(name, [0.0, 0.0])
+                total[0] += value
+                total[1] += weight
+    together = session.team.add_up(sums | {"": tokens})
+    count = together.pop("")[0]
+    sums = together
     metrics = {name: value / weight for name, (value, weight) in sums.items() if weight}
-    return metrics | {"tokens_per_second": tokens / max(time.monotonic() - started, 1e-9)}
+    return metrics | {"tokens_per_second": count / max(time.monotonic() - started, 1e-9)}

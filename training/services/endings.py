@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotate.doorbell import ring_on_commit
+from annotate.words import later
 from labeling.services.activity import notify, record_event, run_followers
 from training.models import FollowUpStatus, RunStatus, TrainingRun
 
@@ -34,7 +35,7 @@ def succeed(run: TrainingRun, *, metrics: dict[str, Any]) -> None:
             failures_in_a_row=0,
             seconds_left=0,
         )
-        _tell(run, RunStatus.SUCCEEDED, f"{run} has succeeded.")
+        _tell(run, RunStatus.SUCCEEDED, later("%(run)s has succeeded.", run=run))
         if waiting:
             ring_on_commit(FOLLOW_UP, str(run.pk))
 
@@ -44,14 +45,19 @@ def fail(run: TrainingRun, *, code: str, message: str) -> None:
     with transaction.atomic():
         message = without_our_folders(message)
         _end(run, RunStatus.FAILED, error_code=code[:60], error_message=message)
-        _tell(run, RunStatus.FAILED, f"{run} has failed: {message}", code=code)
+        _tell(
+            run,
+            RunStatus.FAILED,
+            later("%(run)s has failed: %(problem)s", run=run, problem=message),
+            code=code,
+        )
 
 
 def finish_cancelled(run: TrainingRun) -> None:
     """running → cancelled. Raises LeaseLost."""
     with transaction.atomic():
         _end(run, RunStatus.CANCELLED)
-        _tell(run, RunStatus.CANCELLED, f"{run} was cancelled.")
+        _tell(run, RunStatus.CANCELLED, later("%(run)s was cancelled.", run=run))
 
 
 def hand_back(run: TrainingRun) -> None:
@@ -80,7 +86,11 @@ def take_up_lost_runs() -> int:
             with transaction.atomic():
                 if run.cancel_requested_at is not None:
                     _end(run, RunStatus.CANCELLED, rows=rows)
-                    _tell(run, RunStatus.CANCELLED, f"{run} was cancelled; its worker was gone.")
+                    _tell(
+                        run,
+                        RunStatus.CANCELLED,
+                        later("%(run)s was cancelled; its worker was gone.", run=run),
+                    )
                 else:
                     _lose(run, rows, "Its worker was lost")
         except LeaseLost:
@@ -104,7 +114,12 @@ def _lose(run: TrainingRun, rows, reason: str) -> None:
             error_message=message,
             failures_in_a_row=failures,
         )
-        _tell(run, RunStatus.FAILED, f"{run} has failed: {message}", code="worker_lost")
+        _tell(
+            run,
+            RunStatus.FAILED,
+            later("%(run)s has failed: %(problem)s", run=run, problem=message),
+            code="worker_lost",
+        )
     else:
         _requeue(
             run,

@@ -116,7 +116,9 @@ def live_message(run: TrainingRun, cursor: int) -> dict[str, Any]:
 
 def log_lines(run: TrainingRun) -> list[RunEvent]:
     """The newest log, state, checkpoint and error events, oldest first."""
-    rows = run.events.exclude(type__in=["metrics", "progress"]).order_by("-sequence")[:MOST_LOG_LINES]
+    rows = run.events.exclude(type__in=["metrics", "progress", "report"]).order_by("-sequence")[
+        :MOST_LOG_LINES
+    ]
     return list(rows)[::-1]
 
 
@@ -133,6 +135,12 @@ def curves(run: TrainingRun) -> dict[str, dict[int, float]]:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 found.setdefault(name, {})[step or 0] = float(value)
     return {name: _thin(points) for name, points in found.items()}
+
+
+def reports(run: TrainingRun) -> dict[str, Any]:
+    """{name: report} of what the trainer has told in tables; the newest of each name (one query)."""
+    rows = run.events.filter(type="report").order_by("sequence").values_list("data", flat=True)
+    return {str(data["name"]): data["report"] for data in rows if "name" in data and "report" in data}
 
 
 def _thin(points: dict[int, float]) -> dict[int, float]:

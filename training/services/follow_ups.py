@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotate.errors import Conflict, DomainError, Invalid
-from annotate.words import _
+from annotate.words import _, later
 from labeling.models import Batch, DatasetVersion, Layout
 from labeling.services.activity import notify
 from labeling.services.batches import completion_sets_for, create_ranking_batch
@@ -247,6 +247,10 @@ def _fail(run: TrainingRun, message: str) -> None:
     if moved and run.created_by is not None:
         append_event(run.pk, type="log", data={"message": f"What should follow did not work: {message}"})
         path = reverse("training:run_detail", kwargs={"slug": run.project.slug, "number": run.number})
-        text = f"{run} has succeeded, but what should follow did not work: {message}"
+        text = later(
+            "%(run)s has succeeded, but what should follow did not work: %(problem)s",
+            run=run,
+            problem=message,
+        )
         notify(user=run.created_by, kind="run.follow_up_failed", text=text, path=path, project=run.project)
     log.info("follow_up_failed", run=str(run.pk), reason=message)

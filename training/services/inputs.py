@@ -256,14 +256,19 @@ def fitted_batch_size(
     return {}
 
 
-def check_labels(values: dict[str, Any]) -> None:
-    """Dataset versions hold ranks; scores are learnt from files, by command. Raises Invalid."""
-    if values.get("labels", "ranks") != "ranks":
-        raise Invalid(
-            "labels: dataset versions hold ranks, no scores of single completions.",
-            field="labels",
-            hint="Choose ranks here; files of scores are learnt with python -m training.rlhf reward.",
-        )
+def check_labels(values: dict[str, Any], sources: list[tuple[str, Source]]) -> None:
+    """Scores can be learnt from a version whose recipe includes them. Raises Invalid."""
+    if values.get("labels", "ranks") == "ranks":
+        return
+    for role, source in sources:
+        if role != RunInputRole.TRAIN_DATA or not isinstance(source, DatasetVersion):
+            continue
+        if not source.recipe.get("include_scores"):
+            raise Invalid(
+                _("labels: %(version)s holds ranks, no scores of single completions.") % {"version": source},
+                field="labels",
+                hint="Choose ranks, or freeze a version of a recipe with scores (include_scores).",
+            )
 
 
 def check_splits(splits: Iterable[str]) -> list[str]:

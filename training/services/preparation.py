@@ -83,7 +83,8 @@ class Preparation:
 
     def _reward(self) -> None:
         version = self._one(RunInputRole.TRAIN_DATA)
-        self._learning_files(version, self._rankings)
+        learns_ranks = self.run.hyperparameters.get("labels", "ranks") == "ranks"
+        self._learning_files(version, self._rankings if learns_ranks else self._scores)
         demonstrations = self.versions.get(RunInputRole.DEMONSTRATIONS)
         if demonstrations:
             self.config["demonstrations_file"] = self._write(
@@ -130,7 +131,7 @@ class Preparation:
         if RunInputRole.REWARD_MODEL in self.models:
             version = self._one(RunInputRole.TRAIN_DATA)
             self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
-            rows = self._rankings(self._rows(version, [held_out_split(version)]))
+            rows = self._described(self._rows(version, [held_out_split(version)]))
             self.config["comparisons_file"] = self._write("comparisons.jsonl", rows)
 
     def _score(self) -> None:
@@ -143,9 +144,11 @@ class Preparation:
     ) -> None:
         self.config["train_file"] = self._write("train.jsonl", convert(self._rows(version, ["train"])))
         if version.row_counts.get("validation"):
-            self.config["validation_file"] = self._write(
-                "validation.jsonl", convert(self._rows(version, ["validation"]))
-            )
+            rows = convert(self._rows(version, ["validation"]))
+            if (first := next(rows, None)) is None:
+                self.report("No row of the validation split can be used: this run has no validation.")
+                return
+            self.config["validation_file"] = self._write("validation.jsonl", itertools.chain([first], rows))
 
     def _one(self, role: str) -> DatasetVersion:
         return self.versions[role][0]
@@ -182,8 +185,8 @@ class Preparation:
         temporary.replace(path)
         return str(path)
 
-    def _rankings(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Canonical comparison rows as the trainer reads them.
+    def _rankings(self, rows: Iterator[Row], *, with_source: bool = False) -> Iterator[Row]:
+        """Canonical comparison rows as the trainer reads them; on demand with person and prompt.
 
         The trainer scores the last token of a text, so empty completions are left out, and rankings that have
         fewer than two others; both are counted and said.
@@ -194,6 +197,9 @@ class Preparation:
             ranking = ranking_of(row)
             if ranking is None:
                 short += 1
+            elif with_source:
+                who = row["source"].get("annotator") or ""
+                yield ranking | {"annotator": who, "prompt_id": row["prompt_id"]}
             else:
                 yield ranking
         if empty:
@@ -201,6 +207,39 @@ class Preparation:
                 f"{empty} empty completions were left out, "
                 f"and {short} rankings of which less than two remained."
             )
+
+    def _scores(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Each prompt's completions with the mean of the scores that people gave them.
+
+        Rows of one prompt are neighbours in a version. What nobody scored, and empty texts, are left out.
+        """
+        empty = unscored = 0
+        for _prompt, judged in itertools.groupby(rows, key=lambda row: row["prompt_id"]):
+            found: dict[str, tuple[str, list[float]]] = {}
+            for row in judged:
+                messages, scores = row["messages"], row.get("scores") or [None] * len(row["completions"])
+                for completion, score in zip(row["completions"], scores, strict=True):
+                    entry = found.setdefault(completion["id"], (completion["text"], []))
+                    if score is not None:
+                        entry[1].append(score)
+            scored = [(text, given) for text, given in found.values() if text.strip() and given]
+            empty += sum(not text.strip() for text, _ in found.values())
+            unscored += sum(bool(text.strip()) and not given for text, given in found.values())
+            if scored:
+                means = [sum(given) / len(given) for _, given in scored]
+                yield {"messages": messages, "completions": [text for text, _ in scored], "scores": means}
+        if empty or unscored:
+            self.report(f"Left out: {unscored} completions that nobody scored, and {empty} empty ones.")
+
+    def _described(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Rankings with what a report is broken down by: pseudonym of the person, category of the prompt."""
+        rankings = self._rankings(rows, with_source=True)
+        while chunk := list(itertools.islice(rankings, 500)):
+            ids = [int(row["prompt_id"]) for row in chunk if row["prompt_id"].isdecimal()]
+            found = Prompt.objects.filter(project=self.run.project_id, pk__in=ids)
+            categories = {str(pk): name for pk, name in found.values_list("pk", "category")}
+            for row in chunk:
+                yield row | {"category": categories.get(row["prompt_id"]) or ""}
 
     def _prompts(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The prompts of any kind of row, each once."""
@@ -270,7 +309,11 @@ def ranking_of(row: Row) -> Row | None:
     if len(kept) < 2:
         return None
     texts, ranks = zip(*kept, strict=True)
-    return {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
+    ranking = {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
+    if (margins := row.get("margins")) is not None:
+        # Places keep their numbers when a completion is left out, and so do the boundaries between them.
+        ranking["margins"] = margins[: max((rank for rank in ranks if rank is not None), default=1) - 1]
+    return ranking
 
 
 def conversation_text(row: Row) -> str:

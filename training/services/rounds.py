@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from annotate.doorbell import ring
 from annotate.errors import Conflict, DomainError
-from annotate.words import _, in_a_sentence
+from annotate.words import _, in_a_sentence, later
 from labeling.models import DatasetVersionStatus, Project
 from labeling.services.activity import notify, record_event
 from training.models import (
@@ -216,7 +216,14 @@ def _note(round: Round, step: RoundStep) -> bool:
 @transaction.atomic
 def _make_ready(round: Round, step: RoundStep) -> None:
     _move(step, RoundStepStatus.WAITING, RoundStepStatus.READY)
-    _tell(round, f"{round}: “{step.get_kind_display()}” waits for you to start it.")
+    _tell(
+        round,
+        later(
+            "%(round)s: “%(step)s” waits for you to start it.",
+            round=round,
+            step=RoundStepKind(step.kind).label,
+        ),
+    )
 
 
 @transaction.atomic
@@ -230,7 +237,15 @@ def _fail(round: Round, step: RoundStep, message: str) -> None:
         kind=step.kind,
         message=message[:300],
     )
-    _tell(round, f"{round}: “{step.get_kind_display()}” has failed: {message}")
+    _tell(
+        round,
+        later(
+            "%(round)s: “%(step)s” has failed: %(problem)s",
+            round=round,
+            step=RoundStepKind(step.kind).label,
+            problem=message,
+        ),
+    )
 
 
 @transaction.atomic
@@ -239,7 +254,7 @@ def _finish(round: Round) -> None:
         status=RoundStatus.DONE, finished_at=Now()
     ):
         record_event(action="round.done", actor=None, obj=round, project=round.project, number=round.number)
-        _tell(round, f"{round} is done.")
+        _tell(round, later("%(round)s is done.", round=round))
 
 
 def _move(step: RoundStep, was: str, to: str, **values: Any) -> None:

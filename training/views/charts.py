@@ -44,14 +44,24 @@ PLOTS = (
         "percent",
     ),
     Plot("entropy", "Entropy", (("entropy", "entropy"),)),
-    Plot("length", "Response length (tokens)", (("response_length", "mean"),)),
+    Plot(
+        "length",
+        "Response length (tokens)",
+        (("response_length", "rollouts"), ("validation_response_length", "held-out prompts")),
+    ),
+    Plot(
+        "distinct",
+        "Diversity: different pairs of tokens",
+        (("distinct_2", "rollouts"), ("validation_distinct_2", "held-out prompts")),
+        "percent",
+    ),
     Plot("rate", "Learning rate", (("learning_rate", "learning rate"),)),
 )
 STAGE_PLOTS = {
     "pretrain": ("loss", "rate"),
     "sft": ("loss", "accuracy", "rate"),
     "reward": ("loss", "accuracy", "rate"),
-    "ppo": ("reward", "kl", "policy", "clip", "entropy", "length"),
+    "ppo": ("reward", "kl", "policy", "clip", "entropy", "length", "distinct"),
     "sample": (),
     "evaluate": (),
     "score": (),

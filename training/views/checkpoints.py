@@ -31,9 +31,9 @@ def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
         request,
         project.checkpoints.present().select_related("run"),
         sorts={
-            "newest": (_("Newest first"), ("-created_at", "-step")),
-            "run": (_("By run"), ("-run__number", "-step")),
-            "size": (_("Largest first"), "-size_bytes"),
+            "newest": (_("Newest first"), ("-created_at", "-step", "pk")),
+            "run": (_("By run"), ("-run__number", "-step", "pk")),
+            "size": (_("Largest first"), ("-size_bytes", "pk")),
         },
         search=lambda rows, text: rows.filter(run__name__icontains=text),
         filters=[

@@ -20,10 +20,11 @@ from labeling.permissions import Action
 from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
 from training.models import Preset, RunStatus, Stage, TrainingRun
 from training.services import runs as service
-from training.services.event_log import curves, live_message, log_lines
+from training.services.event_log import curves, live_message, log_lines, reports
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
 from training.views.charts import compare_charts, run_charts
+from training.views.report_tables import answer_rows, compared_reports, reward_tables
 
 STAGE_WORDS = {
     Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
@@ -193,10 +194,12 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
 @project_route(Action.VIEW_RUNS)
 def run_detail(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
     run = find_run(project, number)
-    found = curves(run)
+    found, told = curves(run), reports(run)
     context = {
         "run": run,
         "charts": run_charts(run, found),
+        "report": reward_tables(told),
+        "answers": answer_rows(told),
         "lines": log_lines(run),
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
         "checkpoints": run.checkpoints.all(),
@@ -246,6 +249,7 @@ def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
     context = {
         "chosen": chosen,
         "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
+        "reports": compared_reports({run: reports(run) for run in chosen}) if len(chosen) > 1 else None,
         "differences": differing,
         "choices": project.runs.order_by("-number")[:100],
         "numbers": [run.number for run in chosen],

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
 from annotate.errors import DomainError
 from labeling.formats import EXPORT_FORMATS, SPLITS, ExportSummary
-from labeling.models import DatasetVersion, DatasetVersionStatus
 from labeling.services import datasets
-
-SHORTEST_HASH = 8
+from labeling.services.dataset_names import WAYS, find_version
 
 
 class Command(BaseCommand):
@@ -24,15 +21,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "version",
             metavar="VERSION",
-            help="its id, the beginning of its SHA-256, or SLUG/DATASET NAME/NUMBER",
+            help=WAYS,
         )
         parser.add_argument("--format", required=True, choices=list(EXPORT_FORMATS))
         parser.add_argument("--out", required=True, metavar="FILE", help="a path, or - for standard output")
         parser.add_argument("--split", choices=SPLITS, help="one split; all of them if left out")
 
     def handle(self, *args, **options) -> None:
-        version, summary = self._find(options["version"]), ExportSummary()
+        summary = ExportSummary()
         try:
+            version = find_version(options["version"])
             pieces = datasets.export_version(
                 version=version, format=options["format"], split=options["split"], summary=summary
             )
@@ -64,27 +62,3 @@ class Command(BaseCommand):
         finally:
             temporary.unlink(missing_ok=True)
         return size
-
-    @staticmethod
-    def _find(name: str) -> DatasetVersion:
-        ready = DatasetVersion.objects.filter(status=DatasetVersionStatus.READY).select_related(
-            "dataset__project"
-        )
-        try:
-            found = list(ready.filter(public_id=uuid.UUID(name)))
-        except ValueError:
-            slug, _, rest = name.partition("/")
-            dataset, _, number = rest.rpartition("/")
-            if number.isdecimal():
-                found = list(
-                    ready.filter(dataset__project__slug=slug, dataset__name=dataset, number=int(number))
-                )
-            elif len(name) >= SHORTEST_HASH:
-                found = list(ready.filter(sha256__startswith=name.lower())[:2])
-            else:
-                found = []
-        if not found:
-            raise CommandError(f"There is no ready dataset version “{name}”.")
-        if len({version.sha256 for version in found}) > 1:
-            raise CommandError(f"“{name}” fits several versions. Give more of the SHA-256, or the id.")
-        return found[0]

@@ -175,7 +175,7 @@ class Command(BaseCommand):
         """The quality report of all that was done: the worker's own comes a minute later, too late for who
         looks on now, or is being computed of a moment before."""
         done_at, patience = timezone.now(), time.monotonic() + QUALITY_PATIENCE
-        while (found := refresh_report(project=project)) is None or found.as_of < done_at:
+        while (found := refresh_report(project=project)) is None or not found.as_of or found.as_of < done_at:
             if time.monotonic() > patience:
                 raise DemoFailed("The quality report is not computed in time. See the worker's log.")
             time.sleep(TICK)

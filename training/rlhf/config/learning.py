@@ -10,6 +10,7 @@ from training.rlhf.errors import ConfigError
 INSTRUCT = "InstructGPT, arXiv 2203.02155"
 SUMMARIZE = "Learning to summarize, arXiv 2009.01325"
 N_DETAILS = "The N+ implementation details of RLHF with PPO, arXiv 2403.17031"
+LLAMA2 = "Llama 2, arXiv 2307.09288"
 LORA = "LoRA, arXiv 2106.09685"
 
 TIMING, OPTIMIZER, DATA, MODEL, DEVICE, PARTS = (
@@ -254,7 +255,18 @@ class RewardConfig(FineTuneConfig):
         "ranks",
         ("ranks", "preferences", "scores"),
         "What the rows hold and how it is learnt: ranks; scores of single completions (say 1 to 10), turned "
-        "into preferences within a prompt; or such scores, regressed. Dataset versions hold ranks.",
+        "into preferences within a prompt; or such scores, regressed. Dataset versions hold ranks, and "
+        "scores where their recipe includes them; several people's scores of a completion are averaged.",
+        group=DATA,
+    )
+    margin_scale: float = number(
+        0.0,
+        0.0,
+        100.0,
+        "How far apart scores should be where people said by how much a completion is better: the margin of "
+        "a pair (1 significantly, 2/3 clearly, 1/3 slightly, 0 negligibly; summed over the places between) "
+        "times this number is asked for on top. 0 ignores margins. Validation is measured without it.",
+        source=LLAMA2 + ", section 3.2.2 (1 small, 3 large)",
         group=DATA,
     )
     demonstrations_file: str = path(
@@ -270,3 +282,11 @@ class RewardConfig(FineTuneConfig):
         "What the best checkpoint is best at.",
         group=TIMING,
     )
+
+    def check(self) -> None:
+        super().check()
+        if self.margin_scale and self.labels != "ranks":
+            raise ConfigError(
+                "margin_scale",
+                f"goes with rankings, whose margins people chose; with labels = {self.labels} use 0",
+            )

@@ -46,6 +46,17 @@ class EvaluateConfig(RunConfig):
     reward_model: str = path("Folder of a reward model to measure on comparisons_file.", group=MODEL)
     comparisons_file: str = path("JSONL file of K-wise rankings.", group=DATA)
     maximum_length: int = integer(512, 8, 1_000_000, "Longer rows are left out and counted.", group=DATA)
+    answers: int = integer(
+        100,
+        0,
+        100_000,
+        "So many prompts of messages_file, evenly spread, are answered by the model (the likeliest token "
+        "each time) and compared with the references by ROUGE-L and BLEU; 0 leaves that out.",
+        source="ROUGE, Lin 2004; BLEU as in sacrebleu, arXiv 1804.08771",
+        group=DATA,
+    )
+    max_new_tokens: int = integer(128, 1, 100_000, "Longest of these answers in tokens.", group=DATA)
+    batch_size: int = integer(64, 1, 65_536, "Answers generated at a time.", group=DEVICE)
     micro_batch_tokens: int = integer(8192, 16, 10_000_000, "Most tokens in one forward pass.", group=DEVICE)
     packing: bool = boolean(True, "Compute rows side by side, without padding.", group=DEVICE)
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from training.rlhf.answers import measure_answers
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import read_demonstrations, read_rankings
-from training.rlhf.encoding import encode_rankings, encode_rows, tied_pairs
+from training.rlhf.encoding import EncodedRanking, encode_rankings, encode_rows, tied_pairs
 from training.rlhf.models import context_length, load_causal_lm, load_reward_model, silence_dropout
+from training.rlhf.reward_report import JudgedPair, judged_pairs, report
 from training.rlhf.run import Run
 from training.rlhf.session import open_accelerator
 from training.rlhf.stages.reward import RankingTask
@@ -33,7 +35,7 @@ def execute(run: Run, config: Any) -> None:
 
 
 def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
-    """Loss, perplexity and top-1 accuracy per response token."""
+    """Loss, perplexity and top-1 accuracy per response token; and what the model answers by itself."""
     rows = read_demonstrations(config.messages_file)
     model, tokenizer = load_causal_lm(config.model, allowed_hub_ids=config.allowed_hub_ids)
     limit = min(config.maximum_length, context_length(model))
@@ -42,7 +44,10 @@ def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str,
     )
     task = ResponseTask(_placed(model, accelerator), tokenizer, [], encoded, config, accelerator)
     found = task.evaluate()
-    return {
+    answered = {}
+    if config.answers:
+        answered = measure_answers(rows, model, tokenizer, run, config, accelerator)
+    return answered | {
         "loss": found["validation_loss"],
         "perplexity": found["validation_perplexity"],
         "accuracy": found["validation_accuracy"],
@@ -53,7 +58,9 @@ def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str,
 
 
 def measure_reward_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
-    """Loss, accuracy over untied pairs and with ties as half, and how often the longer completion wins."""
+    """Loss, accuracy over untied pairs and with ties as half, and how often the longer completion wins; and
+    the report "reward": where it is right, how sure it is, and what people's agreement allows.
+    """
     rows = read_rankings(config.comparisons_file)
     model, tokenizer = load_reward_model(config.reward_model, allowed_hub_ids=config.allowed_hub_ids)
     silence_dropout(model)
@@ -61,7 +68,15 @@ def measure_reward_model(run: Run, config: Any, accelerator: Any) -> dict[str, f
     encoder = ChatEncoder(tokenizer)
     encoded = encode_rankings(rows, encoder, limit, "drop", config.comparisons_file, run, learns=False)
     task = RankingTask(_placed(model, accelerator), tokenizer, [], encoded, config, accelerator)
-    found = task.evaluate()
+    judged: list[JudgedPair] = []
+
+    def note(ranking: EncodedRanking, scores: list[float]) -> None:
+        lengths = [len(response) for response in ranking.responses]
+        judged.extend(judged_pairs(ranking.source, ranking.kept, scores, lengths))
+
+    found = task.evaluate(note)
+    told = report(judged, rows)
+    run.report("reward", told)
     pairs, tied = found["validation_pairs"], tied_pairs(rows, encoder, limit)
     return {
         "reward_loss": found["validation_loss"],
@@ -73,7 +88,21 @@ def measure_reward_model(run: Run, config: Any, accelerator: Any) -> dict[str, f
         "reward_longer_wins": found["validation_longer_wins"],
         "rankings": len(encoded),
         "rankings_left_out": len(rows) - len(encoded),
+        **_headlines(told),
     }
+
+
+def _headlines(told: dict[str, Any]) -> dict[str, float]:
+    """Of the report, what one looks at first."""
+    metrics = {
+        "reward_accuracy_low": told["overall"]["low"],
+        "reward_accuracy_high": told["overall"]["high"],
+        "reward_calibration_error": told["calibration"]["expected_error"],
+    }
+    if told["ceiling"]:
+        metrics["people_agreement"] = told["people"]["accuracy"]
+        metrics |= {f"reward_ceiling_{end}": told["ceiling"][end] for end in ("low", "high")}
+    return metrics
 
 
 def _placed(model: nn.Module, accelerator: Any) -> nn.Module:

@@ -15,6 +15,7 @@ from training.rlhf.errors import NonFiniteError
 from training.rlhf.losses import token_loss
 from training.rlhf.models import TokenLogits
 from training.rlhf.supervised import MicroLoss
+from training.rlhf.team import Team
 
 
 class LanguageTask:
@@ -24,6 +25,7 @@ class LanguageTask:
 
     def __init__(self, scorer: TokenLogits, tokenizer: Any, config: Any, accelerator: Any) -> None:
         self.scorer, self.tokenizer, self.config, self.accelerator = scorer, tokenizer, config, accelerator
+        self.team = Team(accelerator)
 
     def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch, list[int]]]:
         raise NotImplementedError
@@ -36,7 +38,7 @@ class LanguageTask:
 
     def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
         total = sum(self.labelled[row] for row in rows)
-        for batch, group in self.batches(False, rows):
+        for batch, group in self.batches(False, self.team.share(rows)):
             found = self._measure(batch)
             tokens = found.tokens
             yield MicroLoss(
@@ -56,14 +58,16 @@ class LanguageTask:
         if not rows:
             return {}
         self.training_mode(False)
-        loss, correct, tokens = 0.0, 0.0, 0
-        for batch, group in self.batches(True, rows):
-            found = self._measure(batch)
-            if not math.isfinite(found.loss_sum.item()):
-                raise NonFiniteError(f"the validation loss is not finite (rows {group[:8]})")
-            loss += found.loss_sum.item()
-            correct += found.correct.item()
-            tokens += found.tokens
+        loss = correct = tokens = 0.0
+        with self.team.together():
+            for batch, group in self.batches(True, self.team.share(rows)):
+                found = self._measure(batch)
+                if not math.isfinite(found.loss_sum.item()):
+                    raise NonFiniteError(f"the validation loss is not finite (rows {group[:8]})")
+                loss += found.loss_sum.item()
+                correct += found.correct.item()
+                tokens += found.tokens
+        loss, correct, tokens = self.team.add_up({"": [loss, correct, tokens]})[""]
         mean = loss / tokens
         return {
             "validation_loss": mean,

@@ -33,6 +33,7 @@ from training.rlhf.rollout import (
     ROWS_AT_A_TIME,
     Episodes,
     Experience,
+    Minibatch,
     Networks,
     Roller,
     frozen,
@@ -45,7 +46,7 @@ VALUE_MODEL, LIVE_POLICY = "value_model", "live_policy.safetensors"
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
-    accelerator = open_accelerator(config)
+    accelerator = open_accelerator(config, in_team=True)
     trainer = PpoTrainer(run, config, accelerator, resume)
     trainer.session.resume_from(resume)
     trainer.train()
@@ -133,7 +134,7 @@ class PpoTrainer:
             plan = experience.plan if epoch == 0 else self._plan(experience.episodes, epoch)
             for minibatch in plan:
                 found = self._gradients(experience, minibatch)
-                found |= self.texts.gradients(self.session.step, updates, sum(map(len, minibatch)))
+                found |= self.texts.gradients(self.session.step, updates, len(minibatch.rows))
                 norms = self.session.optimizer.step(factor)
                 found |= {"policy_gradient_norm": norms["policy"], "value_gradient_norm": norms["value"]}
                 if updates == 0:
@@ -147,12 +148,23 @@ class PpoTrainer:
         means = {name: total / updates for name, total in sums.items()}
         return means | {"first_ratio_deviation": first, "learning_rate": self.config.learning_rate * factor}
 
-    def _gradients(self, experience: Experience, minibatch: list[list[int]]) -> dict[str, float]:
-        """Accumulate the gradients of one minibatch: its mean over response tokens, in micro-batches."""
-        tokens = int(experience.response_mask[[row for rows in minibatch for row in rows]].sum())
+    def _gradients(self, experience: Experience, minibatch: Minibatch) -> dict[str, float]:
+        """Accumulate the gradients of one minibatch: its mean over response tokens, in micro-batches.
+
+        Of several processes each has its share of them; what is returned is of the whole minibatch.
+        """
+        team = self.session.team
+        with team.together():
+            found = self._own_gradients(experience, minibatch)
+        deviation = max(team.gather(found.pop("ratio_deviation")))
+        sums = team.add_up({name: [value] for name, value in found.items()})
+        return {name: values[0] for name, values in sums.items()} | {"ratio_deviation": deviation}
+
+    def _own_gradients(self, experience: Experience, minibatch: Minibatch) -> dict[str, float]:
+        tokens = int(experience.response_mask[minibatch.rows].sum())
         sums = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction", "value_clip_fraction"), 0.0)
         deviation = 0.0
-        for rows in minibatch:
+        for rows in minibatch.parts:
             batch = self.roller.batch(experience.episodes, rows)
             mask = experience.response_mask[rows]
             old, values, advantages, returns = (
@@ -191,15 +203,13 @@ class PpoTrainer:
             deviation = max(deviation, float(policy.ratio_deviation))
         return sums | {"ratio_deviation": deviation}
 
-    def _plan(self, episodes: Episodes, epoch: int) -> list[list[list[int]]]:
+    def _plan(self, episodes: Episodes, epoch: int) -> list[Minibatch]:
         """Minibatches of the batch in random order, each cut into micro-batches of like length."""
         order = list(range(len(episodes.prompts)))
         random.Random(f"{self.config.seed}/{self.session.step}/{epoch}").shuffle(order)
         size = self.config.minibatch_size
-        return [
-            self.roller.cut(order[start : start + size], episodes.lengths)
-            for start in range(0, len(order), size)
-        ]
+        minibatches = [order[start : start + size] for start in range(0, len(order), size)]
+        return [Minibatch(rows, self.roller.cut(rows, episodes.lengths)) for rows in minibatches]
 
     def _prompts_of(self, step: int) -> list[int]:
         """Rows for this step: shuffled passes over the prompts, read on from where the last step stopped."""

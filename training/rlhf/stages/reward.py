@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,10 +36,11 @@ from training.rlhf.models import (
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.supervised import MicroLoss, steps_in, train
+from training.rlhf.team import Team
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
-    accelerator = open_accelerator(config)
+    accelerator = open_accelerator(config, in_team=True)
     read = read_rankings if config.labels == "ranks" else read_scores
     regress = config.labels == "scores"
     training_rows = read(config.train_file)
@@ -53,6 +54,12 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         training_rows, encoder, limit, config.over_long, config.train_file, run, regress=regress
     )
     scale = scale_of(training, config.train_file) if regress else None
+    if config.margin_scale and not any(any(row.margins or ()) for row in training):
+        raise DataError(
+            "no ranking says by how much one completion is better (margins), so margin_scale has nothing to "
+            "scale; collect rankings with margins, or set margin_scale to 0",
+            file=config.train_file,
+        )
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(
         held_out_rows,
@@ -147,6 +154,7 @@ class RankingTask:
         scale: Scale | None = None,
     ) -> None:
         self.scale = scale
+        self.team = Team(accelerator)
         self.model, self.tokenizer, self.config, self.accelerator = model, tokenizer, config, accelerator
         self.scorer = SequenceScores(model, packing=config.packing)
         self.group_by_length = not self.scorer.packs
@@ -178,8 +186,8 @@ class RankingTask:
         return groups_within(rows, rankings, limit)
 
     def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
-        for group in self.groups(rows, self.training):
-            found = self._measure([self.training[row] for row in group])
+        for group in self.groups(self.team.share(rows), self.training):
+            found = self._measure([self.training[row] for row in group], self.config.margin_scale)
             weight = len(group)
             yield MicroLoss(
                 found["loss"] / len(rows),
@@ -192,23 +200,33 @@ class RankingTask:
             )
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Loss, accuracy over untied pairs, mean score gap, and how often the longer completion wins."""
+    def evaluate(self, seen: Callable[[EncodedRanking, list[float]], None] | None = None) -> dict[str, float]:
+        """Loss, accuracy over untied pairs, mean score gap, and how often the longer completion wins.
+
+        `seen` is told each ranking with the scores of its completions.
+        """
         if not self.held_out:
             return {}
         self.training_mode(False)
         loss = correct = pairs = longer = 0.0
-        for group in self.groups(range(len(self.held_out)), self.held_out):
-            found = self._measure([self.held_out[row] for row in group])
-            if not math.isfinite(found["loss"].item()):
-                raise NonFiniteError(
-                    "the validation loss is not finite (rankings in rows "
-                    f"{[self.held_out[row].row for row in group[:8]]})"
-                )
-            loss += found["loss"].item()
-            correct += found["correct"]
-            pairs += found["pairs"]
-            longer += found["longer"]
+        mine = self.team.share(range(len(self.held_out)))
+        with self.team.together():
+            for group in self.groups(mine, self.held_out):
+                found = self._measure([self.held_out[row] for row in group])
+                if not math.isfinite(found["loss"].item()):
+                    raise NonFiniteError(
+                        "the validation loss is not finite (rankings in rows "
+                        f"{[self.held_out[row].row for row in group[:8]]})"
+                    )
+                if seen:
+                    scores = iter(found["scores"].tolist())
+                    for ranking in (self.held_out[row] for row in group):
+                        seen(ranking, [next(scores) for _ in ranking.responses])
+                loss += found["loss"].item()
+                correct += found["correct"]
+                pairs += found["pairs"]
+                longer += found["longer"]
+        loss, correct, pairs, longer = self.team.add_up({"": [loss, correct, pairs, longer]})[""]
         metrics = {"validation_loss": loss / len(self.held_out), "validation_pairs": pairs}
         if self.scale:  # in the units of the people who scored
             metrics["validation_score_error"] = math.sqrt(loss / len(self.held_out)) * self.scale.deviation
@@ -216,7 +234,7 @@ class RankingTask:
             metrics |= {"validation_accuracy": correct / pairs, "validation_longer_wins": longer / pairs}
         return metrics
 
-    def _measure(self, rankings: list[EncodedRanking]) -> dict[str, Any]:
+    def _measure(self, rankings: list[EncodedRanking], margin_scale: float = 0.0) -> dict[str, Any]:
         batch = self.batch(rankings)
         scores = self.scores(batch)
         loss, correct, pairs, longer, start = scores.new_zeros(()), 0.0, 0, 0, 0
@@ -224,7 +242,9 @@ class RankingTask:
             count = len(ranking.responses)
             lengths = [len(response) for response in ranking.responses]
             mine = scores[start : start + count]
-            found = pairwise_loss(mine, ranking.ranks, lengths)
+            found = pairwise_loss(
+                mine, ranking.ranks, lengths, margins=ranking.margins, margin_scale=margin_scale
+            )
             if self.scale:
                 loss = loss + score_loss(mine, self.scale.standardized(ranking.scores))
             else:
@@ -237,6 +257,7 @@ class RankingTask:
             "pairs": pairs,
             "longer": longer,
             "tokens": batch.tokens,
+            "scores": scores.detach(),  # (completions,) in the order of rankings
         }
 
     @torch.no_grad()

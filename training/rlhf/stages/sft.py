@@ -24,7 +24,7 @@ from training.rlhf.supervised import steps_in, train
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
-    accelerator = open_accelerator(config)
+    accelerator = open_accelerator(config, in_team=True)
     training_rows = read_demonstrations(config.train_file)
     held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model

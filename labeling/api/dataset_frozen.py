@@ -1,0 +1,155 @@
+"""REST: what is told about a frozen version beyond its rows: its data card, the difference to another one,
+and one made anew without something.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.response import Response
+
+from annotate.errors import Invalid, NotFound
+from annotate.streaming import stream_file
+from labeling.formats import SPLITS
+from labeling.models import DatasetVersion
+from labeling.permissions import Action
+from labeling.services import background, dataset_cards, dataset_diff, dataset_rebuild, downloads
+
+from .base import valid_input, valid_query
+from .data_serializers import VersionSerializer
+from .dataset_versions import TAG, VERSION, VersionRows
+
+
+class DiffQuery(serializers.Serializer):
+    against = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Id of the older version; left out: the one this was made of, or the one before.",
+    )
+    change = serializers.ChoiceField(choices=dataset_diff.CHANGES, required=False, default="")
+    split = serializers.ChoiceField(choices=SPLITS, required=False, default="")
+    cursor = serializers.IntegerField(min_value=0, required=False, default=0, help_text="`next` of a page.")
+    limit = serializers.IntegerField(min_value=1, max_value=500, required=False, default=100)
+
+
+class FieldDifferenceSerializer(serializers.Serializer):
+    field = serializers.CharField(help_text="Names and positions joined by dots; `split` where it moved.")
+    old = serializers.JSONField(required=False, help_text="Not there: the older row has no such field.")
+    new = serializers.JSONField(required=False)
+
+
+class RowChangeSerializer(serializers.Serializer):
+    change = serializers.ChoiceField(choices=dataset_diff.CHANGES)
+    id = serializers.CharField()
+    old = serializers.DictField(allow_null=True, help_text="The row in the older version.")
+    new = serializers.DictField(allow_null=True)
+    fields_changed = FieldDifferenceSerializer(many=True)
+
+
+class DiffSerializer(serializers.Serializer):
+    old = serializers.UUIDField()
+    new = serializers.UUIDField()
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="By kind of change.")
+    unchanged = serializers.IntegerField()
+    next = serializers.IntegerField(allow_null=True, help_text="Cursor of the next page.")
+    results = RowChangeSerializer(many=True)
+
+
+class VersionDiff(VersionRows):
+    policy = {"get": Action.VIEW_DATASETS}
+
+    @extend_schema(
+        tags=TAG, summary="Difference to another version", parameters=[DiffQuery], responses=DiffSerializer
+    )
+    def get(self, request, slug, dataset_pk, number):
+        """Rows added, removed and changed since an older version, by row id."""
+        new, query = self.version(), valid_query(DiffQuery, request)
+        found = dataset_diff.compare_versions(old=self._older(new, query["against"]), new=new)
+        changes = found.changes(
+            change=query["change"], split=query["split"], after=query["cursor"], limit=query["limit"]
+        )
+        return Response(
+            {
+                "old": found.old.public_id,
+                "new": found.new.public_id,
+                "counts": found.counts,
+                "unchanged": found.unchanged,
+                "next": changes[-1].place if len(changes) == query["limit"] else None,
+                "results": [
+                    {
+                        "change": each.change,
+                        "id": each.id,
+                        "old": each.old,
+                        "new": each.new,
+                        "fields_changed": [field.to_json() for field in each.fields],
+                    }
+                    for each in changes
+                ],
+            }
+        )
+
+    def _older(self, new: DatasetVersion, against: uuid.UUID | None) -> DatasetVersion:
+        others = dataset_diff.comparable_versions(new)
+        old = others.filter(public_id=against).first() if against else dataset_diff.default_older(new)
+        if old is None:
+            raise NotFound("There is no other version to compare it with.")
+        return old
+
+
+class VersionCard(VersionRows):
+    policy = {"get": Action.VIEW_DATASETS}
+
+    @extend_schema(
+        tags=TAG, summary="Data card of a version", responses={(200, "text/markdown"): OpenApiTypes.STR}
+    )
+    def get(self, request, slug, dataset_pk, number):
+        """Counts, splits, agreement, licences, guideline versions and known limits, as Markdown."""
+        version = self.version()
+        card = dataset_cards.card_of(version=version)
+        return stream_file(
+            request._request,
+            iter([card.encode()]),
+            filename=downloads.card_filename(version),
+            media_type="text/markdown; charset=utf-8",
+        )
+
+
+class RebuildInput(serializers.Serializer):
+    what = serializers.ChoiceField(choices=dataset_rebuild.WITHOUT)
+    which = serializers.CharField(
+        max_length=150, help_text="A pseudonym, the id of an import, or the number of a guideline version."
+    )
+
+
+class VersionRebuild(VersionRows):
+    policy = {"post": Action.FREEZE_DATASETS}
+
+    @extend_schema(
+        tags=TAG,
+        summary="Freeze it again without something",
+        request=RebuildInput,
+        responses={201: VersionSerializer, 202: VersionSerializer},
+    )
+    def post(self, request, slug, dataset_pk, number):
+        """The next version without one annotator, import or guideline version; this one is its parent.
+        201: ready. 202: it is written meanwhile."""
+        version = self.version()  # first: a foreign one is not found, whatever was sent
+        data = valid_input(RebuildInput, request)
+        made = dataset_rebuild.rebuild_without(version=version, acting_user=request.user, **data)
+        background.take_up_if_nobody_does(made)
+        if made.error:
+            raise Invalid(made.error, code="freeze_failed")
+        code = status.HTTP_201_CREATED if made.frozen_at else status.HTTP_202_ACCEPTED
+        return Response(VersionSerializer(made).data, status=code)
+
+
+urlpatterns = [
+    path(f"{VERSION}card/", VersionCard.as_view(), name="api_version_card"),
+    path(f"{VERSION}diff/", VersionDiff.as_view(), name="api_version_diff"),
+    path(f"{VERSION}rebuild/", VersionRebuild.as_view(), name="api_version_rebuild"),
+]

@@ -1,0 +1,71 @@
+"""What the writers of export formats share."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .canonical import pair_margin, pairs_from_ranks
+from .errors import ExportError
+
+JSONL = "application/x-ndjson"
+CSV = "text/csv; charset=utf-8"
+TSV = "text/tab-separated-values; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
+
+
+class CannotHold(Exception):
+    """This format has no place for that row; the message is the reason, the same for all rows like it."""
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """`columns`: of a table (CSV; TSV by its media type), in order; None for JSON lines. `is_text`: lines
+    of {"text"} alone. `marks`: a dataclass of what can be chosen; then `encode` takes (row, marks)."""
+
+    name: str
+    kinds: tuple[str, ...]
+    extension: str
+    media_type: str
+    description: str
+    encode: Callable[..., Iterator[Mapping[str, Any]]]
+    columns: tuple[str, ...] | None = None
+    is_text: bool = False
+    marks: type | None = None
+
+    def marks_of(self, chosen: Mapping[str, Any] | None) -> Any:
+        """An instance of `marks` with what was chosen. Raises ExportError for what there is not to choose."""
+        if not chosen:
+            return self.marks() if self.marks else None
+        known = {each.name: each for each in fields(self.marks)} if self.marks else {}
+        for name, value in chosen.items():
+            if name not in known:
+                raise ExportError(
+                    f"{self.name} has no {name!r} to choose; it has: {', '.join(known) or 'nothing'}"
+                )
+            if type(value) is not type(known[name].default):
+                raise ExportError(f"{name} must be of type {type(known[name].default).__name__}")
+        return self.marks(**chosen) if self.marks else None
+
+
+def flat_prompt(messages):
+    """{"prompt"} or {"system", "prompt"} of a single-turn prompt."""
+    system = messages[0]["content"] if messages[0]["role"] == "system" else None
+    turns = messages[1:] if system is not None else messages
+    if len(turns) != 1:
+        raise CannotHold("the prompt has several turns, the format one; messages hold them")
+    prompt = {"prompt": turns[0]["content"]}
+    return prompt if system is None else {"system": system, **prompt}
+
+
+def decided_pairs(row):
+    """(better text, worse text, {"margin"} or {}) of each decided pair."""
+    texts = [completion["text"] for completion in row["completions"]]
+    for pair in pairs_from_ranks(row["ranks"]):
+        if texts[pair[0]] == texts[pair[1]]:
+            continue  # the same text twice: no preference can be learnt from it, and importers refuse it
+        margin = pair_margin(row["ranks"], row["margins"], pair)
+        yield texts[pair[0]], texts[pair[1]], {} if margin is None else {"margin": margin}
+
+
+def turn(text):
+    return {"role": "assistant", "content": text}

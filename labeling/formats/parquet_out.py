@@ -1,0 +1,69 @@
+"""Rows as Parquet shards as the `datasets` library loads them: data/train-00000-of-00002.parquet and so on.
+
+pyarrow is imported when something is written, not before. Rows whose fields differ get one schema: it is
+found in a first pass. Fields of which every row may have other keys (lineage, people's answers) are JSON
+text in the columns: Parquet has no place for them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROWS_A_SHARD = 100_000
+CHUNK = 2_000
+AS_JSON = ("source", "answers", "flags", "notes", "unrankable_reasons")
+Rows = Callable[[], Iterable[Mapping[str, Any]]]
+
+
+def write_shards(rows: Rows, folder: Path, split: str, *, rows_a_shard: int = ROWS_A_SHARD) -> list[Path]:
+    """Write the rows of a split; the files, in order, none for no rows. `rows()` is asked for them twice.
+    Memory: a chunk of rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema, count = None, 0
+    for chunk in _chunks(rows()):
+        found = pa.Table.from_pylist(chunk).schema
+        merged = [found] if schema is None else [schema, found]
+        schema = pa.unify_schemas(merged, promote_options="permissive")
+        count += len(chunk)
+    if schema is None:
+        return []
+    shards = -(-count // rows_a_shard)
+    paths = [folder / f"{split}-{number:05}-of-{shards:05}.parquet" for number in range(shards)]
+    left = iter(rows())
+    for path in paths:
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            for chunk in _chunks(itertools.islice(left, rows_a_shard)):
+                writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+    return paths
+
+
+def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    left = iter(rows)
+    while chunk := [_flattened(row) for row in itertools.islice(left, CHUNK)]:
+        yield chunk
+
+
+def _flattened(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: json.dumps(value, ensure_ascii=False, sort_keys=True) if name in AS_JSON else value
+        for name, value in row.items()
+    }
+
+
+def dataset_readme(card: str, *, name: str, splits: list[str], rows: int, languages: list[str]) -> str:
+    """README.md of such a folder: the front matter that `datasets` and the hub read, then the card."""
+    sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+    size = next((label for limit, label in sizes if rows < limit), "1M<n<10M")
+    lines = ["---", f"pretty_name: {json.dumps(name, ensure_ascii=False)}", "license: other"]
+    if languages:
+        lines += ["language:", *(f"- {json.dumps(language)}" for language in languages)]
+    lines += [f"size_categories:\n- {size}", "configs:", "- config_name: default", "  data_files:"]
+    for split in splits:
+        lines += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
+    return "\n".join([*lines, "---", "", card])

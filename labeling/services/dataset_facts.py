@@ -1,0 +1,126 @@
+"""What a version's data card says beyond its manifest: gathered while it is frozen, in the same snapshot.
+
+Whole numbers and texts only, so that they come out alike wherever a version is rebuilt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+from labeling.formats import SPLITS, canonical_line
+from labeling.models import (
+    DatasetKind,
+    DatasetVersion,
+    GuidelineVersion,
+    ImportRecord,
+    Prompt,
+    TaskKind,
+)
+from labeling.quality.agreement import pairwise_agreement
+
+from .dataset_rows import Selected
+from .prompts import LOOKUP, chunked
+
+
+def facts_digest(facts: dict[str, Any]) -> str:
+    """SHA-256 of the facts in canonical form, as the audit trail keeps it."""
+    return hashlib.sha256(canonical_line(facts)).hexdigest()
+
+
+class FactGatherer:
+    """Counts rows as they are written. Give it every row in the version's order, then ask `to_json`.
+
+    Memory: one number per guideline version and language, and the rankings of the prompt at hand.
+    """
+
+    def __init__(self, version: DatasetVersion):
+        self.version = version
+        self.languages: dict[str, Counter] = {split: Counter() for split in SPLITS}
+        self.guidelines: Counter = Counter()  # (kind of work, number)
+        self.unreviewed = 0
+        self.characters: dict[str, list[int]] = {}  # split -> [shortest, longest]
+        self._asked: list[tuple[str, int]] = []  # (split, prompt id) whose language is not looked up yet
+        self._prompt = ""
+        self._rankings: dict[tuple[str, ...], list[list[int | None]]] = {}
+        self.compared = self.agreed_twice = self.several = 0
+
+    def add(self, split: str, selected: Selected) -> None:
+        row = selected.present_row
+        self._asked.append((split, int(row["prompt_id"])))
+        if len(self._asked) == LOOKUP:
+            self._look_up()
+        low, high = self.characters.get(split, [selected.characters] * 2)
+        self.characters[split] = [min(low, selected.characters), max(high, selected.characters)]
+        source = row.get("source")
+        if source is None:
+            return
+        is_edit = bool(row.get("edited_draft"))
+        kind = TaskKind.RANKING if "ranks" in row and not is_edit else TaskKind.DEMONSTRATION
+        if source["guideline_version"] is not None:
+            self.guidelines[kind.value, source["guideline_version"]] += 1
+        is_settled = "adjudication" in source  # nobody's own order
+        self.unreviewed += source["review"] is None and source["import"] is None and not is_settled
+        if "ranks" in row and not is_edit and not is_settled:
+            self._add_ranking(row)
+
+    def _add_ranking(self, row: dict[str, Any]) -> None:
+        if row["prompt_id"] != self._prompt:  # rows of a prompt stand together
+            self._compare()
+            self._prompt = row["prompt_id"]
+        shown = tuple(completion["id"] for completion in row["completions"])
+        self._rankings.setdefault(shown, []).append(row["ranks"])
+
+    def _compare(self) -> None:
+        for rankings in self._rankings.values():
+            if len(rankings) > 1:
+                found = pairwise_agreement([rankings], resamples=0)  # the measure of the quality pages
+                self.several += found.size > 0
+                self.compared += found.size
+                self.agreed_twice += round(2 * (found.value or 0) * found.size)  # a tie may count half
+        self._rankings.clear()
+
+    def _look_up(self) -> None:
+        ids = {pk for _, pk in self._asked}
+        found = {}
+        for some in chunked(ids, LOOKUP):
+            found |= dict(Prompt.objects.filter(pk__in=some).values_list("pk", "language"))
+        for split, pk in self._asked:
+            self.languages[split][found.get(pk, "")] += 1
+        self._asked.clear()
+
+    def to_json(self, statistics: dict[str, Any]) -> dict[str, Any]:
+        """`statistics`: of the manifest. Asks the database for names and licences, so call it inside the
+        snapshot."""
+        self._look_up()
+        self._compare()
+        facts: dict[str, Any] = {
+            "languages": {split: dict(counts) for split, counts in self.languages.items()},
+            "characters": dict(self.characters),
+            "sources": self._sources(statistics.get("lineage", {}).get("imports", {})),
+        }
+        if self.version.dataset.kind != DatasetKind.PROMPTS:
+            facts |= {"guidelines": self._guidelines(), "unreviewed": self.unreviewed}
+            facts["ranked_by_several"] = self.several
+            facts["agreement"] = {"compared": self.compared, "agreed_twice": self.agreed_twice}
+        return facts
+
+    def _sources(self, counts: dict[str, int]) -> list[dict[str, Any]]:
+        records = ImportRecord.objects.filter(pk__in=[int(pk) for pk in counts]).order_by("pk")
+        values = records.values_list("pk", "filename", "sha256", "licence")
+        return [
+            {"import": pk, "file": name, "sha256": sha256, "licence": licence, "rows": counts[str(pk)]}
+            for pk, name, sha256, licence in values
+        ]
+
+    def _guidelines(self) -> list[dict[str, Any]]:
+        versions = GuidelineVersion.objects.filter(guideline__project=self.version.dataset.project_id)
+        digests = {
+            (kind, number): sha256
+            for kind, number, sha256 in versions.values_list("guideline__kind", "number", "sha256")
+        }
+        return [
+            {"kind": kind, "number": number, "sha256": digests.get((kind, number), ""), "rows": rows}
+            for (kind, number), rows in sorted(self.guidelines.items())
+        ]

@@ -1,0 +1,65 @@
+"""A version once more, without something that turned out to be wrong: a person, a file, a guideline."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from annotate.errors import Invalid
+from labeling.models import DatasetKind, DatasetVersion, GuidelineVersion, TaskKind
+
+from .datasets import freeze_dataset, require_ready
+from .recipes import Recipe
+
+WITHOUT = ("annotator", "import", "guideline_version")
+
+
+def rebuild_without(*, version: DatasetVersion, what: str, which: str, acting_user) -> DatasetVersion:
+    """Freeze the next version of the dataset by the recipe of `version`, less one thing; `version` is its
+    parent. The dataset's own recipe stays.
+
+    `what` is one of WITHOUT, `which` a pseudonym, the id of an import, or a guideline version's number. The
+    rows are selected anew: work accepted meanwhile comes in, and the difference to the parent shows it.
+    Raises Conflict (not ready), Invalid (nothing of it in the version, or nothing left).
+    """
+    require_ready(version)
+    if what not in WITHOUT:
+        raise Invalid(f"One of {', '.join(WITHOUT)}.", field="what")
+    _require_inside(version, what, which)
+    recipe = Recipe.from_json(version.recipe)
+    if what == "annotator":
+        changes: dict = {"exclude_annotators": (*recipe.exclude_annotators, which)}
+        note = f"v{version.number} without {which}"
+    elif what == "import":
+        changes = {"exclude_imports": (*recipe.exclude_imports, int(which))}
+        name = version.dataset.project.imports.get(pk=int(which)).filename
+        note = f"v{version.number} without {name}"
+    else:
+        ids = _guideline_versions(version, recipe, int(which))
+        changes = {"exclude_guideline_versions": (*recipe.exclude_guideline_versions, *ids)}
+        note = f"v{version.number} without guideline version {which}"
+    return freeze_dataset(
+        dataset=version.dataset,
+        acting_user=acting_user,
+        note=note,
+        recipe=dataclasses.replace(recipe, **changes),
+        parent=version,
+    )
+
+
+def _require_inside(version: DatasetVersion, what: str, which: str) -> None:
+    """Only what the manifest counts: a slip of the pen must not freeze an equal version."""
+    lineage = version.manifest["statistics"].get("lineage", {})
+    if which not in lineage.get(f"{what}s", {}):
+        raise Invalid(f"Nothing in {version} is of “{which}”.", field="which")
+
+
+def _guideline_versions(version: DatasetVersion, recipe: Recipe, number: int) -> list[int]:
+    """The ids behind a number in the rows' source. Edits in a comparison dataset count by the guideline of
+    demonstrations."""
+    kinds = [TaskKind.DEMONSTRATION if version.dataset.kind == DatasetKind.SFT else TaskKind.RANKING]
+    if version.dataset.kind == DatasetKind.COMPARISON and "edits" in recipe.sources:
+        kinds.append(TaskKind.DEMONSTRATION)
+    found = GuidelineVersion.objects.filter(
+        guideline__project=version.dataset.project_id, guideline__kind__in=kinds, number=number
+    )
+    return list(found.values_list("pk", flat=True))

@@ -1,0 +1,79 @@
+"""Pages of long lists are those that the plain way gives, in whatever order, from whichever end."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.paginator import Paginator
+from django.db.models import Count, F
+from django.urls import reverse
+
+from labeling import paging
+from labeling.models import Submission
+from labeling.paging import KeyPaginator
+from tests.factories import make_completions, make_prompt
+
+from .judgments import make_demonstration
+
+ROWS, PER_PAGE = 23, 4
+
+
+@pytest.fixture(autouse=True)
+def _a_few_rows_are_many(monkeypatch):
+    monkeypatch.setattr(paging, "LONG", 5)
+
+
+@pytest.fixture
+def submissions(cast):
+    """Of every third nobody knows the agreement; many have the same."""
+    for number in range(ROWS):
+        made = make_demonstration(cast.project, cast.annotator if number % 2 else cast.peer)
+        Submission.objects.filter(pk=made.pk).update(agreement=None if number % 3 else number % 4 / 4)
+    return cast.project.submissions.select_related("prompt", "annotator")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["id"],
+        ["-id"],
+        ["agreement", "-id"],
+        ["-agreement", "id"],
+        [F("agreement").asc(nulls_last=True), "pk"],
+        [F("agreement").desc(nulls_last=True), "pk"],
+        ["prompt__preview", "id"],
+    ],
+)
+def test_pages_are_those_of_the_plain_way(submissions, order):
+    rows = submissions.order_by(*order)
+    plain, quick = Paginator(rows, PER_PAGE), KeyPaginator(rows, PER_PAGE)
+    assert quick.num_pages == plain.num_pages == 6
+    for number in plain.page_range:
+        assert list(quick.page(number)) == list(plain.page(number))
+
+
+def test_annotations_and_joins_come_with_the_rows(submissions, django_assert_num_queries):
+    rows = submissions.annotate(revisions=Count("demonstrations")).order_by("-revisions", "id")
+    page = KeyPaginator(rows, PER_PAGE).page(6)
+    assert [each.revisions for each in page] == [1] * 3
+    with django_assert_num_queries(0):
+        assert all(each.prompt.preview and each.annotator.name for each in page)
+
+
+def test_a_search_across_a_join_shows_each_row_once(cast):
+    for _ in range(8):
+        make_completions(make_prompt(cast.project), 2)
+    rows = cast.project.prompts.filter(completions__isnull=False).distinct().order_by("id")
+    shown = [row for number in (1, 2) for row in KeyPaginator(rows, PER_PAGE).page(number)]
+    assert shown == list(cast.project.prompts.order_by("id"))
+
+
+def test_a_deep_page_of_a_list_is_the_last_of_its_rows(client, cast, submissions):
+    client.force_login(cast.lead)
+    url = reverse("labeling:submissions", args=[cast.project.slug])
+    Submission.objects.bulk_update(
+        [Submission(pk=row.pk, active_seconds=n) for n, row in enumerate(submissions.order_by("id"))],
+        ["active_seconds"],
+    )
+    oldest = submissions.earliest("id")
+    page = client.get(url, {"sort": "slowest", "page": "999"}).content.decode()
+    assert reverse("labeling:submission_detail", args=[cast.project.slug, oldest.pk]) in page
