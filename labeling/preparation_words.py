@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from django.utils.functional import lazy
 
 from annotate.words import _
 
@@ -132,6 +134,33 @@ FIXES: dict[str, str] = {
     "lead_with_blank": _("Begin each answer with a blank"),
     "mark_answer_ends": _("Put the stop mark after each answer"),
 }
+
+
+_OF_FIXES = {
+    "drop_leaks": "leakage",
+    "drop_contradictions": "both_ways",
+    "cap_classes": "uneven_classes",
+    "lower_upper_case": "upper_case",
+    "mask_personal_data": "personal_data",
+    "mark_prompt_ends": "prompt_ends",
+    "lead_with_blank": "answer_leads",
+    "mark_answer_ends": "answer_stops",
+}  # where a fix is not named after its finding
+
+
+def title_of_fix(name: str) -> str:
+    """What a fix is for and does, where its finding does not stand beside it."""
+    plain = name.removeprefix("drop_").replace("strip_", "shared_")
+    return _Joined(FINDINGS[_OF_FIXES.get(name, plain)][0], FIXES[name])
+
+
+def _joined(finding: str, fix: str) -> str:
+    return f"{finding}: {fix}"
+
+
+_Joined = cast(
+    "Callable[[str, str], str]", lazy(_joined, str)
+)  # joined when it is shown, in the reader's language
 
 
 def title_of(finding: Mapping[str, Any]) -> str:

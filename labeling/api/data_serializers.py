@@ -105,6 +105,13 @@ class NewImport(serializers.Serializer):
     )
     licence = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
     leave_out_faulty_rows = serializers.BooleanField(required=False, default=False)
+    fixes = serializers.CharField(
+        required=False, help_text="Fixes of the preparation report to carry out, with commas between."
+    )
+    context = serializers.IntegerField(required=False, min_value=1, help_text="Tokens, for drop_over_long.")
+    hold = serializers.BooleanField(
+        required=False, help_text="Only upload it, to be looked through; it waits to be confirmed."
+    )
 
 
 class DatasetSerializer(serializers.ModelSerializer):
@@ -128,6 +135,9 @@ class CountsSerializer(serializers.Serializer):
     rows = serializers.IntegerField()
     prompts = serializers.IntegerField()
     by_source = serializers.DictField(child=serializers.IntegerField())
+    filters = serializers.DictField(
+        required=False, help_text="With filters: looked_at, kept, left_out by reason with examples, changed."
+    )
 
 
 class FreezeInput(serializers.Serializer):

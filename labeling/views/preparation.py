@@ -30,7 +30,7 @@ from labeling.services import preparations as service
 from labeling.services.preparation_options import DEFAULT_CONTEXT
 from labeling.services.progress import Progress
 
-from .datasets import _version as load_version
+from .datasets import version_of as load_version
 from .imports import MAP, _choices, _record
 
 MOST_BARS = 20

@@ -242,3 +242,32 @@ def test_a_lead_sees_the_report_on_a_version_and_decides_nothing(client, cast):
     assert lead.post(address).status_code == 302
     assert "Too few rows" in lead.get(address).content.decode()
     assert lead.post(f"{address}decide/", {"finding": "too_few_rows", "choice": "ignore"}).status_code == 403
+
+
+def api(cast, rest):
+    return f"/api/projects/{cast.project.slug}/{rest}"
+
+
+def test_a_program_holds_a_file_back_looks_decides_and_confirms(admin, cast):
+    file = SimpleUploadedFile("x.jsonl", ROWS)
+    held = admin.post(api(cast, "imports/"), {"file": file, "kind": "demonstrations", "hold": "true"})
+    assert (held.status_code, held.json()["status"]) == (201, "uploaded")
+    here = api(cast, f"imports/{held.json()['id']}/")
+    assert admin.get(f"{here}preparation/").status_code == 404
+    report = admin.post(f"{here}preparation/", {}, content_type="application/json").json()
+    assert {each["key"]: each["decision"] for each in report["findings"]}["exact_duplicates"] == "open"
+    decision = {"finding": "exact_duplicates", "decision": "apply", "fix": "drop_exact_duplicates"}
+    admin.post(f"{here}preparation/decisions/", decision, content_type="application/json")
+    done = admin.post(f"{here}confirm/", {}, content_type="application/json").json()
+    assert (done["status"], done["rows_added"], done["rows_left_out"]) == ("succeeded", 3, 1)
+    assert admin.get(f"{here}preparation/").json()["counts"] == {"drop_exact_duplicates": 1}
+
+
+def test_fixes_named_with_the_upload_are_carried_out(admin, cast):
+    file = SimpleUploadedFile("x.jsonl", ROWS)
+    fixes = "drop_exact_duplicates, drop_empty_answers"
+    data = {"file": file, "kind": "demonstrations", "fixes": fixes}
+    assert admin.post(api(cast, "imports/"), data).json()["rows_added"] == 2
+    wrong = {"file": SimpleUploadedFile("y.jsonl", ROWS), "kind": "demonstrations", "fixes": "nonsense"}
+    assert admin.post(api(cast, "imports/"), wrong).status_code == 422
+    assert ImportRecord.objects.count() == 1
