@@ -1,8 +1,7 @@
-"""REST: prompts, completions, imports, datasets and their versions."""
+"""REST: prompts, completions, datasets and their versions."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import django_filters
@@ -10,7 +9,6 @@ from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
-from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.response import Response
 
 from annotate.errors import Invalid, NotFound
@@ -19,7 +17,7 @@ from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FormatError, PromptRecord
 from labeling.formats.chat import as_prompt, read_messages
-from labeling.models import Completion, Dataset, DatasetVersion, ImportRecord, ImportStatus, Prompt
+from labeling.models import Completion, Dataset, DatasetVersion, Prompt
 from labeling.permissions import Action
 from labeling.services import (
     background,
@@ -27,17 +25,17 @@ from labeling.services import (
     dataset_browse,
     datasets,
     downloads,
-    imports,
     prompts,
     verification,
 )
+from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
 from labeling.services.recipes import Recipe
 
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows, valid_input, valid_query
 
-TAG_PROMPTS, TAG_IMPORTS, TAG_DATASETS = ["prompts"], ["imports"], ["datasets"]
+TAG_PROMPTS, TAG_DATASETS = ["prompts"], ["datasets"]
 
 
 # --- Prompts ----------------------------------------------------------------------------------------------
@@ -168,52 +166,6 @@ class Completions(ProjectRows):
         return Response({"ids": ids}, status=status.HTTP_201_CREATED)
 
 
-# --- Imports ----------------------------------------------------------------------------------------------
-@extend_schema(tags=TAG_IMPORTS)
-class Imports(ProjectRows):
-    """Files brought in, whole or not at all."""
-
-    serializer_class = shapes.ImportSerializer
-    policy = {"list": Action.IMPORT, "retrieve": Action.IMPORT, "create": Action.IMPORT}
-    filterset_fields = ["kind", "status", "sha256"]
-    search_fields = ["filename"]
-    ordering_fields = ["id", "filename"]
-    parser_classes = [MultiPartParser, FormParser]
-    queryset = ImportRecord.objects.none()
-
-    def get_queryset(self):
-        return self.project.imports.order_by("-id")
-
-    @extend_schema(
-        summary="Import a file",
-        request={"multipart/form-data": shapes.NewImport},
-        responses={201: shapes.ImportSerializer, 202: shapes.ImportSerializer},
-    )
-    def create(self, request, slug):
-        """Upload and import one file. 201: it is in. 202: it is large and is brought in meanwhile; ask for it
-        again by its id. An error names row and field, and nothing was stored."""
-        data = valid_input(shapes.NewImport, request)
-        file = data.pop("file")
-        mapping = data.get("column_mapping")
-        if isinstance(mapping, str):  # a form field holds text
-            data["column_mapping"] = _parsed_mapping(mapping)
-        import_record = imports.start_import(
-            project=self.project, file=file, filename=file.name, acting_user=request.user, **data
-        )
-        imports.raise_if_failed(import_record)
-        background.take_up_if_nobody_does(import_record)
-        is_done = import_record.status == ImportStatus.SUCCEEDED
-        code = status.HTTP_201_CREATED if is_done else status.HTTP_202_ACCEPTED
-        return Response(self.get_serializer(import_record).data, status=code)
-
-
-def _parsed_mapping(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Invalid("This is not JSON.", field="column_mapping") from error
-
-
 # --- Datasets ---------------------------------------------------------------------------------------------
 RECIPE_EXAMPLE = OpenApiExample(
     "Reviewed demonstrations",
@@ -268,7 +220,10 @@ class Datasets(ProjectRows):
         """How many rows a recipe would freeze right now; stores nothing."""
         data = valid_input(shapes.RecipeCount, request)
         recipe = Recipe.from_json(data.get("recipe")).resolved_for(self.project)
-        return Response(preview_counts(self.project, data["kind"], recipe))
+        counts = preview_counts(self.project, data["kind"], recipe)
+        if recipe.filters:
+            counts["filters"] = preview_filters(self.project, data["kind"], recipe)
+        return Response(counts)
 
 
 @extend_schema(tags=TAG_DATASETS)
@@ -402,8 +357,6 @@ urlpatterns = [
     ),
     path(f"{PROJECT}completions/", Completions.as_view(LIST_CREATE), name="api_completions"),
     path(f"{PROJECT}completions/<int:pk>/", Completions.as_view(ONE), name="api_completion"),
-    path(f"{PROJECT}imports/", Imports.as_view(LIST_CREATE), name="api_imports"),
-    path(f"{PROJECT}imports/<int:pk>/", Imports.as_view(ONE), name="api_import"),
     path(f"{PROJECT}datasets/", Datasets.as_view(LIST_CREATE), name="api_datasets"),
     path(f"{PROJECT}datasets/count/", Datasets.as_view({"post": "count"}), name="api_dataset_count"),
     path(f"{PROJECT}datasets/<int:pk>/", Datasets.as_view(ONE), name="api_dataset"),

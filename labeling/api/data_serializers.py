@@ -5,7 +5,17 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from labeling.formats import EXPORT_FORMATS, FORMATS, SPLITS
-from labeling.models import Completion, Dataset, DatasetKind, DatasetVersion, ImportKind, ImportRecord, Prompt
+from labeling.models import (
+    Completion,
+    Dataset,
+    DatasetKind,
+    DatasetVersion,
+    ImportKind,
+    ImportRecord,
+    ImportUpload,
+    Prompt,
+)
+from labeling.services.uploads import PIECE_BYTES
 
 
 class MessageSerializer(serializers.Serializer):
@@ -79,15 +89,27 @@ class ImportErrorSerializer(serializers.Serializer):
     hint = serializers.CharField(allow_null=True)
 
 
+class ImportReportSerializer(serializers.Serializer):
+    kind = serializers.CharField()
+    format = serializers.CharField()
+    rows = serializers.IntegerField()
+    added = serializers.IntegerField(help_text="Rows that would be new.")
+    already_there = serializers.IntegerField()
+    left_out = serializers.IntegerField(help_text="Faulty rows; all of them: imports/{id}/faults/")
+    at = serializers.DateTimeField()
+
+
 class ImportSerializer(serializers.ModelSerializer):
     error = ImportErrorSerializer(allow_null=True)
+    report = ImportReportSerializer(allow_null=True, help_text="Of the last dry run.")
+    created_by = serializers.CharField(source="created_by.username", default=None)
 
     class Meta:
         model = ImportRecord
         fields = [
             "id", "kind", "format", "filename", "sha256", "size_bytes", "column_mapping", "licence",
             "status", "rows_read", "rows_added", "rows_already_there", "leave_out_faulty_rows",
-            "rows_left_out", "faults", "error", "created_at", "finished_at",
+            "rows_left_out", "faults", "error", "report", "created_by", "created_at", "finished_at",
         ]  # fmt: skip
 
 
@@ -109,9 +131,32 @@ class NewImport(serializers.Serializer):
         required=False, help_text="Fixes of the preparation report to carry out, with commas between."
     )
     context = serializers.IntegerField(required=False, min_value=1, help_text="Tokens, for drop_over_long.")
-    hold = serializers.BooleanField(
-        required=False, help_text="Only upload it, to be looked through; it waits to be confirmed."
+    dry_run = serializers.BooleanField(
+        required=False, default=False, help_text="Read and check every row, store none."
     )
+
+
+class ConfirmImport(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=ImportKind.choices, required=False)
+    format = serializers.ChoiceField(choices=list(FORMATS), required=False, allow_blank=True)
+    column_mapping = serializers.DictField(child=serializers.CharField(), required=False)
+    leave_out_faulty_rows = serializers.BooleanField(required=False, default=False)
+    dry_run = serializers.BooleanField(required=False, default=False)
+
+
+class UploadSerializer(serializers.ModelSerializer):
+    piece_bytes = serializers.IntegerField(default=PIECE_BYTES, help_text="The most that one piece may have.")
+
+    class Meta:
+        model = ImportUpload
+        fields = ["id", "kind", "filename", "licence", "size_bytes", "offset", "piece_bytes", "created_at"]
+
+
+class NewUpload(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=ImportKind.choices)
+    filename = serializers.CharField(max_length=1_000)
+    size_bytes = serializers.IntegerField()
+    licence = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
 
 
 class DatasetSerializer(serializers.ModelSerializer):

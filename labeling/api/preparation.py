@@ -11,14 +11,12 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from annotate.errors import NotFound
-from labeling.models import DatasetVersion, ImportRecord, ImportStatus, Preparation, PreparationStatus
+from labeling.models import DatasetVersion, ImportRecord, Preparation, PreparationStatus
 from labeling.permissions import Action
 from labeling.preparation_words import FIXES, meaning_of, title_of
-from labeling.services import background, imports, preparations
-from labeling.services.prepared_imports import confirm_held_import
+from labeling.services import background, preparations
 
 from .base import PROJECT, ProjectViewMixin, valid_input
-from .data_serializers import ImportSerializer
 
 
 class AskInput(serializers.Serializer):
@@ -36,10 +34,6 @@ class DecisionInput(serializers.Serializer):
     finding = serializers.CharField()
     decision = serializers.ChoiceField(choices=list(preparations.DECISIONS))
     fix = serializers.ChoiceField(choices=list(FIXES), required=False, default="")
-
-
-class ConfirmInput(serializers.Serializer):
-    leave_out_faulty_rows = serializers.BooleanField(required=False, default=False)
 
 
 class FindingSerializer(serializers.Serializer):
@@ -144,13 +138,12 @@ DECIDE: dict[str, Any] = {
 
 @extend_schema(tags=["imports"])
 class ImportPreparation(_Preparations):
-    """An upload that waits to be confirmed (`hold` when it is imported)."""
+    """An upload that waits to be confirmed: sent in pieces, or after a dry run."""
 
     policy = {
         "retrieve": Action.IMPORT,
         "ask": Action.IMPORT,
         "decide": Action.IMPORT,
-        "confirm": Action.IMPORT,
     }
     queryset = ImportRecord.objects.none()
 
@@ -172,22 +165,6 @@ class ImportPreparation(_Preparations):
     @extend_schema(summary="Apply a fix to an upload, or ignore a finding", **DECIDE)
     def decide(self, request, slug, pk):
         return super().decide(request)
-
-    @extend_schema(
-        summary="Confirm an upload",
-        request=ConfirmInput,
-        responses={200: ImportSerializer, 202: ImportSerializer},
-    )
-    def confirm(self, request, slug, pk):
-        """Bring a held upload in, with the fixes that were chosen."""
-        record = self.subject()
-        reading = valid_input(ConfirmInput, request)
-        record = confirm_held_import(import_record=record, acting_user=request.user, reading=reading)
-        imports.raise_if_failed(record)
-        background.take_up_if_nobody_does(record)
-        is_done = record.status == ImportStatus.SUCCEEDED
-        code = status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED
-        return Response(ImportSerializer(record).data, status=code)
 
 
 @extend_schema(tags=["datasets"])
@@ -235,7 +212,6 @@ urlpatterns = [
         ImportPreparation.as_view({"post": "decide"}),
         name="api_import_decisions",
     ),
-    path(f"{IMPORT}confirm/", ImportPreparation.as_view({"post": "confirm"}), name="api_import_confirm"),
     path(f"{VERSION}preparation/", VersionPreparation.as_view(ROUTES), name="api_version_preparation"),
     path(
         f"{VERSION}preparation/decisions/",

@@ -80,7 +80,7 @@ def _read_turn(turn, where, limits):
         raise RowError(
             f"unknown role {str(role)[:40]!r}",
             field=f"{where}.{role_key}",
-            hint="Roles are system, user and assistant.",
+            hint="Roles are system, user and assistant; calls of tools cannot be imported.",
         )
     content = turn[text_key]
     if type(content) is list:

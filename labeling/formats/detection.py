@@ -10,6 +10,8 @@ import orjson
 from .delimited import sniff_delimiter
 from .errors import FormatError
 from .shapes import choose_shape, known_fields
+from .sources import PARQUET
+from .stackexchange import is_dump
 
 FORMATS = {
     "jsonl": "JSON lines, one object a line",
@@ -17,6 +19,8 @@ FORMATS = {
     "csv": "comma- or semicolon-separated values with a header",
     "tsv": "tab-separated values with a header, without quoting",
     "text": "plain text, one prompt a line",
+    "parquet": "Parquet, as Hugging Face datasets come",
+    "stackexchange": "a Stack Exchange dump (Posts.xml): questions, answers and their votes",
 }
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
@@ -44,7 +48,7 @@ class Detection:
 
 def suffix_of(filename: str) -> str:
     suffixes = [suffix.lower() for suffix in PurePath(filename.replace("\\", "/")).suffixes]
-    while suffixes and suffixes[-1] == ".gz":
+    while suffixes and suffixes[-1] in (".gz", ".zst", ".zstd"):
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
@@ -53,6 +57,16 @@ def detect_format(head: bytes, filename: str, kind: str | None) -> tuple[str, st
     """(format, delimiter) of a file that begins with `head`. Raises FormatError where nothing fits."""
     suffix = suffix_of(filename)
     body = head.lstrip()
+    if head.startswith(PARQUET):
+        return "parquet", None
+    if is_dump(head):
+        return "stackexchange", None
+    if body.startswith(b"<?xml"):
+        raise FormatError(
+            "not a table, JSON or plain text: it is an XML document",
+            file=filename,
+            hint="Of XML only the posts of a Stack Exchange dump are read.",
+        )
     header = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
     if suffix in _TABLE_SUFFIXES:
         return _table(header)
@@ -71,7 +85,8 @@ def detect_format(head: bytes, filename: str, kind: str | None) -> tuple[str, st
     raise FormatError(
         "cannot tell its format",
         file=filename,
-        hint=f"{kind.capitalize()} are read from JSON lines, a JSON array, CSV or TSV with a header.",
+        hint=f"{kind.capitalize()} are read from JSON lines, a JSON array, CSV or TSV with a header, "
+        "or Parquet.",
     )
 
 
@@ -92,6 +107,6 @@ def _has_known_columns(header, kind):
     if len(cells) < 2 or not cells & known_fields():
         return False
     try:
-        return choose_shape(cells, kind or "prompts").is_whole(cells)
+        return choose_shape(dict.fromkeys(cells), kind or "prompts").is_whole(cells)
     except FormatError:
         return False

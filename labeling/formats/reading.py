@@ -14,9 +14,11 @@ from .detection import FORMATS, Detection, detect_format
 from .errors import FormatError, RowError
 from .json_array import read_json_array
 from .limits import DEFAULT_LIMITS, Limits
+from .parquet import read_parquet
 from .records import KINDS, Record
-from .shapes import Row, Shape, choose_shape, known_fields, matching_kinds
+from .shapes import Gathering, Row, Shape, choose_shape, known_fields, matching_kinds
 from .sources import ByteSource, open_source, rewind
+from .stackexchange import read_posts
 from .strict_json import decode_utf8, parse_json
 
 OnFault = Callable[[FormatError], None]
@@ -32,6 +34,7 @@ def read_file(
     columns: Mapping[str, str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_fault: OnFault | None = None,
+    most_rows: int | None = None,
 ) -> Iterator[Record]:
     """Yields a PromptRecord, DemonstrationRecord or RankingRecord for each row.
 
@@ -40,6 +43,8 @@ def read_file(
     `columns`: {our field: their column}, where the names differ.
     `on_fault`: without it the first fault raises FormatError. With it, rows whose fault ends with them are
     handed to it and left out; a fault of the file itself still raises. Nothing is ever left out silently.
+    `most_rows`: read the first rows only, for a look at the file; where answers of a prompt stand in several
+    rows it is then unknown whether more would follow, so what only the whole file can tell is no fault.
     Raises FormatError with file, row and field; also for a file without any record.
     """
     if kind not in KINDS:
@@ -54,7 +59,7 @@ def read_file(
         rows = _read_rows(source, kind, format, limits, counted if on_fault else None, mapped)
         reader = _RecordReader(kind, columns, limits, source.filename)
         is_empty = True
-        for number, values in rows:
+        for number, values in islice(rows, most_rows):
             try:
                 records = reader.read(number, values)
             except FormatError as error:
@@ -63,8 +68,11 @@ def read_file(
                     raise
                 counted(error)
                 continue
-            is_empty = False
+            is_empty = is_empty and not records
             yield from records
+        for record in reader.gathered(on_fault and counted, is_sample=most_rows is not None):
+            is_empty = False
+            yield record
         if is_empty:
             raise counted.nothing_left()
 
@@ -153,8 +161,11 @@ class _RecordReader:
         self._limits = limits
         self._filename = filename
         self._shape: Shape | None = None
+        self._parts: list[Any] = []
+        self._characters = 0
 
     def read(self, number: int, values: Any) -> list[Record]:
+        """The records of one row; none for a shape that needs the whole file, whose parts are kept."""
         if self._kind == "prompts" and type(values) is str:
             values = {"prompt": values}
         if type(values) is not dict:
@@ -167,7 +178,35 @@ class _RecordReader:
         if not self._shape.is_whole(values.keys()):
             for names in self._shape.required:  # what is missing says more than what is odd about the rest
                 row.which(*names)
-        return list(self._shape.read(row))
+        if self._shape.gather is None:
+            return list(self._shape.read(row))
+        self._keep(self._shape.read(row), values)
+        return []
+
+    def _keep(self, parts, values) -> None:
+        self._parts.extend(parts)
+        self._characters += 500 + sum(len(value) for value in values.values() if type(value) is str)
+        if self._characters > self._limits.max_grouped_characters:
+            raise FormatError(
+                f"more than {self._limits.max_grouped_characters:,} characters of answers to group by prompt",
+                file=self._filename,
+                hint="Import it in parts, each with all answers to its prompts.",
+            )
+
+    def gathered(self, on_fault, *, is_sample: bool) -> Iterator[Record]:
+        """The records of the kept parts, once all rows are read."""
+        if self._shape is None or self._shape.gather is None or not self._parts:
+            return
+
+        def fault(error: RowError) -> None:
+            error.located(file=self._filename)
+            if is_sample:
+                return
+            if on_fault is None:
+                raise error
+            on_fault(error)
+
+        yield from self._shape.gather(Gathering(self._parts, self._kind, self._limits, fault))
 
     def _rename(self, values):
         """Their columns under our names. A field of ours that the mapping covers up stays as metadata."""
@@ -194,6 +233,10 @@ def _read_rows(
         return _fold_columns(read_delimited(source, delimiter, limits, on_fault), mapped)
     if detected == "json":
         return read_json_array(source, limits, on_fault)
+    if detected == "parquet":
+        return _fold_columns(read_parquet(source, limits, on_fault), mapped)
+    if detected == "stackexchange":
+        return read_posts(source, limits)
     return _read_lines(source, limits, on_fault, is_json=detected == "jsonl")
 
 
@@ -241,6 +284,7 @@ def _read_lines(source, limits, on_fault, *, is_json):
                 value = decode_utf8(text)
         except RowError as error:
             if text.strip() in (b"{", b"["):
+                error.problem = "the record does not end on its line"
                 error.hint = "A record must stand on one line; or put all of them into one JSON array."
             error.located(file=source.filename, row=number)
             if on_fault is None:

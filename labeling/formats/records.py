@@ -33,11 +33,13 @@ class DemonstrationRecord:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRecord:
-    """An answer written by a model. `key` is the file's own name for it, "" where it has none."""
+    """An answer written by a model. `key` is the file's own name for it, "" where it has none; `score` what
+    somebody gave it by itself (stars, votes, a thumb up as 1 or down as 0)."""
 
     text: str
     generator: str = ""
     key: str = ""
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Bytes in: files and uploads, plain or gzipped once, as one bounded stream of lines or chunks."""
+"""Bytes in: files and uploads, plain or compressed once, as one bounded stream of lines or chunks."""
 
 import contextlib
 import gzip
@@ -7,6 +7,8 @@ import os
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
+
+from backports import zstd
 
 from .errors import FormatError
 from .limits import Limits
@@ -19,14 +21,11 @@ _MAGIC = (
     (b"PK\x03\x04", "a ZIP archive (or an Office document)"),
     (b"PK\x05\x06", "a ZIP archive"),
     (b"%PDF", "a PDF document"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ\x00", "an xz file"),
-    (b"PAR1", "a Parquet file"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
     (b"SQLite format 3", "an SQLite database"),
-    (b"<?xml", "an XML document"),
 )
 _WIDE = (  # the longer marks first: UTF-32 LE begins with UTF-16 LE's
     (b"\xff\xfe\x00\x00", "UTF-32 LE"),
@@ -35,6 +34,9 @@ _WIDE = (  # the longer marks first: UTF-32 LE begins with UTF-16 LE's
     (b"\xfe\xff", "UTF-16 BE"),
 )
 _BOM = b"\xef\xbb\xbf"
+_GZIP, _ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+# What a Zstandard frame may ask us to keep in memory: 128 MiB, the most that `zstd` itself grants unasked.
+_ZSTD_OPTIONS = {zstd.DecompressionParameter.window_log_max: 27}
 
 
 class _Readable(Protocol):
@@ -69,21 +71,29 @@ class _Rewound(io.RawIOBase):
         return len(data)
 
 
+def _unpacked(head: bytes, raw: io.BufferedReader) -> tuple[str, _Readable]:
+    if head.startswith(_GZIP):
+        return "gzip", gzip.GzipFile(fileobj=raw, mode="rb")
+    if head.startswith(_ZSTD):
+        return "zstandard", zstd.ZstdFile(raw, options=_ZSTD_OPTIONS)
+    return "none", raw
+
+
 class ByteSource:
     """The unpacked bytes of one file, once through, with the limits and the faults of compression applied.
 
     `head` holds the first bytes for detection; reading starts at the beginning all the same, after a UTF-8
-    byte order mark. `compression` is "gzip" or "none", told by the content and never by the name.
+    byte order mark. `compression` is "gzip", "zstandard" or "none", told by the content, never by the name.
     """
 
     def __init__(self, stream: BinaryIO, *, filename: str, limits: Limits):
         self.filename = filename
         self._limits = limits
         self._unpacked = 0
+        self.packed = stream  # as it came: Parquet is read from its end
         packed_head = _read_fully(stream, HEAD_BYTES)
         raw = io.BufferedReader(_Rewound(packed_head, stream), BUFFER_BYTES)
-        self.compression = "gzip" if packed_head.startswith(b"\x1f\x8b") else "none"
-        unpacked: _Readable = gzip.GzipFile(fileobj=raw, mode="rb") if self.compression == "gzip" else raw
+        self.compression, unpacked = _unpacked(packed_head, raw)
         with self._named_faults():
             self.head = _read_fully(unpacked, HEAD_BYTES)
         self._refuse_what_is_not_text()
@@ -126,7 +136,7 @@ class ByteSource:
         if self._unpacked > self._limits.max_file_bytes:
             raise FormatError(
                 f"larger than {self._limits.max_file_bytes:,} bytes"
-                + (" when unpacked" if self.compression == "gzip" else ""),
+                + (" when unpacked" if self.compression != "none" else ""),
                 file=self.filename,
                 hint="Split it and import the parts.",
             )
@@ -149,12 +159,24 @@ class ByteSource:
             raise FormatError(problem, file=self.filename, hint="Compress it again.") from error
         except zlib.error as error:
             raise FormatError("the compressed file is damaged", file=self.filename) from error
+        except zstd.ZstdError as error:
+            raise FormatError(
+                f"the compressed file cannot be unpacked: {_zstd_words(error)}",
+                file=self.filename,
+                hint="Compress it again, with a window of at most 128 MiB and nothing after its end.",
+            ) from error
 
     def _refuse_what_is_not_text(self):
         head = self.head.removeprefix(_BOM)
-        if head.startswith(b"\x1f\x8b"):
+        if head.startswith((_GZIP, _ZSTD)) and self.compression != "none":
             raise FormatError(
-                "compressed twice; only one layer of gzip is read",
+                "compressed twice; only one layer is read",
+                file=self.filename,
+                hint="Unpack it once and import it again.",
+            )
+        if head.startswith(PARQUET) and self.compression != "none":
+            raise FormatError(
+                f"a Parquet file inside {self.compression}, which compresses its columns itself",
                 file=self.filename,
                 hint="Unpack it once and import it again.",
             )
@@ -170,8 +192,14 @@ class ByteSource:
                 raise FormatError(
                     f"not a table, JSON or plain text: it is {name}",
                     file=self.filename,
-                    hint="Import JSON lines, JSON, CSV, TSV or plain text, as it is or gzipped.",
+                    hint="Import JSON lines, JSON, CSV, TSV, Parquet or plain text; all but Parquet may be "
+                    "gzipped or in Zstandard.",
                 )
+
+
+def _zstd_words(error: Exception) -> str:
+    """The library's reason, without the part that names the call."""
+    return str(error).rsplit(": ", 1)[-1].rstrip(".").lower()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from .form import Form, FormVersion
 from .form_definition import Choice, DefinitionError, FormDefinition, Question, Scale
 from .gold import GoldAnswer, GoldResult
 from .guideline import Guideline, GuidelineAcknowledgement, GuidelineVersion
-from .imports import ImportKind, ImportRecord, ImportStatus
+from .imports import ImportKind, ImportRecord, ImportStatus, ImportUpload
 from .ledger import (
     REVIEW_WORK,
     Activity,
@@ -102,6 +102,7 @@ __all__ = [
     "ImportKind",
     "ImportRecord",
     "ImportStatus",
+    "ImportUpload",
     "Invitation",
     "JudgmentOrigin",
     "Layout",

@@ -17,7 +17,7 @@ class ImportKind(models.TextChoices):
 
 class ImportStatus(models.TextChoices):
     """uploaded → waiting → running → succeeded | failed; running → waiting when its process died; failed
-    → waiting again.
+    → waiting again. A dry run ends where it began: running → uploaded, with a report.
 
     A failed import has stored nothing.
     """
@@ -52,6 +52,10 @@ class ImportRecord(models.Model):
     rows_left_out = models.PositiveIntegerField(default=0)
     faults = models.JSONField(default=list, blank=True)  # the first of them: [{"row", "field", "message"}]
     error = models.JSONField(null=True, blank=True)  # {"message","file","row","field","hint"}
+    # On: the run that waits or goes on reads and checks every row and stores none.
+    is_dry_run = models.BooleanField(default=False)
+    # What the last dry run found: {"kind", "format", "rows", "added", "already_there", "left_out", "at"}.
+    report = models.JSONField(null=True, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -62,3 +66,27 @@ class ImportRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.filename} ({self.get_kind_display()})"
+
+
+class ImportUpload(models.Model):
+    """A file on its way in, piece by piece: how much of it is here can be asked, and the rest sent later.
+
+    It becomes an ImportRecord with its last piece; what is not finished within a day is removed.
+    """
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="uploads")
+    kind = models.CharField(max_length=16, choices=ImportKind.choices)
+    filename = models.CharField(max_length=255)
+    licence = models.CharField(max_length=120, blank=True)
+    size_bytes = models.BigIntegerField()
+    # Pieces that are on disk for certain; what the file holds beyond that was not acknowledged.
+    offset = models.BigIntegerField(default=0)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.filename} ({self.offset:,} of {self.size_bytes:,} bytes)"

@@ -37,6 +37,7 @@ from .datasets import lost_versions
 from .imports import revive_lost_imports
 from .imports import run_import as run
 from .preparations import lost_preparations, run_preparation
+from .uploads import remove_stale_uploads
 from .work_again import tell_of_work
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,7 @@ def sweep() -> int:
     release_expired()
     hold_overdue()
     revive_lost_imports()
+    remove_stale_uploads()
     seal_events()
     note_finished_batches()
     tell_of_work()

@@ -57,13 +57,7 @@ def store(file: BinaryIO, filename: str) -> StoredFile:
             for piece in _pieces(file):
                 size += len(piece)
                 if size > settings.IMPORT_MAX_BYTES:
-                    raise Invalid(
-                        _("%(filename)s: the file is larger than %(most)s bytes.")
-                        % {"filename": filename, "most": f"{settings.IMPORT_MAX_BYTES:,}"},
-                        code="file_too_large",
-                        field="file",
-                        hint="Split it, or compress it with gzip.",
-                    )
+                    raise too_large(filename)
                 digest.update(piece)
                 target.write(piece)
             if size == 0:
@@ -81,6 +75,16 @@ def store(file: BinaryIO, filename: str) -> StoredFile:
     final.parent.mkdir(exist_ok=True, mode=0o700)
     os.replace(target.name, final)
     return StoredFile(digest.hexdigest(), size)
+
+
+def too_large(filename: str, field: str = "file") -> Invalid:
+    return Invalid(
+        _("%(filename)s: the file is larger than %(most)s bytes.")
+        % {"filename": filename, "most": f"{settings.IMPORT_MAX_BYTES:,}"},
+        code="file_too_large",
+        field=field,
+        hint="Split it, or compress it with gzip.",
+    )
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

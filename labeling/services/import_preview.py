@@ -25,22 +25,23 @@ from .answer_checks import look_of_imports
 from .import_rows import prepare
 
 PREVIEW_ROWS = 5
+ROWS_LOOKED_AT = 500  # of files whose rows make sense together only
 
 # What a person may map their columns to, per kind; the first ones are the usual ones.
 MAPPABLE_FIELDS: dict[str, tuple[str, ...]] = {
     ImportKind.PROMPTS: ("prompt", "instruction", "input", "messages", "system", "category", "language"),
     ImportKind.DEMONSTRATIONS: (
-        "prompt", "completion", "instruction", "input", "output", "messages", "system", "category",
-        "language",
+        "prompt", "completion", "instruction", "input", "output", "messages", "question", "answers", "system",
+        "category", "language",
     ),
     ImportKind.COMPARISONS: (
         "prompt", "chosen", "rejected", "margin", "response_a", "response_b", "output_1", "output_2",
-        "preference",
-        "completions", "ranking", "ranks", "margins", "category", "language",
+        "preference", "completion", "label", "score", "question", "answers", "preferred_output",
+        "non_preferred_output", "completions", "ranking", "ranks", "margins", "category", "language",
     ),
     ImportKind.COMPLETIONS: (
-        "prompt", "instruction", "input", "output", "generator", "completions", "ranks", "category",
-        "language",
+        "prompt", "instruction", "input", "output", "completion", "label", "score", "generator", "question",
+        "answers", "completions", "ranking", "ranks", "margins", "system", "category", "language",
     ),
 }  # fmt: skip
 
@@ -82,7 +83,12 @@ def preview_import(
     try:
         preview.detection = detect(path, filename=name, kind=kind)
         records = read_file(
-            path, filename=name, kind=kind, format=format or None, columns=checked_columns(column_mapping)
+            path,
+            filename=name,
+            kind=kind,
+            format=format or None,
+            columns=checked_columns(column_mapping),
+            most_rows=ROWS_LOOKED_AT,
         )
         look = look_of_imports(import_record.project)
         for record in records:

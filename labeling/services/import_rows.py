@@ -5,7 +5,8 @@ on SQLite keeps every other writer waiting, does nothing but look up and insert.
 
     {"m": messages, "d": prompt digest, "c": category, "l": language, "x": metadata,
      "t": answer, "w": warnings, "j": judgment digest,                       demonstrations
-     "o": [[text, generator, source key], …], "tiers": [[index, …], …] | None, "margins": […] | None, "j": …}
+     "o": [[text, generator, source key], …], "s": [score, …] where the file has scores,
+     "tiers": [[index, …], …] | None, "margins": […] | None, "j": …}
      rankings
 """
 
@@ -69,6 +70,8 @@ def prepare(
     elif isinstance(record, RankingRecord):
         row["o"] = _keyed_completions(digest, record)
         row["tiers"], row["margins"] = record.tiers, record.margins
+        if any(completion.score is not None for completion in record.completions):
+            row["s"] = [completion.score for completion in record.completions]
         if record.tiers is not None and record.ranks is not None:
             # With the metadata: two people who judged a pair alike are two judgments where the file tells
             # them apart.
@@ -174,10 +177,13 @@ class RowStore:
                     origin=CompletionOrigin.IMPORTED,
                     generator=generator,
                     source_key=key,
+                    sampling={} if score is None else {"score": score},  # as the file gave it
                     import_record=self.import_record,
                 )
                 for row in rows
-                for text, generator, key in row["o"]
+                for (text, generator, key), score in zip(
+                    row["o"], row.get("s") or [None] * len(row["o"]), strict=True
+                )
             ),
             project=self.project,
         )

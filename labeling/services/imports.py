@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-import orjson
 import structlog
 from django.db import transaction
 from django.db.models import F
@@ -17,26 +15,23 @@ from django.utils import timezone
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
 from annotate.words import _, in_a_sentence, later
-from labeling.formats import FORMATS, FormatError, detect, read_file
+from labeling.formats import FORMATS, FormatError
 from labeling.models import ImportRecord, ImportStatus, Project
 
-from . import import_files
+from . import import_faults, import_files
 from .activity import notify, record_event
-from .answer_checks import look_of_imports
+from .import_faults import FaultList
 from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
-from .import_rows import Prepared, RowStore, prepare
-from .preparation_rows import ImportPlan
+from .import_rows import RowStore
+from .import_spool import Spooled, Teller, dry_run_report, spool_rows, spooled_chunks
 from .progress import Progress
 from .prompts import lock_project_rows
 
 log = structlog.get_logger(__name__)
 
 INLINE_BYTES = 2_000_000  # a file up to this size is brought in while the person waits (about two seconds)
-CHUNK_ROWS, CHUNK_BYTES = 1_000, 8_000_000
-FAULTS_KEPT = 200  # of the rows left out, to look at
 ATTEMPTS = 3  # a file that takes its process down so often is given up
 CONFIRMABLE = (ImportStatus.UPLOADED, ImportStatus.FAILED)
-Teller = Callable[[str, int, int | None], None]
 
 
 def upload_file(
@@ -47,25 +42,40 @@ def upload_file(
     check_kind(kind)
     filename = import_files.clean_filename(filename)
     stored = import_files.store(file, filename)
-    with transaction.atomic():
-        import_record = ImportRecord.objects.create(
-            project=project,
-            kind=kind,
-            filename=filename,
-            sha256=stored.sha256,
-            size_bytes=stored.size_bytes,
-            licence=licence.strip()[:120],
-            status=ImportStatus.UPLOADED,
-            created_by=acting_user,
-        )
-        record_event(
-            action="import.uploaded",
-            actor=acting_user,
-            obj=import_record,
-            project=project,
-            filename=import_record.filename,
-            sha256=stored.sha256,
-        )
+    return record_upload(
+        project=project, kind=kind, stored=stored, filename=filename, licence=licence, acting_user=acting_user
+    )
+
+
+@transaction.atomic
+def record_upload(
+    *,
+    project: Project,
+    kind: str,
+    stored: import_files.StoredFile,
+    filename: str,
+    acting_user,
+    licence: str = "",
+) -> ImportRecord:
+    """The record of a file that lies in the folder already, however it came there."""
+    import_record = ImportRecord.objects.create(
+        project=project,
+        kind=kind,
+        filename=filename,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        licence=licence.strip()[:120],
+        status=ImportStatus.UPLOADED,
+        created_by=acting_user,
+    )
+    record_event(
+        action="import.uploaded",
+        actor=acting_user,
+        obj=import_record,
+        project=project,
+        filename=import_record.filename,
+        sha256=stored.sha256,
+    )
     return import_record
 
 
@@ -78,8 +88,12 @@ def confirm_import(
     format: str | None = None,
     column_mapping: Mapping[str, str] | None = None,
     leave_out_faulty_rows: bool = False,
+    dry_run: bool = False,
 ) -> ImportRecord:
     """Say how the file is to be read, and let it wait for its run. A failed import may be confirmed anew.
+
+    A dry run reads and checks every row, stores none, lists all faults and ends as a record that waits to be
+    confirmed, with its `report`.
 
     Raises Invalid (kind, format, mapping), Conflict (it runs or is done).
     """
@@ -97,6 +111,8 @@ def confirm_import(
         format=format or "",
         column_mapping=checked_columns(column_mapping) or {},
         leave_out_faulty_rows=leave_out_faulty_rows,
+        is_dry_run=dry_run,
+        report=None,
         rows_left_out=0,
         faults=[],
         error=None,
@@ -110,7 +126,7 @@ def confirm_import(
             code="import_status",
         )
     record_event(
-        action="import.confirmed",
+        action="import.checked" if dry_run else "import.confirmed",
         actor=acting_user,
         obj=import_record,
         project=import_record.project,
@@ -130,6 +146,7 @@ def start_import(
     column_mapping: Mapping[str, str] | None = None,
     licence: str = "",
     leave_out_faulty_rows: bool = False,
+    dry_run: bool = False,
 ) -> ImportRecord:
     """Upload, confirm, and run: at once for a small file, in the background for a large one.
 
@@ -144,6 +161,7 @@ def start_import(
         format=format,
         column_mapping=column_mapping,
         leave_out_faulty_rows=leave_out_faulty_rows,
+        dry_run=dry_run,
     )
     return run_or_ring(import_record=import_record)
 
@@ -164,7 +182,8 @@ def run_import(
 
     1. Claim it: waiting → running with the next attempt number.
     2. Read and check every row, outside any transaction, into a spool of prepared rows.
-    3. Store the spool in one transaction, which ends by moving this very attempt to succeeded.
+    3. Store the spool in one transaction, which ends by moving this very attempt to succeeded. A dry run
+       counts instead what would be new, and ends as it began: to be confirmed.
     What is wrong with the file becomes the record's error; anything else is recorded and raised.
     """
     import_record.refresh_from_db()
@@ -183,12 +202,19 @@ def run_import(
         if progress is not None:
             progress(phase, done, total)
 
+    spooled = Spooled(FaultList(import_record))
     try:
         with tempfile.TemporaryFile(dir=import_files.folder()) as spool:
-            spooled = _spool_rows(import_record, spool, tell)
-            _store_rows(import_record, spool, spooled, tell, in_background)
+            spool_rows(import_record, spool, spooled, tell)
+            if import_record.is_dry_run:
+                report = dry_run_report(import_record, spool, spooled, tell)
+                _end_dry_run(import_record, spooled, report, in_background)
+            else:
+                _store_rows(import_record, spool, spooled, tell, in_background)
+        spooled.faults.publish()
     except FormatError as error:
-        _fail(import_record, to_domain_error(error), in_background)
+        _fail(import_record, to_domain_error(error), in_background, spooled)
+        spooled.faults.publish()
     except FileNotFoundError:
         _fail(import_record, file_gone(import_record), in_background)
     except DomainError as error:
@@ -203,68 +229,20 @@ def run_import(
         _fail(import_record, problem, in_background)
         raise
     finally:
+        spooled.faults.close()
         heartbeat.end()
     import_record.refresh_from_db()
     return import_record
 
 
-@dataclass
-class _Spooled:
-    """What reading a file gave: prepared rows in the spool, and what was left out of it."""
-
-    format: str
-    plan: ImportPlan
-    rows: int = 0
-    left_out: int = 0
-    faults: list[dict[str, Any]] = field(default_factory=list)
-
-    def note_fault(self, error: FormatError) -> None:
-        self.left_out += 1
-        if len(self.faults) < FAULTS_KEPT:
-            self.faults.append({"row": error.row, "field": error.field, "message": str(error)})
-
-
-def _spool_rows(import_record: ImportRecord, spool: BinaryIO, tell: Teller) -> _Spooled:
-    path, name, kind = import_files.path_of(import_record), import_record.filename, import_record.kind
-    format = import_record.format or detect(path, filename=name, kind=kind).format
-    spooled = _Spooled(format, ImportPlan(import_record, tell))
-    on_fault = spooled.note_fault if import_record.leave_out_faulty_rows else None
-    columns = import_record.column_mapping or None
-    look = look_of_imports(import_record.project)
-    for found in read_file(
-        path, filename=name, kind=kind, format=spooled.format, columns=columns, on_fault=on_fault
-    ):
-        record = spooled.plan.carry_out(found)
-        if record is None:
-            continue
-        try:
-            line = orjson.dumps(prepare(record, name, look))
-        except FormatError as error:
-            if on_fault is None:
-                raise
-            on_fault(error)
-            continue
-        spool.write(line)
-        spool.write(b"\n")
-        spooled.rows += 1
-        if spooled.rows % 100 == 0:
-            tell("reading", spooled.rows, None)
-    if spooled.rows == 0:
-        if spooled.plan.dropped:
-            raise FormatError("nothing to import: the chosen fixes leave no row", file=name)
-        raise FormatError(f"nothing to import: all {spooled.left_out} rows are faulty", file=name)
-    return spooled
-
-
 def _store_rows(
-    import_record: ImportRecord, spool: BinaryIO, spooled: _Spooled, tell: Teller, in_background: bool
+    import_record: ImportRecord, spool: BinaryIO, spooled: Spooled, tell: Teller, in_background: bool
 ) -> None:
-    spool.seek(0)
     store = RowStore(import_record)
-    left_out = spooled.left_out + spooled.plan.dropped
+    left_out = spooled.left_out + spooled.dropped
     with transaction.atomic():
         lock_project_rows(import_record.project)
-        for chunk in _spooled_chunks(spool):
+        for chunk in spooled_chunks(spool):
             store.store(chunk)
             tell("storing", store.added + store.already_there, spooled.rows)
         mine = ImportRecord.objects.filter(
@@ -277,12 +255,13 @@ def _store_rows(
             rows_added=store.added,
             rows_already_there=store.already_there,
             rows_left_out=left_out,
-            faults=spooled.faults,
+            faults=spooled.faults.first,
             finished_at=timezone.now(),
         )
         if moved != 1:
             raise Conflict("This import was taken up by another worker.", code="import_lost")
-        spooled.plan.keep_counts(import_record)
+        if spooled.plan is not None:
+            spooled.plan.keep_counts(import_record)
         record_event(
             action="import.succeeded",
             actor=import_record.created_by,
@@ -290,7 +269,7 @@ def _store_rows(
             project=import_record.project,
             read=spooled.rows + left_out,
             added=store.added,
-            **({"fixes": spooled.plan.counts} if spooled.plan.counts else {}),
+            **({"fixes": spooled.plan.counts} if spooled.plan and spooled.plan.counts else {}),
         )
         if in_background:
             _notify_owner(
@@ -304,23 +283,34 @@ def _store_rows(
             )
 
 
-def _spooled_chunks(spool: BinaryIO) -> Iterator[list[Prepared]]:
-    """Up to CHUNK_ROWS rows and about CHUNK_BYTES at a time, so that very long texts do not fill the
-    memory."""
-    chunk: list[Prepared] = []
-    size = 0
-    for line in spool:
-        chunk.append(orjson.loads(line))
-        size += len(line)
-        if len(chunk) == CHUNK_ROWS or size >= CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+@transaction.atomic
+def _end_dry_run(
+    import_record: ImportRecord, spooled: Spooled, report: dict[str, Any], in_background: bool
+) -> None:
+    mine = ImportRecord.objects.filter(
+        pk=import_record.pk, status=ImportStatus.RUNNING, attempt=import_record.attempt
+    )
+    moved = mine.update(
+        status=ImportStatus.UPLOADED,
+        is_dry_run=False,
+        report=report,
+        rows_left_out=spooled.left_out,
+        faults=spooled.faults.first,
+    )
+    if moved != 1:
+        raise Conflict("This import was taken up by another worker.", code="import_lost")
+    if in_background:
+        _notify_owner(
+            import_record,
+            f"{import_record.filename} is checked: {report['added']:,} of {report['rows']:,} rows would be "
+            f"new, {report['left_out']:,} are faulty.",
+        )
 
 
 @transaction.atomic
-def _fail(import_record: ImportRecord, error: DomainError, in_background: bool) -> None:
+def _fail(
+    import_record: ImportRecord, error: DomainError, in_background: bool, spooled: Spooled | None = None
+) -> None:
     mine = ImportRecord.objects.filter(
         pk=import_record.pk, status=ImportStatus.RUNNING, attempt=import_record.attempt
     )
@@ -333,7 +323,15 @@ def _fail(import_record: ImportRecord, error: DomainError, in_background: bool) 
         "field": error.field,
         "hint": error.hint,
     }
-    if mine.update(status=ImportStatus.FAILED, error=described, finished_at=timezone.now()) != 1:
+    failed = mine.update(
+        status=ImportStatus.FAILED,
+        is_dry_run=False,
+        error=described,
+        rows_left_out=spooled.left_out if spooled else 0,
+        faults=spooled.faults.first if spooled else [],
+        finished_at=timezone.now(),
+    )
+    if failed != 1:
         return  # a later attempt owns the record, and says how it went
     record_event(
         action="import.failed",
@@ -378,6 +376,7 @@ def raise_if_failed(import_record: ImportRecord) -> None:
 @transaction.atomic
 def discard_import(*, import_record: ImportRecord, acting_user) -> None:
     """Forget an upload that stored nothing. Raises Conflict for an import that runs or is done."""
+    faults_of = ImportRecord(pk=import_record.pk)
     gone, _ = ImportRecord.objects.filter(pk=import_record.pk, status__in=CONFIRMABLE).delete()
     if not gone:
         raise Conflict("Only an import that has stored nothing can be discarded.", code="import_status")
@@ -390,6 +389,7 @@ def discard_import(*, import_record: ImportRecord, acting_user) -> None:
         sha256=import_record.sha256,
     )
     transaction.on_commit(lambda: import_files.remove_if_unused(import_record.sha256))
+    transaction.on_commit(lambda: import_faults.remove(faults_of))
 
 
 def revive_lost_imports() -> int:

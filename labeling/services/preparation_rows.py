@@ -114,7 +114,7 @@ class ImportPlan:
             format=import_record.format,
             columns=import_record.column_mapping,
             # What is faulty is noted when the rows are read for good.
-            on_fault=_pass_over if import_record.leave_out_faulty_rows else None,
+            on_fault=_pass_over if import_record.leave_out_faulty_rows or import_record.is_dry_run else None,
         )
         self._plan = Plan(units, preparation.fixes, options, lambda done: tell("looking through", done, None))
 

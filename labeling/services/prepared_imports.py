@@ -1,8 +1,8 @@
-"""An import with fixes chosen beforehand, or held back to be looked through."""
+"""An import with fixes of the preparation report chosen beforehand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 from labeling.models import ImportRecord, Project
@@ -21,29 +21,15 @@ def start_prepared_import(
     acting_user,
     fixes: Iterable[str] = (),
     context: int | None = None,
-    hold: bool = False,
     licence: str = "",
     **reading: Any,
 ) -> ImportRecord:
-    """As `imports.start_import`, with `fixes` of the preparation report carried out. With `hold` it is only
-    uploaded: look through it, decide, and confirm it with `confirm_held_import`.
-
-    Raises Invalid before anything is stored where a fix is unknown.
-    """
+    """As `imports.start_import` (`reading`: format, column_mapping, leave_out_faulty_rows, dry_run), with `fixes`
+    carried out. Raises Invalid before anything is stored where a fix is unknown."""
     fixes = checked_fixes(fixes)
     import_record = imports.upload_file(
         project=project, kind=kind, file=file, filename=filename, acting_user=acting_user, licence=licence
     )
     choose_fixes(import_record=import_record, fixes=fixes, context=context)
-    if hold:
-        return import_record
-    return confirm_held_import(import_record=import_record, acting_user=acting_user, reading=reading)
-
-
-def confirm_held_import(
-    *, import_record: ImportRecord, acting_user, reading: Mapping[str, Any]
-) -> ImportRecord:
-    """Confirm an upload (`reading`: format, column_mapping, leave_out_faulty_rows) and run it, at once or in
-    the background."""
     imports.confirm_import(import_record=import_record, acting_user=acting_user, **reading)
     return imports.run_or_ring(import_record=import_record)

@@ -18,6 +18,7 @@ urlpatterns = [
     path(IMPORT, imports.import_detail, name="import_detail"),
     path(f"{IMPORT}confirm/", imports.import_confirm, name="import_confirm"),
     path(f"{IMPORT}discard/", imports.import_discard, name="import_discard"),
+    path(f"{IMPORT}faults/", imports.import_faults, name="import_faults"),
     path(f"{IMPORT}progress/", imports.import_progress, name="import_progress"),
     path(f"{IMPORT}preparation/", preparation.import_preparation, name="import_preparation"),
     path(f"{IMPORT}preparation/decide/", preparation.import_decide, name="import_decide"),

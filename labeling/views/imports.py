@@ -6,12 +6,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, NotFound
 from annotate.forms import add_domain_error, whole_number
+from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
 from labeling.data_forms import UploadForm
@@ -21,6 +23,7 @@ from labeling.models import ImportKind, ImportRecord, ImportStatus, Project
 from labeling.permissions import Action
 from labeling.preparation_words import FIXES
 from labeling.services import background
+from labeling.services import import_faults as faults
 from labeling.services import imports as service
 from labeling.services.import_preview import MAPPABLE_FIELDS, preview_import
 from labeling.services.preparations import preparation_of
@@ -126,6 +129,7 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
         columns = preview.detection.columns if preview.detection else ()
         context |= {
             "preview": preview,
+            "report": record.report,
             "choices": choices,
             "companions": _companions(project, request.GET),
             "kinds": ImportKind.choices,
@@ -153,11 +157,12 @@ def import_confirm(request: SignedInRequest, *, project, membership, pk: int) ->
             import_record=each,
             acting_user=request.user,
             leave_out_faulty_rows=bool(request.POST.get("leave_out_faulty_rows")),
+            dry_run=bool(request.POST.get("dry_run")),
             **choices,
         )
         run = service.run_or_ring(import_record=each, wait=len(records) <= MOST_AT_ONCE)
         background.take_up_if_nobody_does(run)
-    if len(records) > 1:
+    if len(records) > 1 and not request.POST.get("dry_run"):
         messages.info(request, _("%(n)s files were confirmed.") % {"n": len(records)})
         return redirect("labeling:imports", slug=project.slug)
     return redirect("labeling:import_detail", slug=project.slug, pk=record.pk)
@@ -172,10 +177,22 @@ def import_discard(request: SignedInRequest, *, project, membership, pk: int) ->
 
 
 @project_route(Action.IMPORT)
+def import_faults(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponseBase:
+    """All faulty rows of an import as CSV, beyond those that its page lists."""
+    record = _record(project, pk)
+    return stream_file(
+        request,
+        faults.faults_as_csv(record),
+        filename=faults.filename_of(record),
+        media_type="text/csv; charset=utf-8",
+    )
+
+
+@project_route(Action.IMPORT)
 def import_progress(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     """The state of one import as a fragment, asked for every second while it runs."""
     record = _record(project, pk)
-    is_over = record.status in (ImportStatus.SUCCEEDED, ImportStatus.FAILED)
+    is_over = record.status not in (ImportStatus.WAITING, ImportStatus.RUNNING)
     context = {"record": record, "progress": Progress("import", record.pk).read()}
     response = render(
         request, "labeling/_import_progress.html", context, status=STOP_POLLING if is_over else 200

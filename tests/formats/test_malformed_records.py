@@ -93,8 +93,8 @@ COMPARISONS = [
         "a.jsonl",
         jsonl({**chat(("u", "a"), ("a", "b")), "label": True}),
         1,
-        "chosen",
-        "missing",
+        None,
+        "the only answer to its prompt",
     ),
     (
         "NaN",

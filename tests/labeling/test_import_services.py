@@ -20,7 +20,7 @@ from labeling.models import (
     Submission,
     SubmissionStatus,
 )
-from labeling.services import import_files, import_rows, imports
+from labeling.services import import_files, import_rows, import_spool, imports
 from labeling.services.progress import Progress
 
 
@@ -188,7 +188,7 @@ def test_columns_can_be_mapped(cast):
 
 def test_a_crash_while_storing_leaves_nothing(cast, monkeypatch):
     """The second chunk breaks: the first must not stay."""
-    monkeypatch.setattr(imports, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(import_spool, "CHUNK_ROWS", 1)
     store, calls = import_rows.RowStore.store, []
 
     def break_at_second(self, rows):

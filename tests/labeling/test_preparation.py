@@ -250,8 +250,8 @@ def api(cast, rest):
 
 def test_a_program_holds_a_file_back_looks_decides_and_confirms(admin, cast):
     file = SimpleUploadedFile("x.jsonl", ROWS)
-    held = admin.post(api(cast, "imports/"), {"file": file, "kind": "demonstrations", "hold": "true"})
-    assert (held.status_code, held.json()["status"]) == (201, "uploaded")
+    held = admin.post(api(cast, "imports/"), {"file": file, "kind": "demonstrations", "dry_run": "true"})
+    assert held.json()["status"] == "uploaded"
     here = api(cast, f"imports/{held.json()['id']}/")
     assert admin.get(f"{here}preparation/").status_code == 404
     report = admin.post(f"{here}preparation/", {}, content_type="application/json").json()

@@ -22,6 +22,7 @@ from labeling.services.qualification import open_screening_set
 from labeling.services.reviews import accept_submission, return_submission
 from labeling.services.span_notes import add_note
 from labeling.services.submissions import submit_demonstration
+from labeling.services.uploads import begin_upload
 from labeling.services.webhook_queue import new_delivery
 from labeling.services.webhooks import SALT
 from labeling.talk import piece_in_hand
@@ -90,6 +91,9 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         filename="prompts.jsonl",
         acting_user=admin,
     )
+    upload = begin_upload(
+        project=project, kind="prompts", filename="more.jsonl", size_bytes=10, acting_user=admin
+    )
     invitation, _ = invite_person(
         project=project, email="new@example.com", role="annotator", acting_user=admin
     )
@@ -150,6 +154,7 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         "prompts": prompt.pk,
         "completions": completion.pk,
         "imports": record.pk,
+        "uploads": upload.pk,
         "datasets": dataset.pk,
         "exports": export.pk,
         "runs": run.pk,

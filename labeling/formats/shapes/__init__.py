@@ -1,6 +1,6 @@
 """Shapes: which fields a row has, and the record that they make. One file per kind of record."""
 
-from .base import Row, Shape
+from .base import Gathering, Row, Shape
 from .choose import SHAPES, choose_shape, known_fields, matching_kinds
 
-__all__ = ["SHAPES", "Row", "Shape", "choose_shape", "known_fields", "matching_kinds"]
+__all__ = ["SHAPES", "Gathering", "Row", "Shape", "choose_shape", "known_fields", "matching_kinds"]

@@ -1,7 +1,7 @@
 """One row being read, and what a shape is."""
 
 import difflib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,23 +17,45 @@ PROMPT_FIELDS = ("prompt", "instruction", "question", "messages", "conversations
 
 @dataclass(frozen=True)
 class Shape:
-    """`required`: for each thing a row must have, the names that it may go by, ours first."""
+    """`required`: for each thing a row must have, the names that it may go by, ours first.
+
+    `accepts`: whether the values of a first row are of this shape too, where names alone do not tell.
+    `gather`: for shapes whose rows make sense together only (answers with a score each, messages of a tree):
+    `read` then gives parts, and this makes records of all parts of the file. A RowError that it raises ends
+    the import; one that it hands to `on_fault(error)` leaves those parts out.
+    """
 
     name: str
     kinds: tuple[str, ...]
     required: tuple[tuple[str, ...], ...]
-    read: Callable[["Row"], Iterable[Record]]
+    read: Callable[["Row"], Iterable[Any]]
     without: tuple[str, ...] = ()  # names that make a row another shape
     optional: tuple[str, ...] = ()
+    accepts: Callable[[Mapping[str, Any]], bool] | None = None
+    gather: Callable[["Gathering"], Iterable[Record]] | None = None
 
     def score(self, names: Collection[str]) -> int:
-        """How many required things are among `names`; -1 where a name says that it is another shape."""
+        """How many required things are among `names`; -1 where a name or a value says that it is another
+        shape."""
         if any(name in names for name in self.without):
+            return -1
+        if self.accepts is not None and isinstance(names, Mapping) and not self.accepts(names):
             return -1
         return sum(any(name in names for name in group) for group in self.required)
 
     def is_whole(self, names: Collection[str]) -> bool:
         return self.score(names) == len(self.required)
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """The parts of a whole file, in their order. `fault` raises, or notes and goes on, as the caller
+    chose."""
+
+    parts: Sequence[Any]
+    kind: str
+    limits: Limits
+    fault: Callable[[RowError], None]
 
 
 class Row:

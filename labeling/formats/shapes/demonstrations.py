@@ -14,7 +14,7 @@ def _read_conversation(row: Row):
         raise RowError(
             "true/false feedback on one answer, which is not a demonstration",
             field="label",
-            hint="Unpaired (KTO) feedback cannot be imported.",
+            hint="Import unpaired (KTO) feedback as completions, or as comparisons.",
         )
     messages, text = split_answer(read_messages(row.values[name], name, row.limits), name)
     yield DemonstrationRecord(messages=messages, text=text, **row.common())
@@ -50,6 +50,25 @@ def _read_instances(row: Row):
         yield DemonstrationRecord(messages=user_prompt(prompt), text=text, **common)
 
 
+_SPEAKERS = {"user": "user", "assistant": "assistant", "system": "assistant", "agent": "assistant"}
+
+
+def _read_dialogue(row: Row):
+    """Taskmaster's `utterances` and Schema-Guided Dialogue's `turns`, where the system is who answers."""
+    name = row.which("utterances", "turns")
+    value = row.values[name]
+    if type(value) is not list:
+        raise RowError("must be a list of turns", field=name)
+    turns = []
+    for number, turn in enumerate(value, start=1):
+        speaker = turn.get("speaker") if type(turn) is dict else None
+        if type(speaker) is not str or speaker.lower() not in _SPEAKERS:
+            raise RowError("must be user, assistant or system", field=f"{name}[{number}].speaker")
+        turns.append({"role": _SPEAKERS[speaker.lower()], "content": turn.get("text", turn.get("utterance"))})
+    messages, text = split_answer(read_messages(turns, name, row.limits), name)
+    yield DemonstrationRecord(messages=messages, text=text, **row.common())
+
+
 _ANSWER = ("completion", "response", "output", "answer")
 
 DEMONSTRATION_SHAPES = (
@@ -60,6 +79,7 @@ DEMONSTRATION_SHAPES = (
     Shape(
         "prompt and completion", _KIND, (("prompt", "messages"), _ANSWER), _read_pair, optional=("system",)
     ),
+    Shape("dialogues with speakers", _KIND, (("utterances", "turns"),), _read_dialogue),
     Shape("seed tasks", _KIND, (("instruction",), ("instances",)), _read_instances),
     Shape(
         "instruction, input and output",

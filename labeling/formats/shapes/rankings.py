@@ -273,6 +273,14 @@ RANKING_SHAPES = (
         optional=("ranking", "ranks", "margins", "unrankable", "input", "system"),
     ),
     Shape(
+        "outputs of named models",
+        ("completions",),
+        (_PROMPT, ("output", "completion", "response"), ("generator", "model", "checkpoint")),
+        _read_model_output,
+        without=("completions",),
+        optional=("input", "system"),
+    ),
+    Shape(
         "one model's outputs",
         ("completions",),
         (_PROMPT, ("output", "completion", "response")),

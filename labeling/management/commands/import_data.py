@@ -1,4 +1,4 @@
-"""manage.py import_data --project SLUG --as KIND [--format F] [--map field=column] FILE…"""
+"""manage.py import_data --project SLUG --as KIND [--format F] [--map field=column] [--dry-run] FILE…"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from annotate.accounts.models import User
 from annotate.errors import DomainError
 from labeling.formats import FORMATS
 from labeling.models import ImportKind, ImportRecord, ImportStatus, Project
-from labeling.services import imports
+from labeling.services import import_faults, imports
 
 
 class Command(BaseCommand):
@@ -36,11 +36,24 @@ class Command(BaseCommand):
             action="store_true",
             help="leave faulty rows out and list them, instead of refusing the file",
         )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="read and check every row, say what would come in, store none",
+        )
+        parser.add_argument(
+            "--faults-to",
+            type=Path,
+            metavar="CSV",
+            help="write every faulty row of the one file to this file",
+        )
 
     def handle(self, *args, **options) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             raise CommandError(f"There is no project “{options['project']}”.")
+        if options["faults_to"] and len(options["files"]) > 1:
+            raise CommandError("--faults-to takes the faults of one file.")
         user = self._user(options["user"])
         mapping = dict(self._pair(text) for text in options["columns"])
         problems = [
@@ -101,12 +114,32 @@ class Command(BaseCommand):
             format=options["format"],
             column_mapping=mapping,
             leave_out_faulty_rows=options["leave_out_faulty"],
+            dry_run=options["dry_run"],
         )
         import_record = imports.run_import(import_record=import_record, progress=self._tell)
         if self._shows_progress:
             self.stderr.write("\r\x1b[K", ending="")
+        if options["faults_to"]:
+            with options["faults_to"].open("wb") as file:
+                file.writelines(import_faults.faults_as_csv(import_record))
+        if options["dry_run"]:
+            self._report_dry_run(path, import_record)
+            return
         imports.raise_if_failed(import_record)
         self._report(path, import_record)
+
+    def _report_dry_run(self, path: Path, import_record: ImportRecord) -> None:
+        """What the check found; the record goes with it, because nobody is there to confirm it."""
+        imports.discard_import(import_record=import_record, acting_user=import_record.created_by)
+        imports.raise_if_failed(import_record)
+        report = import_record.report or {}
+        self.stdout.write(
+            f"{path}: {report['rows']:,} rows read as {report['format']}, "
+            f"{report['added']:,} would be added, {report['already_there']:,} there already, "
+            f"{report['left_out']:,} faulty; nothing was stored"
+        )
+        for fault in import_record.faults:
+            self.stdout.write(f"  faulty: {fault['message']}")
 
     def _report(self, path: Path, import_record: ImportRecord) -> None:
         if import_record.status != ImportStatus.SUCCEEDED:
