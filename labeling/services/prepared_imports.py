@@ -24,8 +24,8 @@ def start_prepared_import(
     licence: str = "",
     **reading: Any,
 ) -> ImportRecord:
-    """As `imports.start_import` (`reading`: format, column_mapping, leave_out_faulty_rows, dry_run), with `fixes`
-    carried out. Raises Invalid before anything is stored where a fix is unknown."""
+    """As `imports.start_import`, with `fixes` carried out; `reading` is its format, column_mapping,
+    leave_out_faulty_rows and dry_run. Raises Invalid before anything is stored where a fix is unknown."""
     fixes = checked_fixes(fixes)
     import_record = imports.upload_file(
         project=project, kind=kind, file=file, filename=filename, acting_user=acting_user, licence=licence
