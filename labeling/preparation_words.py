@@ -124,13 +124,13 @@ FIXES: dict[str, str] = {
     "drop_upper_case": _("Leave these rows out"),
     "drop_personal_data": _("Leave these rows out"),
     "drop_other_languages": _("Leave these rows out"),
-    "cap_classes": _("Cap large classes at four times the smallest"),
+    "cap_classes": _("Four times the smallest at most"),
     "strip_prompt_prefix": _("Take it off the prompts"),
     "strip_answer_prefix": _("Take it off the answers"),
     "strip_answer_suffix": _("Take it off the answers"),
     "lower_upper_case": _("Write them in lower case"),
     "mask_personal_data": _("Mask it, as [email]"),
-    "mark_prompt_ends": _("Put a separator at the end of each prompt"),
+    "mark_prompt_ends": _("Mark the end of each prompt"),
     "lead_with_blank": _("Begin each answer with a blank"),
     "mark_answer_ends": _("Put the stop mark after each answer"),
 }
@@ -151,14 +151,14 @@ _OF_FIXES = {
 def title_of_fix(name: str) -> str:
     """What a fix is for and does, where its finding does not stand beside it."""
     plain = name.removeprefix("drop_").replace("strip_", "shared_")
-    return _Joined(FINDINGS[_OF_FIXES.get(name, plain)][0], FIXES[name])
+    return _as_read(FINDINGS[_OF_FIXES.get(name, plain)][0], FIXES[name])
 
 
 def _joined(finding: str, fix: str) -> str:
     return f"{finding}: {fix}"
 
 
-_Joined = cast(
+_as_read = cast(
     "Callable[[str, str], str]", lazy(_joined, str)
 )  # joined when it is shown, in the reader's language
 
