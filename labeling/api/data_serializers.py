@@ -130,7 +130,9 @@ class NewImport(serializers.Serializer):
     fixes = serializers.CharField(
         required=False, help_text="Fixes of the preparation report to carry out, with commas between."
     )
-    context = serializers.IntegerField(required=False, min_value=1, help_text="Tokens, for drop_over_long.")
+    context = serializers.IntegerField(  # type: ignore[assignment]  # DRF takes fields off the class
+        required=False, min_value=1, help_text="Tokens, for drop_over_long."
+    )
     dry_run = serializers.BooleanField(
         required=False, default=False, help_text="Read and check every row, store none."
     )
