@@ -38,7 +38,8 @@ class UploadForm(forms.Form):
         label=_("Files"),
         allow_empty_file=True,
         help_text=_(
-            "JSON lines, JSON, CSV, TSV or plain text, gzipped or not. Several at once are read alike."
+            "JSON lines, JSON, CSV, TSV, Parquet, plain text or a Stack Exchange dump, also compressed "
+            "with gzip or Zstandard. Several at once are read alike."
         ),
     )
     licence = forms.CharField(

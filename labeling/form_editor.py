@@ -180,12 +180,11 @@ def in_lines(form: FormDefinition) -> str:
         lines.append(_("Flag of the prompt: %(words)s (%(key)s)") % {"words": flag.label, "key": flag.key})
     for question in form.questions:
         facts = [
-            question.key,
             TYPE_WORDS[question.type],
             _("of each completion") if question.per == "completion" else _("once a task"),
             _("needs an answer") if question.required else _("may be left out"),
         ]
-        said = {"words": question.label, "facts": ", ".join(map(str, facts))}
+        said = {"words": question.label, "facts": f"{question.key}; {', '.join(map(str, facts))}"}
         lines.append(_("Question: %(words)s (%(facts)s)") % said)
         lines += [f"    {line}" for line in question.help.splitlines()]
         lines += [f"    – {option.label} ({option.key})" for option in question.options]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
-from django.utils.translation import gettext_noop
 
 from annotate.accounts.models import User
 from annotate.prepared import Prepared
@@ -41,12 +40,11 @@ class Piece:
 
     @property
     def name(self) -> str:
-        """As notifications call it, in the language of whoever reads it."""
-        if self.submission is None:
-            in_hand = {TaskKind.DEMONSTRATION: gettext_noop("a demonstration in hand")}
-            return later(in_hand.get(TaskKind(self.kind), gettext_noop("a ranking in hand")))
+        """As notifications call it."""
         kind = in_a_sentence(TaskKind(self.kind).label)
-        return later(gettext_noop("%(kind)s %(n)s"), kind=kind, n=self.submission.pk)
+        if self.submission is None:
+            return later("a %(kind)s in hand", kind=kind)
+        return later("%(kind)s %(n)s", kind=kind, n=self.submission.pk)
 
     @property
     def thread(self) -> CommentThread | None:
@@ -101,10 +99,9 @@ class Talk:
 
     @property
     def settle_url(self) -> str:
+        """Only where something was said."""
         thread = self.thread
-        if thread is None:
-            raise ValueError("Nothing was said that could be settled.")
-        return reverse("labeling:comment_settle", args=[self.piece.project.slug, thread.pk])
+        return reverse("labeling:comment_settle", args=[self.piece.project.slug, thread.pk]) if thread else ""
 
 
 THREAD = Prepared(
@@ -126,13 +123,12 @@ def piece_in_hand(assignment: Assignment, person: User) -> Piece:
 
 
 def piece_of_thread(thread: CommentThread) -> Piece:
-    """One query where the talk began before there was a submission."""
-    if thread.person is None or thread.task is None:
-        if thread.submission is None:
-            raise ValueError(f"Thread {thread.pk} is about nothing.")
-        return piece_of(thread.submission)
-    submission = Submission.objects.filter(task=thread.task_id, annotator=thread.person_id).first()
-    return Piece(thread.project, thread.task.kind, thread.person, thread.task_id, submission)
+    """One query: the submission, if there is one."""
+    task, person = thread.task, thread.person
+    if task is None or person is None:
+        return piece_of(Submission.objects.get(comment_thread=thread))
+    submission = Submission.objects.filter(task=task, annotator=person).first()
+    return Piece(thread.project, task.kind, person, task.pk, submission)
 
 
 def _thread(piece: Piece) -> CommentThread | None:

@@ -65,7 +65,8 @@ class CheckpointsField(forms.ModelMultipleChoiceField, CheckpointField):
 
 def checkpoint_label(checkpoint: Checkpoint) -> str:
     marks = " · best" if checkpoint.is_best else ""
-    return f"Run {checkpoint.run.number} · {checkpoint}{marks}"
+    number = _("Run %(number)s") % {"number": checkpoint.run.number}
+    return f"{number} · {checkpoint}{marks}"
 
 
 def versions_of(project: Project, kinds=()):

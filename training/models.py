@@ -138,7 +138,10 @@ class TrainingRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name or f"{self.get_stage_display()} run {self.number}"
+        return self.name or _("%(stage)s run %(number)s") % {
+            "stage": self.get_stage_display(),
+            "number": self.number,
+        }
 
     @property
     def is_terminal(self) -> bool:
@@ -239,7 +242,7 @@ class Checkpoint(models.Model):
         constraints = [models.UniqueConstraint(fields=["run", "step"], name="checkpoint_step_once")]
 
     def __str__(self) -> str:
-        return f"{self.run} · step {self.step}"
+        return f"{self.run} · {_('step %(step)s') % {'step': self.step}}"
 
 
 class Preset(models.Model):
@@ -286,7 +289,7 @@ class Round(models.Model):
         constraints = [models.UniqueConstraint(fields=["project", "number"], name="round_number_once")]
 
     def __str__(self) -> str:
-        return f"Round {self.number}"
+        return _("Round %(number)s") % {"number": self.number}
 
 
 class RoundStepKind(models.TextChoices):

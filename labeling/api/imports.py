@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from annotate.errors import Invalid
 from annotate.streaming import stream_file
+from annotate.words import _
 from labeling.models import ImportRecord, ImportStatus, ImportUpload
 from labeling.permissions import Action
 from labeling.services import background, import_faults, imports, uploads
@@ -165,7 +166,11 @@ class Uploads(ProjectRows):
             raise Invalid("Say where the piece begins, as a whole number.", field="Upload-Offset")
         data = request.data
         if not isinstance(data, bytes):
-            raise Invalid(f"Send the bytes as {PieceParser.media_type}.", code="media_type", status=415)
+            raise Invalid(
+                _("Send the bytes as %(type)s.") % {"type": PieceParser.media_type},
+                code="media_type",
+                status=415,
+            )
         record = uploads.add_piece(upload=upload, offset=int(offset), data=data, acting_user=request.user)
         if record is None:
             return Response(self.get_serializer(upload).data)

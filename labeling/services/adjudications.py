@@ -46,7 +46,9 @@ def propose_consensus(task: Task, rule: str | None = None) -> Proposal:
     if task.kind != TaskKind.RANKING:
         raise Invalid("Only rankings have a consensus.")
     if rule and rule not in RULE_NAMES:
-        raise Invalid(f"There is no such rule. Known are {', '.join(RULE_NAMES)}.", field="rule")
+        raise Invalid(
+            _("There is no such rule. Known are %(known)s.") % {"known": ", ".join(RULE_NAMES)}, field="rule"
+        )
     weighed = weigh_task(task, rule)
     if weighed is None:
         raise Conflict("Nobody has ranked this task yet.", code="no_rankings")

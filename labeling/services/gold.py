@@ -193,7 +193,9 @@ def _checked_reference(task: Task, text: str) -> str:
     if text and task.kind != TaskKind.DEMONSTRATION:
         raise Invalid("Rankings are held against an order, not a text.", field="reference")
     if len(text) > LONGEST_REFERENCE:
-        raise Invalid(f"At most {LONGEST_REFERENCE:,} characters.", field="reference")
+        raise Invalid(
+            _("At most %(most)s characters.") % {"most": f"{LONGEST_REFERENCE:,}"}, field="reference"
+        )
     return text
 
 

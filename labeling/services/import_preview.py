@@ -75,19 +75,25 @@ def preview_import(
     kind: str,
     format: str = "",
     column_mapping: Mapping[str, str] | None = None,
+    leave_out_faulty_rows: bool = False,
 ) -> Preview:
-    """The first rows as they would be stored; reads only the beginning of the file, stores nothing."""
+    """The first rows as they would be stored; reads only the beginning of the file, stores nothing.
+
+    Rows that may be left out are passed over, and the first fault among them is the `problem` all the same.
+    """
     check_kind(kind)
     preview = Preview()
     path, name = import_files.path_of(import_record), import_record.filename
     try:
         preview.detection = detect(path, filename=name, kind=kind)
+        faults: list[FormatError] = []
         records = read_file(
             path,
             filename=name,
             kind=kind,
             format=format or None,
             columns=checked_columns(column_mapping),
+            on_fault=faults.append if leave_out_faulty_rows else None,
             most_rows=ROWS_LOOKED_AT,
         )
         look = look_of_imports(import_record.project)
@@ -96,6 +102,8 @@ def preview_import(
             preview.rows.append(_shown(record))
             if len(preview.rows) == PREVIEW_ROWS:
                 break
+        if faults:
+            preview.problem = to_domain_error(faults[0])
     except FormatError as error:
         preview.problem = to_domain_error(error)
     except FileNotFoundError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -60,16 +59,15 @@ from .span_notes import check_notes, store_notes
 from .submit_statements import (
     DRAFT_DONE,
     RECEIPT,
-    SEEN,
     SLOT,
     STORED,
     STORED_RECEIPT,
     SUBMISSION,
     SUBMITTED,
     TEXTS,
+    note_at_work,
 )
 
-SEEN_EVERY = timedelta(seconds=30)
 LATE_CODES = ("slot_taken", "withdrawn")  # refused, and kept for a lead to accept
 
 
@@ -364,8 +362,8 @@ def _finish(work: _Work, submission: Submission, membership: Membership | None, 
         submission=submission,
         revision=submission.revision_count,
     )
-    if membership is not None and _is_news(membership, now):
-        SEEN.run(pk=membership.pk, now=now)
+    if membership is not None:
+        note_at_work(membership, now)
     record_event(
         action="submission.submitted",
         actor=work.user,
@@ -376,14 +374,6 @@ def _finish(work: _Work, submission: Submission, membership: Membership | None, 
         status=str(submission.status),
         review_reason=str(submission.review_reason),
     )
-
-
-def _is_news(membership: Membership, now: datetime) -> bool:
-    """Whether to store that they are at work: not with each piece, but always after they went away
-    empty-handed (services.work_again).
-    """
-    last, went = membership.last_active_at, membership.out_of_work_at
-    return last is None or now - last >= SEEN_EVERY or (went is not None and last <= went)
 
 
 def _keep(work: _Work, task: Task, content: Content, *, is_late: bool) -> None:

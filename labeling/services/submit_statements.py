@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from annotate.prepared import Prepared, PreparedDelete, PreparedInsert, PreparedUpdate
 from labeling.models import (
@@ -52,3 +52,13 @@ DRAFT_DONE = PreparedDelete(lambda task, user: Draft.objects.filter(task=task, u
 SEEN = PreparedUpdate(
     lambda pk, now: (Membership.objects.filter(pk=pk), {"last_active_at": now}), pk=int, now=datetime
 )
+SEEN_EVERY = timedelta(seconds=30)
+
+
+def note_at_work(membership: Membership, now: datetime) -> None:
+    """Store that they are at work: not with each piece, but always after they went away empty-handed
+    (services.work_again).
+    """
+    last, went = membership.last_active_at, membership.out_of_work_at
+    if last is None or now - last >= SEEN_EVERY or (went is not None and last <= went):
+        SEEN.run(pk=membership.pk, now=now)

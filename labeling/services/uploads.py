@@ -55,9 +55,10 @@ def begin_upload(
     project = Project.objects.select_for_update().get(pk=project.pk)  # two at once count one after the other
     if project.uploads.filter(created_by=acting_user).count() >= MOST_OPEN:
         raise Conflict(
-            f"You have {MOST_OPEN} unfinished uploads in this project.",
+            _("You have %(n)s unfinished uploads in this project.") % {"n": MOST_OPEN},
             code="too_many_uploads",
-            hint=f"Finish or cancel one; each is removed {KEPT_HOURS} hours after its last piece.",
+            hint=_("Finish or cancel one; each is removed %(n)s hours after its last piece.")
+            % {"n": KEPT_HOURS},
         )
     return ImportUpload.objects.create(
         project=project,
@@ -77,12 +78,16 @@ def add_piece(*, upload: ImportUpload, offset: int, data: bytes, acting_user) ->
     a piece too large or beyond the file's size.
     """
     if len(data) > PIECE_BYTES:
-        raise Invalid(f"A piece has at most {PIECE_BYTES:,} bytes.", code="piece_too_large", status=413)
+        raise Invalid(
+            _("A piece has at most %(n)s bytes.") % {"n": f"{PIECE_BYTES:,}"},
+            code="piece_too_large",
+            status=413,
+        )
     with _written_alone(upload) as file:
         upload.refresh_from_db()
         if offset != upload.offset:
             raise Conflict(
-                f"The upload stands at byte {upload.offset:,}.",
+                _("The upload stands at byte %(n)s.") % {"n": f"{upload.offset:,}"},
                 code="upload_offset",
                 field="Upload-Offset",
                 hint="Go on from there.",
@@ -90,7 +95,8 @@ def add_piece(*, upload: ImportUpload, offset: int, data: bytes, acting_user) ->
         end = offset + len(data)
         if end > upload.size_bytes:
             raise Invalid(
-                f"The file was to have {upload.size_bytes:,} bytes, this would make {end:,}.",
+                _("The file was to have %(all)s bytes, this would make %(n)s.")
+                % {"all": f"{upload.size_bytes:,}", "n": f"{end:,}"},
                 code="upload_size",
                 field="Upload-Offset",
             )

@@ -297,7 +297,7 @@ def unrankable_reasons() -> Sequence[tuple[str, str]]:
 @register.filter
 def word_count(text: str | None) -> int:
     """Words, where each character of a script without blanks (Chinese, Japanese, Thai …) counts as one."""
-    return len(WORD.findall(text or ""))
+    return len(WORD.findall(str(text or "")))  # str: a text to translate is words only then
 
 
 @register.filter

@@ -230,7 +230,7 @@ def _preview(layout: str, values: dict[str, Any]) -> dict[str, Any]:
     flags = [{"key": flag.key, "label": flag.label} for flag in form.prompt_flags]
     completions = [
         {"id": f"sample-{index}", "text": text, "asked": asked(form, f"sample-{index}", {})}
-        for index, text in enumerate(SAMPLE_TEXTS)
+        for index, text in enumerate(map(str, SAMPLE_TEXTS))
     ]
     return {
         "sheet": SimpleNamespace(form=form, rules={"prompt_flags": flags}, margins=margin_choices(form)),

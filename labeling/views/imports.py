@@ -105,6 +105,8 @@ def _choices(query, record: ImportRecord) -> dict:
     chosen = {
         name.removeprefix(MAP): value for name, value in query.items() if name.startswith(MAP) and value
     }
+    if "kind" not in query:  # not chosen on the page: as it was read before, by a dry run or a failed import
+        chosen = dict(record.column_mapping)
     format = query.get("format", record.format)
     return {
         "kind": kind,
@@ -125,7 +127,8 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
         context["carried_out"] = [(title_of_fix(name), count) for name, count in preparation.counts.items()]
     if record.status in (ImportStatus.UPLOADED, ImportStatus.FAILED):
         choices = _choices(request.GET, record)
-        preview = preview_import(import_record=record, **choices)
+        lenient = bool(request.GET.get("leave_out_faulty_rows") or record.report)
+        preview = preview_import(import_record=record, leave_out_faulty_rows=lenient, **choices)
         columns = preview.detection.columns if preview.detection else ()
         context |= {
             "preview": preview,
@@ -135,7 +138,7 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
             "kinds": ImportKind.choices,
             "formats": [(name, gettext(words)) for name, words in FORMATS.items()],
             "columns": columns,
-            "lenient": bool(request.GET.get("leave_out_faulty_rows")),
+            "lenient": bool(request.GET.get("leave_out_faulty_rows")) or record.leave_out_faulty_rows,
             "mapping": [
                 (field, choices["column_mapping"].get(field, ""))
                 for field in MAPPABLE_FIELDS[choices["kind"]]

@@ -368,7 +368,7 @@ class Autosave {
     if (essence(mine) === essence({ ...mine, ...fields })) { this.conflict = false; this.revision = revision; this.saved = essence(mine); this.copy.clear(); this.show("saved", "Saved"); return; }
     this.problem(say("Two versions of this draft: choose one"));
     this.form.dispatchEvent(new CustomEvent("autosave:conflict", { bubbles: true, detail: { mine, fields, revision } }));
-    const dialog = conflictDialog(mine, fields, fromBrowser, lettersOf(this.form));
+    const dialog = conflictDialog(mine, fields, fromBrowser, lettersOf(this.form), (name) => wordsFor(this.form, name));
     dialog.addEventListener("cancel", (event) => event.preventDefault()); // Escape would choose, and one text would go
     dialog.addEventListener("close", () => {
       if (!dialog.returnValue) { dialog.showModal(); return; }
@@ -466,10 +466,20 @@ function readable(name, value, letters) {
   return Object.entries(data).map(([id, each]) => `${letter(id)}: ${typeof each === "object" ? Object.values(each).filter(Boolean).join(", ") : each}`).join("; ");
 }
 
-function conflictDialog(mine, other, fromBrowser, letters) {
+/* A field as the person knows it: by its label or legend. */
+function wordsFor(form, name) {
+  const found = form.elements[name];
+  const control = found instanceof RadioNodeList ? found[0] : found;
+  const label = control?.closest?.("fieldset")?.querySelector("legend") || control?.labels?.[0];
+  const group = control?.closest?.("[role=group][aria-label]")?.getAttribute("aria-label"); // flags: one box of many
+  const words = control?.matches?.("[type=checkbox]") && group ? group : label?.textContent;
+  return words?.replace(/[*\s]+/g, " ").trim() || name.replaceAll("_", " ");
+}
+
+function conflictDialog(mine, other, fromBrowser, letters, named) {
   const silent = (name) => MEASURED.has(name) || name === "touched" || /^(score|flag)-/.test(name); // said by "scores" and "flags" too
   const texts = (fields) => Object.entries(fields).filter(([name, value]) => !silent(name) && essence({ [name]: mine[name] ?? "" }) !== essence({ [name]: other[name] ?? mine[name] ?? "" }) && value !== "")
-    .map(([name, value]) => (Object.keys(fields).length > 1 ? `${name.replaceAll("_", " ")}:\n${readable(name, value, letters)}` : String(value))).join("\n\n");
+    .map(([name, value]) => (Object.keys(fields).length > 1 ? `${named(name)}:\n${readable(name, value, letters)}` : String(value))).join("\n\n");
   const column = (title, fields) => el("div", { class: "stack stack-s" }, el("strong", {}, title), el("div", { class: "plain", dir: "auto", tabindex: "0" }, texts(fields) || "(empty)"));
   const dialog = el("dialog", { class: "dialog dialog-wide", "aria-labelledby": "conflict-title" });
   const button = (label, value, style, focus) => { const node = el("button", { class: `btn ${style}`, type: "button", autofocus: Boolean(focus) }, label); node.addEventListener("click", () => dialog.close(value)); return node; };

@@ -242,3 +242,19 @@ def test_words_that_the_site_took_no_more_are_shown_where_the_task_was(cast, ope
     other.get_by_role("button", name="Forget it").click()
     other.reload()
     expect(other.locator("#draft-left")).to_be_hidden()
+
+
+def test_two_versions_name_the_fields_as_the_form_does(cast, open_as):
+    make_screen(cast, "pairwise")
+    page = open_screen(cast, open_as)
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.wait_for_selector("[data-autosave-ready]")
+    page.get_by_label("Long?").fill("Long words")
+    page.get_by_label("Why?").fill("Said here")
+    saved(page)
+    other.get_by_label("Why?").fill("Said there")
+    dialog = other.get_by_role("dialog")
+    expect(dialog).to_contain_text("Long?:")
+    expect(dialog).to_contain_text("Why? (optional):")
+    expect(dialog).not_to_contain_text("answer.task")

@@ -6,6 +6,7 @@ The tests over that folder are there only where the folder is: nothing is skippe
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -88,6 +89,31 @@ if FILES:
     def test_every_case_has_a_file():
         used = {case_of(path) and case_of(path).pattern for path in FILES}
         assert {case.pattern for case in CASES} == used
+
+    MALFORMED = [
+        [cell.strip() for cell in line.strip("| \n").split("|")]
+        for line in (FOLDER / "malformed" / "README.md").read_text(encoding="utf-8").splitlines()
+        if re.match(r"\| [\w.]+ \| [\d,]+ \|", line)
+    ]
+
+    @pytest.mark.parametrize("row", MALFORMED, ids=[row[0] for row in MALFORMED])
+    def test_a_malformed_file_has_the_outcome_that_is_expected(row):
+        """As the folder's own table has it: REFUSE with the row, ACCEPT with the number, or either."""
+        name, kind, expected = row[0], row[2], row[-1]
+        accepted = re.search(r"ACCEPT (\d+)", expected) or re.search(r"(\d+) good", row[3])
+        try:
+            count = sum(1 for _ in read_file(FOLDER / "malformed" / name, kind=kind))
+        except FormatError as error:
+            assert "REFUSE" in expected
+            if first := re.search(r"REFUSE,? row (\d+)(?:, field (\w+))?", expected):
+                assert error.row == int(first[1])
+                assert first[2] in (None, error.field)
+        else:
+            assert "ACCEPT" in expected and count == int(accepted[1])
+
+    def test_the_table_of_malformed_files_is_whole():
+        names = {path.name for path in (FOLDER / "malformed").iterdir()} - {"README.md"}
+        assert {row[0] for row in MALFORMED} == names
 
     SUITE = sorted((FOLDER / "awkward" / "json_test_suite" / "test_parsing").iterdir())
 

@@ -287,3 +287,35 @@ def test_a_very_long_thread_meets_the_limit_and_not_the_stack():
     ]
     error = refusal(flat(*rows), "a.json")
     assert f"more than {DEFAULT_LIMITS.max_messages:,} messages" in str(error)
+
+
+# --- Mapping ----------------------------------------------------------------------------------------------
+MAPPED = {
+    "KTO": ("completions", kto("p", "a", True)),
+    "a score": ("completions", {"prompt": "p", "completion": "a", "score": 3, "generator": "g"}),
+    "votes": ("comparisons", VOTED),
+    "OpenAI preference": ("comparisons", json.loads(preference())),
+    "chosen and rejected": ("comparisons", {"prompt": "p", "chosen": "a", "rejected": "b", "margin": 1}),
+    "a preference": ("comparisons", {"prompt": "p", "answer_a": "a", "answer_b": "b", "preference": "tie"}),
+    "outputs": ("comparisons", {"instruction": "i", "output_1": "a", "output_2": "b", "preference": 1}),
+    "ranks": ("completions", {"prompt": "p", "completions": ["a", "b"], "ranks": [2, 1], "margins": [1]}),
+    "a demonstration": ("demonstrations", {"instruction": "i", "input": "x", "output": "o", "system": "s"}),
+    "messages": ("demonstrations", {"messages": [{"role": "user", "content": "p"}, {"role": "assistant",
+                 "content": "a"}], "category": "c", "language": "de"}),
+    "a prompt": ("prompts", {"prompt": "p", "system": "s"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", MAPPED)
+def test_columns_of_any_name_are_read_once_they_are_mapped(shape):
+    kind, row = MAPPED[shape]
+    strange = {f"Spalte {number}": value for number, value in enumerate(row.values())}
+    mapping = dict(zip(row, strange, strict=True))
+    assert read(jsonl(strange), kind=kind, columns=mapping) == read(jsonl(row), kind=kind)
+
+
+def test_what_the_page_offers_to_map_is_read_by_some_shape():
+    from labeling.formats.shapes import known_fields
+    from labeling.services.import_preview import MAPPABLE_FIELDS
+
+    assert {name for names in MAPPABLE_FIELDS.values() for name in names} <= known_fields() | {"ranking"}

@@ -269,3 +269,16 @@ def test_a_batch_that_holds_nothing_for_them_is_no_news(cast, out_of_work):
     assert tell_of_work() == 0
     asked = Membership.objects.get(project=cast.project, user=out_of_work).out_of_work_at
     assert asked is not None, "the next batch is looked at again"
+
+
+def test_who_works_is_noted_now_and_then_but_always_after_going_away_empty_handed(cast):
+    make_demonstration_batch(cast.project, tasks=3)
+    mine = Membership.objects.filter(project=cast.project, user=cast.annotator)
+    do_next(cast.annotator, cast.project)
+    first = mine.get().last_active_at
+    assert first is not None
+    do_next(cast.annotator, cast.project)
+    assert mine.get().last_active_at == first
+    mine.update(out_of_work_at=timezone.now())
+    do_next(cast.annotator, cast.project)
+    assert mine.get().last_active_at > first

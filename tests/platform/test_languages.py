@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import date
 
 import pytest
 from django.conf import settings
+from django.template import engines
 from django.test import Client
+from django.utils import translation
 
 from annotate import catalogues
 from annotate.accounts.preferences import change_preferences
+from annotate.errors import Invalid
+from annotate.words import in_a_sentence, later
+from labeling.models import TaskKind
 from labeling.models.event_words import EVENT_WORDS
+from labeling.services.activity import notify
 
 DOMAINS = ["django", "djangojs"]
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+TAG = re.compile(r"</?\w+")
 SOURCE_LANGUAGE = "en"
 LANGUAGES = [code for code, _ in settings.LANGUAGES if code != SOURCE_LANGUAGE]
 CATALOGUES = [(language, domain) for language in LANGUAGES for domain in DOMAINS]
@@ -57,6 +65,8 @@ def test_a_translation_has_the_placeholders_of_its_source(language, domain):
     for message in messages(language, domain):
         for said, source in zip(translations(message), sources(message), strict=True):
             if said and set(PLACEHOLDER.findall(said)) != set(PLACEHOLDER.findall(source)):
+                wrong.append((source, said))
+            if said and TAG.findall(said) != TAG.findall(source):
                 wrong.append((source, said))
             if said and (said.strip() == said) != (source.strip() == source):
                 wrong.append((source, said))
@@ -136,11 +146,6 @@ def test_an_error_page_is_in_the_readers_language(german):
 
 
 def test_numbers_and_days_keep_the_formats_of_the_site():
-    from datetime import date
-
-    from django.template import engines
-    from django.utils import translation
-
     source = "{% load humanize %}{{ n|floatformat:2 }} {{ many|intcomma }} {{ day|date:'SHORT_DATE_FORMAT' }}"
     template = engines["django"].from_string(source)
     for language in ("en", "de"):
@@ -156,3 +161,30 @@ def test_scripts_get_their_words_by_language_and_english_pages_do_not_load_them(
     assert client.get("/words/xx.js").status_code == 404
     assert "/words/de.js" in page(german)
     assert "/words/" not in page(address="/accounts/login/")
+
+
+def test_a_label_amid_a_sentence_is_small_in_english_and_keeps_its_capital_in_german():
+    for language, word in (("en", "demonstration"), ("de", "Musterantwort")):
+        with translation.override(language):
+            assert str(in_a_sentence(TaskKind.DEMONSTRATION.label)) == word
+
+
+def test_what_somebody_is_told_is_in_their_language_whoever_acts(german, make_user):
+    kind = in_a_sentence(TaskKind.RANKING.label)
+    said = later("%(who)s returned your %(kind)s.", who="Lena", kind=kind)
+    bob = make_user("bob")
+    with translation.override("fr"):
+        texts = [notify(user=user, kind="submission.returned", text=said).text for user in (german, bob)]
+    assert texts == ["Lena hat Ihnen Ihre Rangfolge zurückgegeben.", "Lena returned your ranking."]
+
+
+def test_a_refusal_with_a_value_in_it_is_in_the_readers_language(german):
+    with translation.override("de"), pytest.raises(Invalid) as refused:
+        change_preferences(user=german, changes={"daily_goal": 0})
+    assert refused.value.message == "Eine ganze Zahl von 1 bis 1,000, oder keine."
+
+
+def test_several_of_a_kind_have_their_own_word():
+    for language, words in (("en", "Demonstrations Rankings"), ("de", "Musterantworten Rangfolgen")):
+        with translation.override(language):
+            assert " ".join(str(kind.many) for kind in TaskKind) == words

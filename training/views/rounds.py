@@ -99,7 +99,7 @@ def _describe(project, step: RoundStep) -> dict[str, Any]:
     href, what = _product(project, step)
     note = step.message or (seen.note if seen else "")
     if step.status == RoundStepStatus.SKIPPED:
-        note = "Left out"
+        note = _("Left out")
     return {
         "step": step,
         "href": href,
