@@ -19,7 +19,7 @@ from labeling.services import background, preparations
 from .base import PROJECT, ProjectViewMixin, valid_input
 
 
-class AskInput(serializers.Serializer):
+class PreparationInput(serializers.Serializer):
     context = serializers.IntegerField(  # type: ignore[assignment]  # DRF takes fields off the class
         required=False, min_value=1, help_text="Tokens that a row may have; 2048 if left out."
     )
@@ -30,7 +30,7 @@ class AskInput(serializers.Serializer):
     )
 
 
-class DecisionInput(serializers.Serializer):
+class FindingDecision(serializers.Serializer):
     finding = serializers.CharField()
     decision = serializers.ChoiceField(choices=list(preparations.DECISIONS))
     fix = serializers.ChoiceField(choices=list(FIXES), required=False, default="")
@@ -110,7 +110,7 @@ class _Preparations(ProjectViewMixin, GenericViewSet):
 
     def _ask(self, request):
         subject = self.subject()
-        asked = valid_input(AskInput, request)
+        asked = valid_input(PreparationInput, request)
         preparation = preparations.ask_for_report(subject=subject, acting_user=request.user, **asked)
         background.take_up_if_nobody_does(preparation)
         is_done = preparation.status in (PreparationStatus.READY, PreparationStatus.FAILED)
@@ -119,18 +119,18 @@ class _Preparations(ProjectViewMixin, GenericViewSet):
 
     def _decide(self, request):
         subject = self.subject()
-        decision = valid_input(DecisionInput, request)
+        decision = valid_input(FindingDecision, request)
         preparation = preparations.decide(subject=subject, acting_user=request.user, **decision)
         return Response(_shown(subject, preparation))
 
 
 REPORT: dict[str, Any] = {"responses": PreparationSerializer}
 ASK: dict[str, Any] = {
-    "request": AskInput,
+    "request": PreparationInput,
     "responses": {200: PreparationSerializer, 202: PreparationSerializer},
 }
 DECIDE: dict[str, Any] = {
-    "request": DecisionInput,
+    "request": FindingDecision,
     "responses": PreparationSerializer,
     "examples": [DECISION_EXAMPLE],
 }
