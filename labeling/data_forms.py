@@ -8,6 +8,7 @@ from django import forms
 
 from annotate.words import _
 
+from .filter_fields import FilterFields
 from .formats import SPLITS
 from .forms import offer
 from .models import DatasetKind, GuidelineVersion, ImportKind, ImportStatus, Project, Submission, TaskKind
@@ -53,7 +54,7 @@ def _numbers(rows, label) -> list[tuple[int, str]]:
     return [(row.pk, label(row)) for row in rows[:MOST_CHOICES]]
 
 
-class RecipeForm(forms.Form):
+class RecipeForm(FilterFields):
     """A dataset's name, kind and recipe. Lists without a choice do not restrict."""
 
     name = forms.CharField(max_length=120, label=_("Name"))
@@ -133,6 +134,7 @@ class RecipeForm(forms.Form):
         people = Submission.objects.filter(project=project, annotator__isnull=False).order_by()
         pseudonyms = sorted(people.values_list("annotator__pseudonym", flat=True).distinct())
         offer(fields["exclude_annotators"], [(pseudonym, pseudonym) for pseudonym in pseudonyms])
+        self.offer_languages(project)
         for name, field in list(fields.items()):
             if isinstance(field, forms.MultipleChoiceField) and not field.choices:
                 del fields[name]
@@ -159,6 +161,8 @@ class RecipeForm(forms.Form):
         }  # fmt: skip
         for name in ("submitted_from", "submitted_until"):
             recipe[name] = data[name].isoformat() if data[name] else ""
+        if filters := self.filters():
+            recipe["filters"] = filters
         recipe["rankings"] = data.get("rankings") or "each"
         recipe["include_scores"] = data.get("include_scores", False)
         recipe["fractions"] = {split: data[split] / 100 for split in SPLITS}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from django.utils.functional import lazy
 
 from annotate.words import _
 
@@ -122,16 +124,43 @@ FIXES: dict[str, str] = {
     "drop_upper_case": _("Leave these rows out"),
     "drop_personal_data": _("Leave these rows out"),
     "drop_other_languages": _("Leave these rows out"),
-    "cap_classes": _("Cap large classes at four times the smallest"),
+    "cap_classes": _("Four times the smallest at most"),
     "strip_prompt_prefix": _("Take it off the prompts"),
     "strip_answer_prefix": _("Take it off the answers"),
     "strip_answer_suffix": _("Take it off the answers"),
     "lower_upper_case": _("Write them in lower case"),
     "mask_personal_data": _("Mask it, as [email]"),
-    "mark_prompt_ends": _("Put a separator at the end of each prompt"),
+    "mark_prompt_ends": _("Mark the end of each prompt"),
     "lead_with_blank": _("Begin each answer with a blank"),
     "mark_answer_ends": _("Put the stop mark after each answer"),
 }
+
+
+_OF_FIXES = {
+    "drop_leaks": "leakage",
+    "drop_contradictions": "both_ways",
+    "cap_classes": "uneven_classes",
+    "lower_upper_case": "upper_case",
+    "mask_personal_data": "personal_data",
+    "mark_prompt_ends": "prompt_ends",
+    "lead_with_blank": "answer_leads",
+    "mark_answer_ends": "answer_stops",
+}  # where a fix is not named after its finding
+
+
+def title_of_fix(name: str) -> str:
+    """What a fix is for and does, where its finding does not stand beside it."""
+    plain = name.removeprefix("drop_").replace("strip_", "shared_")
+    return _as_read(FINDINGS[_OF_FIXES.get(name, plain)][0], FIXES[name])
+
+
+def _joined(finding: str, fix: str) -> str:
+    return f"{finding}: {fix}"
+
+
+_as_read = cast(
+    "Callable[[str, str], str]", lazy(_joined, str)
+)  # joined when it is shown, in the reader's language
 
 
 def title_of(finding: Mapping[str, Any]) -> str:

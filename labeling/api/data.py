@@ -28,6 +28,7 @@ from labeling.services import (
     prompts,
     verification,
 )
+from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
 from labeling.services.recipes import Recipe
 
@@ -219,7 +220,10 @@ class Datasets(ProjectRows):
         """How many rows a recipe would freeze right now; stores nothing."""
         data = valid_input(shapes.RecipeCount, request)
         recipe = Recipe.from_json(data.get("recipe")).resolved_for(self.project)
-        return Response(preview_counts(self.project, data["kind"], recipe))
+        counts = preview_counts(self.project, data["kind"], recipe)
+        if recipe.filters:
+            counts["filters"] = preview_filters(self.project, data["kind"], recipe)
+        return Response(counts)
 
 
 @extend_schema(tags=TAG_DATASETS)

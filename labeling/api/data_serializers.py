@@ -127,6 +127,12 @@ class NewImport(serializers.Serializer):
     )
     licence = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
     leave_out_faulty_rows = serializers.BooleanField(required=False, default=False)
+    fixes = serializers.CharField(
+        required=False, help_text="Fixes of the preparation report to carry out, with commas between."
+    )
+    context = serializers.IntegerField(  # type: ignore[assignment]  # DRF takes fields off the class
+        required=False, min_value=1, help_text="Tokens, for drop_over_long."
+    )
     dry_run = serializers.BooleanField(
         required=False, default=False, help_text="Read and check every row, store none."
     )
@@ -176,6 +182,9 @@ class CountsSerializer(serializers.Serializer):
     rows = serializers.IntegerField()
     prompts = serializers.IntegerField()
     by_source = serializers.DictField(child=serializers.IntegerField())
+    filters = serializers.DictField(
+        required=False, help_text="With filters: looked_at, kept, left_out by reason with examples, changed."
+    )
 
 
 class FreezeInput(serializers.Serializer):

@@ -18,6 +18,7 @@ from annotate.words import _
 from labeling.models import ImportRecord, ImportStatus, ImportUpload
 from labeling.permissions import Action
 from labeling.services import background, import_faults, imports, uploads
+from labeling.services.prepared_imports import start_prepared_import
 
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
@@ -63,9 +64,15 @@ class Imports(ProjectRows):
         mapping = data.get("column_mapping")
         if isinstance(mapping, str):  # a form field holds text
             data["column_mapping"] = _parsed_mapping(mapping)
+        fixes = [name.strip() for name in data.pop("fixes", "").split(",") if name.strip()]
         return self._answer(
-            imports.start_import(
-                project=self.project, file=file, filename=file.name, acting_user=request.user, **data
+            start_prepared_import(
+                fixes=fixes,
+                project=self.project,
+                file=file,
+                filename=file.name,
+                acting_user=request.user,
+                **data,
             )
         )
 

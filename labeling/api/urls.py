@@ -16,6 +16,7 @@ from . import (
     overview,
     pay,
     people,
+    preparation,
     projects,
     qualification,
     quality,
@@ -48,6 +49,7 @@ ROOMS = (
     dataset_exports,
     dataset_frozen,
     imports,
+    preparation,
     activity,
     webhooks,
 )

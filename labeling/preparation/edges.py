@@ -123,10 +123,8 @@ class Marks(Look):
         self._prompt_end = SharedEdge(at_end=True)
         self._used: set[str] = set()
         self._stops: Counter = Counter()
-        self._lead = {
-            False: [0, list[int]()],
-            True: [0, list[int]()],
-        }  # begins with a blank: count, first rows
+        self._leads = {False: 0, True: 0}  # answers by whether they begin with a blank …
+        self._lead_rows: dict[bool, list[int]] = {False: [], True: []}  # … and the first rows of each
         self._without_stop: dict[str, list[int]] = {mark: [] for mark in STOP_MARKS}
         self._answers = 0
 
@@ -138,9 +136,9 @@ class Marks(Look):
             return
         answer = unit.answers[0]
         self._answers += 1
-        lead = self._lead[answer[:1].isspace()]
-        lead[0] += 1
-        _note(lead[1], index)
+        lead = answer[:1].isspace()
+        self._leads[lead] += 1
+        _note(self._lead_rows[lead], index)
         stop = stop_of(answer)
         self._stops[stop] += 1
         for mark, rows in self._without_stop.items():
@@ -165,15 +163,17 @@ class Marks(Look):
         return found
 
     def _start_findings(self) -> list[Finding]:
-        (without, first_without), (with_blank, first_with) = self._lead[False], self._lead[True]
+        without, with_blank = self._leads[False], self._leads[True]
         if not self.options.is_plain or not without or not self._answers:
             return []
         values = {"with": with_blank, "without": without}
         if with_blank:
-            rows = first_without if with_blank >= without else first_with
+            rows = self._lead_rows[with_blank < without]
             count = min(with_blank, without)
             return [Finding("answer_starts", "warning", count, rows, [], values, ("lead_with_blank",))]
-        return [Finding("answer_leads", "info", without, first_without, [], values, ("lead_with_blank",))]
+        return [
+            Finding("answer_leads", "info", without, self._lead_rows[False], [], values, ("lead_with_blank",))
+        ]
 
     def _stop_findings(self) -> list[Finding]:
         mark = self._stop()

@@ -31,6 +31,7 @@ from labeling.models import (
 from labeling.permissions import Action, can
 from labeling.services import background, dataset_browse, downloads, lineage, verification
 from labeling.services import datasets as service
+from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
 from labeling.services.progress import Progress
 from labeling.services.recipes import DECISIONS, DEFAULT_SOURCES, SOURCES, Recipe
@@ -84,6 +85,7 @@ def dataset_count(request: SignedInRequest, *, project, membership) -> HttpRespo
         try:
             recipe = Recipe.from_json(form.recipe()).resolved_for(project)
             context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
+            context["filtered"] = preview_filters(project, form.cleaned_data["kind"], recipe)
         except DomainError as error:
             context["problem"] = error.message
     else:
@@ -103,6 +105,8 @@ def _lists(request: SignedInRequest) -> dict[str, Any]:
         "categories",
         "guideline_versions",
         "exclude_annotators",
+        "languages",
+        "fixes",
     }
     query = request.GET
     return {name: query.getlist(name) if name in several else query.get(name) for name in query}

@@ -21,7 +21,7 @@ from labeling.formats import FORMATS
 from labeling.listing import Filter, Listing
 from labeling.models import ImportKind, ImportRecord, ImportStatus, Project
 from labeling.permissions import Action
-from labeling.preparation_words import FIXES
+from labeling.preparation_words import title_of_fix
 from labeling.services import background
 from labeling.services import import_faults as faults
 from labeling.services import imports as service
@@ -123,8 +123,8 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
     context: dict[str, Any] = {"record": record, "progress": Progress("import", record.pk).read()}
     preparation = preparation_of(record)
     if preparation is not None:
-        context["fixes"] = [FIXES[name] for name in preparation.fixes]
-        context["carried_out"] = [(FIXES[name], count) for name, count in preparation.counts.items()]
+        context["fixes"] = [title_of_fix(name) for name in preparation.fixes]
+        context["carried_out"] = [(title_of_fix(name), count) for name, count in preparation.counts.items()]
     if record.status in (ImportStatus.UPLOADED, ImportStatus.FAILED):
         choices = _choices(request.GET, record)
         lenient = bool(request.GET.get("leave_out_faulty_rows") or record.report)

@@ -24,7 +24,7 @@ from labeling.models import (
 )
 from labeling.permissions import Action, can
 from labeling.preparation import gaps
-from labeling.preparation_words import FIXES, meaning_of, title_of
+from labeling.preparation_words import FIXES, meaning_of, title_of, title_of_fix
 from labeling.services import background
 from labeling.services import preparations as service
 from labeling.services.preparation_options import DEFAULT_CONTEXT
@@ -120,7 +120,11 @@ def _show(
     **extra: Any,
 ) -> HttpResponse:
     fixes = service.fixes_of(subject, preparation)
-    context: dict[str, Any] = {"preparation": preparation, "fixes": [FIXES[name] for name in fixes], **extra}
+    context: dict[str, Any] = {
+        "preparation": preparation,
+        "fixes": [title_of_fix(name) for name in fixes],
+        **extra,
+    }
     options = preparation.options if preparation is not None else {}
     imports = project.imports.filter(status=ImportStatus.SUCCEEDED).order_by("-pk")
     context |= {

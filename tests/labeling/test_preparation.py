@@ -84,7 +84,7 @@ def test_applied_fixes_are_part_of_the_import_and_counted(cast, upload):
     assert preparation.counts == {"drop_exact_duplicates": 1, "mask_personal_data": 1}
     assert preparation.ignored == ["empty_answers"]
     event = AuditEvent.objects.get(action="import.succeeded")
-    assert event.details["fixes"] == preparation.counts
+    assert event.data["fixes"] == preparation.counts
 
 
 def test_a_decision_taken_back_changes_nothing(cast, upload):
@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_read_fails_with_its_sentence(cast):
     )
     preparation = ask(cast, record)
     assert preparation.status == PreparationStatus.FAILED
-    assert "completion: missing" in preparation.error
+    assert "missing" in preparation.error
 
 
 def test_a_large_file_waits_for_a_worker_and_the_sweep_takes_it_up(cast, upload, monkeypatch):
@@ -183,7 +183,7 @@ def test_only_what_the_report_offers_can_be_decided(cast, upload, finding, decis
 
 def test_fixes_of_a_version_go_into_the_recipe_of_the_next(cast):
     for text in ("A fine answer.", "A fine answer.", "Write to ada@example.org."):
-        make_demonstration(cast.project, cast.annotator, text, prompt=make_prompt(cast.project, text))
+        make_demonstration(cast.project, cast.annotator, text, prompt=make_prompt(cast.project))
     version = make_version(cast)
     assert found(ask(cast, version)).keys() >= {"personal_data"}
     decide(cast, version, "personal_data", "apply", "mask_personal_data")
@@ -233,10 +233,41 @@ def test_texts_of_a_file_are_text_on_the_page(admin, cast):
     assert "<b>One" not in page
 
 
-def test_a_lead_sees_the_report_on_a_version_and_decides_nothing(lead, cast):
+def test_a_lead_sees_the_report_on_a_version_and_decides_nothing(client, cast):
+    client.force_login(cast.lead)
+    lead = client
     make_demonstration(cast.project, cast.annotator, "A fine answer.")
     version = make_version(cast)
     address = f"/projects/{cast.project.slug}/datasets/{version.dataset_id}/versions/1/preparation/"
     assert lead.post(address).status_code == 302
     assert "Too few rows" in lead.get(address).content.decode()
     assert lead.post(f"{address}decide/", {"finding": "too_few_rows", "choice": "ignore"}).status_code == 403
+
+
+def api(cast, rest):
+    return f"/api/projects/{cast.project.slug}/{rest}"
+
+
+def test_a_program_holds_a_file_back_looks_decides_and_confirms(admin, cast):
+    file = SimpleUploadedFile("x.jsonl", ROWS)
+    held = admin.post(api(cast, "imports/"), {"file": file, "kind": "demonstrations", "dry_run": "true"})
+    assert held.json()["status"] == "uploaded"
+    here = api(cast, f"imports/{held.json()['id']}/")
+    assert admin.get(f"{here}preparation/").status_code == 404
+    report = admin.post(f"{here}preparation/", {}, content_type="application/json").json()
+    assert {each["key"]: each["decision"] for each in report["findings"]}["exact_duplicates"] == "open"
+    decision = {"finding": "exact_duplicates", "decision": "apply", "fix": "drop_exact_duplicates"}
+    admin.post(f"{here}preparation/decisions/", decision, content_type="application/json")
+    done = admin.post(f"{here}confirm/", {}, content_type="application/json").json()
+    assert (done["status"], done["rows_added"], done["rows_left_out"]) == ("succeeded", 3, 1)
+    assert admin.get(f"{here}preparation/").json()["counts"] == {"drop_exact_duplicates": 1}
+
+
+def test_fixes_named_with_the_upload_are_carried_out(admin, cast):
+    file = SimpleUploadedFile("x.jsonl", ROWS)
+    fixes = "drop_exact_duplicates, drop_empty_answers"
+    data = {"file": file, "kind": "demonstrations", "fixes": fixes}
+    assert admin.post(api(cast, "imports/"), data).json()["rows_added"] == 2
+    wrong = {"file": SimpleUploadedFile("y.jsonl", ROWS), "kind": "demonstrations", "fixes": "nonsense"}
+    assert admin.post(api(cast, "imports/"), wrong).status_code == 422
+    assert ImportRecord.objects.count() == 1

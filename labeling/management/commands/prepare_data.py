@@ -222,7 +222,8 @@ def _write_record(out: BinaryIO, record: Record) -> None:
             row |= {"ranks": record.ranks}
             row |= {"margins": list(record.margins)} if record.margins is not None else {}
     elif isinstance(record, DemonstrationRecord):
-        row |= _plain(record) or {"messages": [*messages, {"role": "assistant", "content": record.text}]}
+        chat = [*messages, {"role": "assistant", "content": record.text}]
+        row.update(_plain(record) or {"messages": chat})
     elif isinstance(record, PromptRecord):
         row |= {"messages": messages}
     row |= {name: value for name in ("category", "language") if (value := getattr(record, name))}
