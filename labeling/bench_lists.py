@@ -147,7 +147,7 @@ def _measured(client: Client, address: str) -> Measured:
 
 
 def _get(client: Client, address: str) -> Any:
-    answer = client.get(address, headers={"host": "localhost"})
+    answer: Any = client.get(address, headers={"host": "localhost"})
     if answer.status_code != 200:  # noqa: PLR2004
         raise RuntimeError(f"{address} answered {answer.status_code}")
     if answer.streaming:

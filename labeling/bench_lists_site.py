@@ -213,7 +213,7 @@ class Site:
         Appeal.objects.bulk_create(
             Appeal(
                 project=self.project, submission=each.submission, review=each,
-                author_id=each.submission.annotator_id, text="I followed the guideline.",
+                author=each.submission.annotator, text="I followed the guideline.",
             )
             for each in reviews[::15]
         )  # fmt: skip
@@ -224,7 +224,7 @@ class Site:
     def _ledger(self, made: list[Submission]) -> None:
         LedgerEntry.objects.bulk_create(
             LedgerEntry(
-                project=self.project, user_id=each.annotator_id, batch_id=each.task.batch_id, submission=each,
+                project=self.project, user=each.annotator, batch_id=each.task.batch_id if each.task else None, submission=each,
                 work=each.kind, activity="submission", source=f"submission:{each.pk}:1",
                 day=self._day(n), timezone="UTC", seconds=each.active_seconds,
                 claimed_seconds=each.active_seconds, pieces=1,

@@ -45,7 +45,6 @@ ENUM_NAMES = {
     "CompletionOriginEnum": "labeling.models.prompt.CompletionOrigin",
     "DatasetExportStatusEnum": "labeling.models.dataset.DatasetExportStatus",
     "DatasetKindEnum": "labeling.models.dataset.DatasetKind",
-    "DatasetExportStatusEnum": "labeling.models.dataset.DatasetExportStatus",
     "DatasetVersionStatusEnum": "labeling.models.dataset.DatasetVersionStatus",
     "DeliveryStatusEnum": "labeling.models.webhook.DeliveryStatus",
     "FollowUpStatusEnum": "training.models.FollowUpStatus",

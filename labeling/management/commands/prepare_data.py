@@ -223,7 +223,8 @@ def _write_record(out: BinaryIO, record: Record) -> None:
             row |= {"margins": list(record.margins)} if record.margins is not None else {}
     elif isinstance(record, DemonstrationRecord):
         chat = [*messages, {"role": "assistant", "content": record.text}]
-        row.update(_plain(record) or {"messages": chat})
+        plain = _plain(record)
+        row |= plain if plain else {"messages": chat}
     elif isinstance(record, PromptRecord):
         row |= {"messages": messages}
     row |= {name: value for name in ("category", "language") if (value := getattr(record, name))}
