@@ -45,8 +45,8 @@ class KeyPaginator(Paginator):
         first = (number - 1) * self.per_page
         last = min(first + self.per_page, self.count)
         if self.count <= LONG:
-            return self._get_page(self.object_list[first:last], number, self)
-        return self._get_page(rows_by_key(self.whole, self._keys(first, last)), number, self)
+            return Page(self.object_list[first:last], number, self)
+        return Page(rows_by_key(self.whole, self._keys(first, last)), number, self)
 
     def _keys(self, first: int, last: int) -> list[Any]:
         keys = self.object_list.values_list("pk", flat=True)
