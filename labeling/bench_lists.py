@@ -151,7 +151,8 @@ def _get(client: Client, address: str) -> Any:
     if answer.status_code != 200:  # noqa: PLR2004
         raise RuntimeError(f"{address} answered {answer.status_code}")
     if answer.streaming:
-        return b"".join(itertools.islice(answer.streaming_content, CSV_PIECES))
+        pieces: Any = answer
+        return b"".join(itertools.islice(pieces.streaming_content, CSV_PIECES))
     return answer.content
 
 

@@ -181,7 +181,7 @@ class Site:
     def _around(self, tasks: list[Task], made: list[Submission]) -> None:
         """What comes with submissions: reviews, time, the trail, agreement, skips, gold, talk, appeals."""
         decided = [each for each in made if each.decided_at is not None]
-        reviews = Review.objects.bulk_create(
+        reviews: list[Any] = Review.objects.bulk_create(
             Review(submission=each, revision=1, decision=_decision(each), reviewer=self.people[n % 3])
             for n, each in enumerate(decided[::2])
         )
@@ -221,7 +221,7 @@ class Site:
             Draft(task=task, user=self.people[10], is_late=True) for task in tasks[1 :: AT_ONCE // 5]
         )
 
-    def _ledger(self, made: list[Submission]) -> None:
+    def _ledger(self, made: list[Any]) -> None:
         LedgerEntry.objects.bulk_create(
             LedgerEntry(
                 project=self.project, user=each.annotator, batch_id=each.task.batch_id if each.task else None, submission=each,

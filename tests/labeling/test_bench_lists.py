@@ -55,7 +55,8 @@ def test_a_measurement_counts_the_queries_of_one_page(site, client):
 
 def test_a_long_list_costs_one_query_more_than_a_short_one_and_shows_the_same(site, client, monkeypatch):
     address = reverse("labeling:submissions", args=[site.slug]) + "?sort=slowest&page=2"
-    short, plain = bench_lists._measured(client, address), bench_lists._get(client, address)
+    plain = bench_lists._get(client, address)  # what is cached is there from now on
+    short = bench_lists._measured(client, address)
     monkeypatch.setattr(paging, "LONG", 10)
     assert bench_lists._measured(client, address).queries == short.queries + 1
     rows = plain.count(b'name="chosen"')
