@@ -67,7 +67,9 @@ def test_what_is_handed_in_while_it_is_frozen_is_not_in_it(at_work, monkeypatch)
     first = dataset.versions.get(number=1)
     assert verification.verify_version(version=first) == []
     found = dataset_diff.compare_versions(old=first, new=later)
-    assert found.counts == {"added": TASKS, "removed": 0, "changed": 0}
+    # Some answers to the earlier batches wait for a review.
+    accepted = Submission.objects.filter(status="accepted").count()
+    assert found.counts == {"added": accepted - ACCEPTED, "removed": 0, "changed": 0}
 
 
 def test_without_the_snapshot_it_would_be(at_work, monkeypatch):
