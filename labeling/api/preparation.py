@@ -61,10 +61,7 @@ class PreparationSerializer(serializers.Serializer):
 
 
 def _shown(subject: ImportRecord | DatasetVersion, preparation: Preparation | None) -> dict[str, Any]:
-    if preparation is None:
-        raise NotFound(
-            "Nobody has looked through it yet.", code="no_preparation", hint="POST here to have it done."
-        )
+    preparation = preparation or Preparation()  # nobody asked yet: “chosen”, and nothing found
     fixes = preparations.fixes_of(subject, preparation)
     report = preparation.report
     return {

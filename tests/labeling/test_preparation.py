@@ -253,7 +253,7 @@ def test_a_program_holds_a_file_back_looks_decides_and_confirms(admin, cast):
     held = admin.post(api(cast, "imports/"), {"file": file, "kind": "demonstrations", "dry_run": "true"})
     assert held.json()["status"] == "uploaded"
     here = api(cast, f"imports/{held.json()['id']}/")
-    assert admin.get(f"{here}preparation/").status_code == 404
+    assert admin.get(f"{here}preparation/").json()["status"] == "chosen"
     report = admin.post(f"{here}preparation/", {}, content_type="application/json").json()
     assert {each["key"]: each["decision"] for each in report["findings"]}["exact_duplicates"] == "open"
     decision = {"finding": "exact_duplicates", "decision": "apply", "fix": "drop_exact_duplicates"}
