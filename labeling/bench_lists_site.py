@@ -224,7 +224,8 @@ class Site:
     def _ledger(self, made: list[Any]) -> None:
         LedgerEntry.objects.bulk_create(
             LedgerEntry(
-                project=self.project, user=each.annotator, batch_id=each.task.batch_id if each.task else None, submission=each,
+                project=self.project, user=each.annotator, submission=each,
+                batch_id=each.task.batch_id if each.task else None,
                 work=each.kind, activity="submission", source=f"submission:{each.pk}:1",
                 day=self._day(n), timezone="UTC", seconds=each.active_seconds,
                 claimed_seconds=each.active_seconds, pieces=1,

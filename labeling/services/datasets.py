@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 import structlog
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 from django.urls import reverse
 from django.utils import timezone
@@ -35,6 +34,7 @@ from .dataset_filters import filtered_rows
 from .dataset_rows import count_selected
 from .progress import Progress
 from .recipes import Recipe
+from .snapshots import one_snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -205,31 +205,6 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
     if writer.count == 0:
         raise Invalid(NOTHING_FITS[DatasetKind(dataset.kind)], code="empty_dataset")
     return _Frozen(*writer.finish(version.recipe), gathered)
-
-
-@contextlib.contextmanager
-def one_snapshot() -> Iterator[None]:
-    """Everything read inside comes from one moment, while people go on writing.
-
-    PostgreSQL: a REPEATABLE READ, READ ONLY transaction. SQLite: a deferred transaction; `atomic` would take
-    the write lock there (IMMEDIATE) and keep people waiting. Inside a caller's transaction, that one is the
-    snapshot.
-    """
-    if connection.in_atomic_block:
-        yield
-    elif connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN DEFERRED")
-        try:
-            yield
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("ROLLBACK")
-    else:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield
 
 
 @transaction.atomic

@@ -189,20 +189,8 @@ def encode_rankings(
                 kept=chosen,
             )
         )
-    if rows and not kept and not may_be_empty:
-        raise DataError(
-            "no ranking prefers one completion to another (all are tied, unrankable or too long), so "
-            "there is nothing to learn; rank again and prefer something, or raise maximum_length",
-            file=file,
-        )
-    compares = learns and not may_be_empty and not regress
-    if compares and sum(len(untied_pairs(row.ranks)[0]) for row in kept) == 1:
-        raise DataError(
-            "holds one comparison only, from which a model learns nothing but that very pair; collect more "
-            "rankings",
-            file=file,
-            row=kept[0].row,
-        )
+    if rows and not may_be_empty:
+        _require_enough(kept, file, compares=learns and not regress)
     if run is not None and (too_long or tied):
         run.log(
             f"{file}: {too_long} completions are longer than {limit} tokens and were left out; "
@@ -212,6 +200,23 @@ def encode_rankings(
             file=file,
         )
     return kept
+
+
+def _require_enough(kept: list[EncodedRanking], file: str, *, compares: bool) -> None:
+    """Raises DataError where nothing is left to learn from, or one comparison alone where `compares`."""
+    if not kept:
+        raise DataError(
+            "no ranking prefers one completion to another (all are tied, unrankable or too long), so "
+            "there is nothing to learn; rank again and prefer something, or raise maximum_length",
+            file=file,
+        )
+    if compares and sum(len(untied_pairs(row.ranks)[0]) for row in kept) == 1:
+        raise DataError(
+            "holds one comparison only, from which a model learns nothing but that very pair; collect more "
+            "rankings",
+            file=file,
+            row=kept[0].row,
+        )
 
 
 def tied_pairs(rows: list[Ranking], encoder: ChatEncoder, limit: int) -> int:

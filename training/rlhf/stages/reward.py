@@ -43,29 +43,14 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     accelerator = open_accelerator(config, in_team=True)
     read = read_rankings if config.labels == "ranks" else read_scores
     regress = config.labels == "scores"
-    training_rows = share_of_prompts(read(config.train_file), config.train_share)
     held_out_rows = read(config.validation_file) if config.validation_file else []
     demonstrations = read_demonstrations(config.demonstrations_file) if config.demonstrations_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
     reader, context = load_reader(start, allowed_hub_ids=config.allowed_hub_ids)
     encoder = ChatEncoder(reader)
     limit = min(config.maximum_length, context)
-    training = encode_rankings(
-        training_rows, encoder, limit, config.over_long, config.train_file, run, regress=regress
-    )
-    if config.mix_file:
-        former = drawn_rows(read(config.mix_file), config.mix_ratio * len(training_rows), config.seed)
-        training += encode_rankings(
-            former, encoder, limit, config.over_long, config.mix_file, run, regress=regress
-        )
-        run.log(f"{len(former)} rankings of {config.mix_file} are mixed in")
+    training = _training(config, read, encoder, limit, run, regress=regress)
     scale = scale_of(training, config.train_file) if regress else None
-    if config.margin_scale and not any(any(row.margins or ()) for row in training):
-        raise DataError(
-            "no ranking says by how much one completion is better (margins), so margin_scale has nothing to "
-            "scale; collect rankings with margins, or set margin_scale to 0",
-            file=config.train_file,
-        )
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(
         held_out_rows,
@@ -108,6 +93,30 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     session.resume_from(resume)
     metrics = train(session, task)
     session.finish(metrics | {"train_rankings": len(training), "validation_rankings": len(held_out)})
+
+
+def _training(
+    config: Any, read: Any, encoder: ChatEncoder, limit: int, run: Run, *, regress: bool
+) -> list[Any]:
+    """The rankings to learn from, those mixed in from former data among them. Raises DataError where a margin
+    is to count and none is given."""
+    rows = share_of_prompts(read(config.train_file), config.train_share)
+    training = encode_rankings(
+        rows, encoder, limit, config.over_long, config.train_file, run, regress=regress
+    )
+    if config.mix_file:
+        former = drawn_rows(read(config.mix_file), config.mix_ratio * len(rows), config.seed)
+        training += encode_rankings(
+            former, encoder, limit, config.over_long, config.mix_file, run, regress=regress
+        )
+        run.log(f"{len(former)} rankings of {config.mix_file} are mixed in")
+    if config.margin_scale and not any(any(row.margins or ()) for row in training):
+        raise DataError(
+            "no ranking says by how much one completion is better (margins), so margin_scale has nothing to "
+            "scale; collect rankings with margins, or set margin_scale to 0",
+            file=config.train_file,
+        )
+    return training
 
 
 def _load(start: str, config: Any, resume: Path | None) -> tuple[Any, Any]:
