@@ -16,6 +16,7 @@ from typing import IO, Any
 import orjson
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, encoded_rows
 from labeling.formats.parquet_out import Rows, dataset_readme, write_shards
 from labeling.models import DatasetExport, DatasetVersion
@@ -45,7 +46,11 @@ def checked_options(version: DatasetVersion, format: str, options: dict[str, Any
         if EXPORT_FORMATS[rows].columns or EXPORT_FORMATS[rows].is_text:
             raise Invalid("Parquet holds the rows of a format of JSON lines.", field="options")
         if chosen:
-            raise Invalid(f"parquet has no option “{min(chosen)}”.", field="options", hint="It has rows.")
+            raise Invalid(
+                _("%(format)s has no option “%(name)s”.") % {"format": "parquet", "name": min(chosen)},
+                field="options",
+                hint=_("It has %(names)s.") % {"names": "rows"},
+            )
         return {"rows": rows}
     check_format(version, format)
     is_gzipped = chosen.pop("gzip", False)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import DatasetKind, DatasetVersion, Project
 from training.models import Checkpoint
 
-from .child import child_environment, trainer_command
-from .locations import check_base_model, checkpoint_directory, known_base_models, without_our_folders
+from .library_calls import answer_of
+from .locations import check_base_model, checkpoint_directory, known_base_models
 
 LONGEST = 1_000_000  # tokens of a row
 PATIENCE_SECONDS = 3_600.0
@@ -36,12 +33,17 @@ class TokenEncoder:
         known = {"model": "", "maximum_length": LONGEST, "chat_template": ""}
         if unknown := set(options) - set(known):
             raise Invalid(
-                f"tokens has no option “{min(unknown)}”.", field="options", hint=f"It has {', '.join(known)}."
+                _("%(format)s has no option “%(name)s”.") % {"format": "tokens", "name": min(unknown)},
+                field="options",
+                hint=_("It has %(names)s.") % {"names": ", ".join(known)},
             )
         chosen = known | options
         length = chosen["maximum_length"]
         if not isinstance(length, int) or isinstance(length, bool) or not 8 <= length <= LONGEST:
-            raise Invalid(f"maximum_length is a number from 8 to {LONGEST:,}.", field="options")
+            raise Invalid(
+                _("maximum_length is a number from 8 to %(most)s.") % {"most": f"{LONGEST:,}"},
+                field="options",
+            )
         if not isinstance(chosen["model"], str) or not isinstance(chosen["chat_template"], str):
             raise Invalid("model and chat_template are texts.", field="options")
         self._folder(version.dataset.project, chosen["model"])
@@ -50,32 +52,13 @@ class TokenEncoder:
     def encode(
         self, version: DatasetVersion, data: Path, out: Path, options: dict[str, Any]
     ) -> dict[str, int]:
-        command = [*trainer_command(), "encode", "--data", str(data), "--out", str(out)]
-        command += ["--model", self._folder(version.dataset.project, options["model"])]
-        command += ["--maximum-length", str(options["maximum_length"])]
+        asked = ["--out", str(out), "--model", self._folder(version.dataset.project, options["model"])]
+        asked += ["--maximum-length", str(options["maximum_length"])]
         if options["chat_template"]:
             template = out.with_suffix(".jinja")
             template.write_text(options["chat_template"], encoding="utf-8")
-            command += ["--chat-template-file", str(template)]
-        for name in settings.ALLOWED_HUB_MODELS:
-            command += ["--allow-hub-id", name]
-        try:
-            answer = subprocess.run(
-                command,
-                cwd=settings.BASE_DIR,
-                env=child_environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_SECONDS,
-            )
-            return json.loads(answer.stdout)
-        except subprocess.TimeoutExpired as error:
-            raise Invalid(f"The tokens were not there after {PATIENCE_SECONDS:.0f} seconds.") from error
-        except ValueError:
-            lines = answer.stderr.strip().splitlines() or ["encode: it ended without a word"]
-            said = lines[-1].removeprefix("encode: ").replace(f"{data}", data.stem)
-            raise Invalid(without_our_folders(said)[:600], field="options") from None
+            asked += ["--chat-template-file", str(template)]
+        return answer_of("encode", asked, data=data, patience=PATIENCE_SECONDS, field="options")
 
     @staticmethod
     def _folder(project: Project, model: str) -> str:

@@ -7,14 +7,11 @@ half a minute.
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from django.conf import settings
 
 from annotate.errors import Conflict, Invalid
 from annotate.words import _
@@ -22,8 +19,8 @@ from labeling.models import DatasetKind, DatasetVersion
 from labeling.services.datasets import open_split
 from training.models import Checkpoint, Stage
 
-from .child import child_environment, trainer_command
-from .locations import check_base_model, checkpoint_directory, without_our_folders
+from .library_calls import answer_of
+from .locations import check_base_model, checkpoint_directory
 from .preparation import ranking_of
 
 STAGE_OF: dict[str, Stage] = {DatasetKind.SFT: Stage.SFT, DatasetKind.COMPARISON: Stage.REWARD}
@@ -80,28 +77,6 @@ def _write(path: Path, rows: Iterator[dict[str, Any]], total: int, stage: str) -
 
 
 def _ask(*, stage: str, model: str, data: Path, length: int, rows: int) -> dict[str, Any]:
-    command = [*trainer_command(), "preview", "--json", "--stage", stage, "--model", model]
-    command += ["--data", str(data), "--maximum-length", str(length), "--rows", str(rows)]
-    for name in settings.ALLOWED_HUB_MODELS:
-        command += ["--allow-hub-id", name]
-    try:
-        answer = subprocess.run(
-            command,
-            cwd=settings.BASE_DIR,
-            env=child_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Invalid(
-            _("The tokens were not there after %(n)s seconds.") % {"n": f"{PATIENCE_SECONDS:.0f}"},
-            hint="Does the model's chat template loop? On a busy machine, try again.",
-        ) from error
-    try:
-        return json.loads(answer.stdout)
-    except ValueError:
-        lines = answer.stderr.strip().splitlines() or ["the preview ended without a word"]
-        said = lines[-1].removeprefix("preview: ").replace(f"{data}", data.stem)
-        raise Invalid(without_our_folders(said)[:600], field="model") from None
+    asked = ["--json", "--stage", stage, "--model", model]
+    asked += ["--maximum-length", str(length), "--rows", str(rows)]
+    return answer_of("preview", asked, data=data, patience=PATIENCE_SECONDS, field="model")
