@@ -37,7 +37,7 @@ def at_work():
 def freeze_meanwhile(dataset, crew, monkeypatch) -> tuple[int, int]:
     """(rows counted when the snapshot begins, rows written): between the two people hand in."""
     counted: list[int] = []
-    count, rows = datasets.count_selected, datasets.canonical_rows
+    count, rows = datasets.count_selected, datasets.filtered_rows
 
     def count_and_note(*arguments):
         counted.append(count(*arguments))
@@ -50,7 +50,7 @@ def freeze_meanwhile(dataset, crew, monkeypatch) -> tuple[int, int]:
         return rows(*arguments)
 
     monkeypatch.setattr(datasets, "count_selected", count_and_note)
-    monkeypatch.setattr(datasets, "canonical_rows", after_some_work)
+    monkeypatch.setattr(datasets, "filtered_rows", after_some_work)
     version = datasets.freeze_dataset(dataset=dataset, acting_user=None, in_background=False)
     monkeypatch.undo()
     assert version.status == "ready", version.error
