@@ -6,7 +6,7 @@ import pytest
 
 from annotate.errors import Invalid
 from labeling.formats import SPLITS
-from labeling.models import TaskAgreement
+from labeling.models import SpanNote, Submission, TaskAgreement
 from labeling.services import datasets
 from labeling.services.dataset_filters import preview_filters
 from labeling.services.recipes import Recipe
@@ -62,6 +62,22 @@ def test_personal_data_is_masked_or_flagged_and_counted(filled):
     version = make_version(filled, name="flagged", filters={"personal_data": "flag"})
     rows = [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
     assert [row["source"]["personal_data"] for row in rows if "personal_data" in row["source"]] == [["email"]]
+
+
+@pytest.mark.parametrize("filters", [{"personal_data": "mask"}, {"fixes": ["mask_personal_data"]}])
+def test_notes_do_not_tell_what_is_masked(filled, filters):
+    submission = Submission.objects.get(demonstrations__text=TEXTS["mail"])
+    revision = submission.demonstrations.get(is_current=True).revision
+    for start, end, comment in ((0, 5, "Rather bob@example.org"), (9, 24, "Whose?")):
+        SpanNote.objects.create(
+            submission=submission, revision=revision, start=start, end=end,
+            quote=TEXTS["mail"][start:end], comment=comment, author=filled.annotator,
+        )  # fmt: skip
+    version = make_version(filled, filters=filters)
+    rows = [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
+    [notes] = [row["notes"] for row in rows if "notes" in row]
+    assert [(note["quote"], note["comment"]) for note in notes] == [("Write", "Rather [email]")]
+    assert "example.org" not in str(rows)
 
 
 def test_a_category_is_capped(filled):
