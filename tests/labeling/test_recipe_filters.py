@@ -70,7 +70,7 @@ def test_notes_do_not_tell_what_is_masked(filled, filters):
     revision = submission.demonstrations.get(is_current=True).revision
     for start, end, comment in ((0, 5, "Rather bob@example.org"), (9, 24, "Whose?")):
         SpanNote.objects.create(
-            submission=submission, revision=revision, start=start, end=end,
+            project=filled.project, submission=submission, revision=revision, start=start, end=end,
             quote=TEXTS["mail"][start:end], comment=comment, author=filled.annotator,
         )  # fmt: skip
     version = make_version(filled, filters=filters)
