@@ -8,6 +8,7 @@ from annotate.errors import Invalid
 from labeling.formats import SPLITS
 from labeling.models import SpanNote, Submission, TaskAgreement
 from labeling.services import datasets
+from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_filters import preview_filters
 from labeling.services.recipes import Recipe
 from tests.factories import make_prompt
@@ -59,6 +60,10 @@ def test_personal_data_is_masked_or_flagged_and_counted(filled):
     texts, left_out, changed = frozen(filled, personal_data="mask")
     assert "Write to [email]." in texts
     assert (left_out, changed) == ({}, {"personal data: mask": 1})
+    masking = {"personal_data": "mask", "blocked_words": ["secret"]}
+    card = card_of(version=make_version(filled, name="masked", filters=masking))
+    assert "changed: 1 rows, personal data: mask" in card
+    assert "blocked_words: 1" in card.replace("\\", "") and "secret" not in card
     version = make_version(filled, name="flagged", filters={"personal_data": "flag"})
     rows = [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
     assert [row["source"]["personal_data"] for row in rows if "personal_data" in row["source"]] == [["email"]]
