@@ -17,7 +17,8 @@ from .streaming import stream_file
 
 PIECE = 1 << 16
 NO_PART = (-1, -1)
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# Fewer digits than int() takes: a longer number is no range, and the header is ignored.
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def serve_files(

@@ -11,10 +11,10 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotate.errors import NotFound
+from annotate.errors import Invalid, NotFound
 from annotate.ranges import serve_files
 from labeling.formats import SPLITS, formats_for
-from labeling.models import DatasetExport
+from labeling.models import DatasetExport, DatasetExportStatus
 from labeling.permissions import Action
 from labeling.services import background, dataset_browse, dataset_exports
 from labeling.services.export_writing import media_type_of
@@ -142,7 +142,10 @@ class VersionExports(VersionRows):
         data = valid_input(NewExport, request)
         export = dataset_exports.prepare_export(version=version, acting_user=request.user, **data)
         background.take_up_if_nobody_does(export)
-        code = status.HTTP_201_CREATED if export.sha256 else status.HTTP_202_ACCEPTED
+        if export.status == DatasetExportStatus.FAILED:
+            raise Invalid(export.error, code="export_failed")
+        is_ready = export.status == DatasetExportStatus.READY
+        code = status.HTTP_201_CREATED if is_ready else status.HTTP_202_ACCEPTED
         return Response(ExportSerializer(export).data, status=code)
 
 

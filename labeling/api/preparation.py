@@ -24,7 +24,8 @@ class PreparationInput(serializers.Serializer):
         required=False, min_value=1, help_text="Tokens that a row may have; 2048 if left out."
     )
     evaluation = serializers.ListField(
-        child=serializers.IntegerField(),
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        max_length=1_000,
         required=False,
         help_text="Ids of imports whose prompts may not be trained on.",
     )

@@ -126,7 +126,11 @@ def _totals(counts) -> dict[str, int]:
 def _selection(manifest):
     recipe = manifest["recipe"]
     yield f"- sources: {', '.join(recipe['sources'])}; review: {', '.join(recipe['decisions'])}"
-    for name, value in sorted(recipe.items()):
+    entries = {name: value for name, value in recipe.items() if name != "filters"}
+    for name, value in recipe.get("filters", {}).items():
+        # How many words are blocked: the words themselves may be thousands, and not for everybody.
+        entries[f"filter {name}"] = len(value) if name == "blocked_words" else value
+    for name, value in sorted(entries.items()):
         if name not in ("sources", "decisions", "fractions", "salt") and value not in ([], "", None, False):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             yield f"- {escaped(name)}: {escaped(shown)}"
@@ -134,6 +138,8 @@ def _selection(manifest):
     yield f"- split by prompt: {shares}; salt “{escaped(recipe['salt'])}”"
     for reason, count in sorted(manifest["left_out"].items()):
         yield f"- left out: {count:,} rows, {escaped(reason)}"
+    for reason, count in sorted(manifest.get("changed", {}).items()):
+        yield f"- changed: {count:,} rows, {escaped(reason)}"
 
 
 def _origin(manifest, facts):

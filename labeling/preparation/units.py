@@ -100,11 +100,24 @@ def unit_of_row(kind: str, row: Mapping[str, Any], *, number: int = 0, side: str
 
 
 def row_of_unit(kind: str, row: Mapping[str, Any], unit: Unit) -> dict[str, Any]:
-    """The canonical row with the unit's texts; ids, ranks and lineage stay."""
+    """The canonical row with the unit's texts; ids, ranks and lineage stay. A note whose stretch no longer
+    reads as it quotes goes: it would point elsewhere, and tell what was masked."""
     changed = {**row, "messages": [dict(message) for message in unit.messages]}
     if kind == "sft":
         changed["messages"].append({**row["messages"][-1], "content": unit.answers[0]})
     elif kind == "comparison":
         pairs = zip(row["completions"], unit.answers, strict=True)
         changed["completions"] = [{**each, "text": text} for each, text in pairs]
+    if notes := row.get("notes"):
+        changed["notes"] = [note for note in notes if _still_quotes(note, changed)]
+        if not changed["notes"]:
+            del changed["notes"]
     return changed
+
+
+def _still_quotes(note: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    if "completion" in note:
+        texts = [each["text"] for each in row["completions"] if each["id"] == note["completion"]]
+    else:
+        texts = [row["messages"][-1]["content"]]
+    return any(text[note["start"] : note["end"]] == note["quote"] for text in texts)

@@ -252,7 +252,8 @@ def _read_side(connection: sqlite3.Connection, name: str, version: DatasetVersio
 
 def _forget_old_ones() -> None:
     limit = time.time() - KEPT_DAYS * 86_400
-    for path in root().glob("*.sqlite"):
+    # The second: of processes that were killed while they made one.
+    for path in [*root().glob("*.sqlite"), *root().glob(".*.sqlite.*")]:
         with contextlib.suppress(FileNotFoundError):  # another process was first
             if path.stat().st_mtime < limit:
                 path.unlink()

@@ -79,8 +79,11 @@ def prepare_export(
         )
         is_gone = export.status == DatasetExportStatus.READY and not _path(export).exists()
         if is_gone or export.status == DatasetExportStatus.FAILED:
-            export.status, export.attempt, export.error = DatasetExportStatus.WAITING, 0, ""
-            export.save(update_fields=["status", "attempt", "error"])
+            # Only from the state that was seen: of two who ask at once one begins it anew, and nobody takes
+            # a turn away from a process that writes already.
+            seen = DatasetExport.objects.filter(pk=export.pk, status=export.status, attempt=export.attempt)
+            seen.update(status=DatasetExportStatus.WAITING, attempt=0, error="", sha256="")
+            export.refresh_from_db()
         if is_new:
             record_event(
                 action="dataset.export_asked",
@@ -108,7 +111,8 @@ def build_export(*, export: DatasetExport, in_background: bool = False) -> Datas
         return export
     export.refresh_from_db()
     folder = root() / f".building-{export.public_id}-{export.attempt}"
-    shutil.rmtree(folder, ignore_errors=True)
+    for left in root().glob(f".building-{export.public_id}-*"):  # of attempts whose process died
+        shutil.rmtree(left, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         path = folder / filename_of(export)
@@ -188,7 +192,9 @@ def forget_unused(*, now: datetime | None = None) -> int:
     )
     forgotten = 0
     for export in old:
-        shutil.rmtree(root() / str(export.public_id), ignore_errors=True)
+        for left in (str(export.public_id), f".building-{export.public_id}-*"):
+            for path in root().glob(left):
+                shutil.rmtree(path, ignore_errors=True)
         forgotten += export.delete()[0]
     return forgotten
 

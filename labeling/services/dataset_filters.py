@@ -69,7 +69,8 @@ def _planned(
         if kept is None:
             yield _without(selected, f"preparation: {reason}")
         else:
-            yield selected if kept == unit else _with_unit(kind, selected, kept)
+            planned = selected if kept == unit else _with_unit(kind, selected, kept)
+            yield _with_masked_comments(planned) if "mask_personal_data" in plan.names else planned
     for name in plan.names:
         if not name.startswith(("drop_", "cap_")) and plan.counts[name]:
             changed[f"preparation: {name}"] += plan.counts[name]
@@ -132,16 +133,26 @@ def _screen(
     unit = unit_of_row(kind, selected.present_row)
     if filters.blocked_words and find_blocked_words(unit.text, filters.blocked_words):
         return _without(selected, "a blocked word")
-    if filters.personal_data == "keep" or not (found := find_personal_data(unit.text)):
+    comments = [note["comment"] for note in selected.present_row.get("notes", ())]
+    said = "\n".join([unit.text, *comments])
+    if filters.personal_data == "keep" or not (found := find_personal_data(said)):
         return selected
     if filters.personal_data == "drop":
         return _without(selected, "personal data")
     changed[f"personal data: {filters.personal_data}"] += 1
     if filters.personal_data == "mask":
-        return _with_unit(kind, selected, unit.rewritten(prompt=masked, answer=masked))
+        return _with_masked_comments(_with_unit(kind, selected, unit.rewritten(prompt=masked, answer=masked)))
     return dataclasses.replace(
         selected, row=_flagged(selected.present_row, sorted({each.kind for each in found}))
     )
+
+
+def _with_masked_comments(selected: Selected) -> Selected:
+    row = selected.present_row
+    if "notes" not in row:
+        return selected
+    notes = [{**note, "comment": masked(note["comment"])} for note in row["notes"]]
+    return dataclasses.replace(selected, row={**row, "notes": notes})
 
 
 def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:

@@ -303,7 +303,7 @@ def _end_dry_run(
         _notify_owner(
             import_record,
             f"{import_record.filename} is checked: {report['added']:,} of {report['rows']:,} rows would be "
-            f"new, {report['left_out']:,} are faulty.",
+            f"new, {report['left_out']:,} would be left out.",
         )
 
 

@@ -14,6 +14,7 @@ from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
 from labeling.formats import FORMATS, FormatError
 from labeling.models import (
+    Dataset,
     DatasetVersion,
     ImportRecord,
     ImportStatus,
@@ -53,6 +54,17 @@ def _require_open(subject: Subject) -> None:
         require_ready(subject)
     elif subject.status not in (ImportStatus.UPLOADED, ImportStatus.FAILED):
         raise Conflict(f"This import is {subject.get_status_display().lower()}.", code="import_status")
+
+
+def _keep_open(subject: Subject) -> None:
+    """As `_require_open` on the row as it is now, which nobody confirms before this transaction ends; and
+    nobody else changes the recipe of a version's dataset."""
+    if isinstance(subject, DatasetVersion):
+        rows = Dataset.objects.select_for_update(no_key=True)
+        subject.dataset.recipe = rows.get(pk=subject.dataset_id).recipe
+    else:
+        subject.status = ImportRecord.objects.select_for_update(no_key=True).get(pk=subject.pk).status
+    _require_open(subject)
 
 
 def ask_for_report(
@@ -211,7 +223,7 @@ def decide(*, subject: Subject, finding: str, decision: str, acting_user, fix: s
     An import carries its fixes out when it is brought in; for a version the recipe of its dataset takes them
     up, so that the next version is frozen with them. Raises Invalid (no such finding, or fix) and Conflict.
     """
-    _require_open(subject)
+    _keep_open(subject)
     preparation = Preparation.objects.select_for_update().filter(**_key(subject)).first()
     known = {each["key"]: each for each in preparation.report.get("findings", ())} if preparation else {}
     if preparation is None or finding not in known:
@@ -258,6 +270,8 @@ def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], a
         recipe = {**dataset.recipe, "filters": filters}
         change_recipe(dataset=dataset, recipe=recipe, acting_user=acting_user)
         return
+    if preparation.fixes != fixes:  # what a dry run said was of other fixes
+        ImportRecord.objects.filter(pk=subject.pk).update(report=None)
     preparation.fixes = fixes
     preparation.save(update_fields=["fixes"])
 
@@ -266,7 +280,7 @@ def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], a
 def choose_fixes(*, import_record: ImportRecord, fixes: Iterable[str], context: int | None = None) -> None:
     """Have an import carry out these fixes, whether or not anybody asked for a report. Raises Invalid,
     Conflict."""
-    _require_open(import_record)
+    _keep_open(import_record)
     chosen = checked_fixes(fixes)
     if not chosen:
         return

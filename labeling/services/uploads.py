@@ -84,7 +84,7 @@ def add_piece(*, upload: ImportUpload, offset: int, data: bytes, acting_user) ->
             status=413,
         )
     with _written_alone(upload) as file:
-        upload.refresh_from_db()
+        _stand_where_the_file_ends(upload, file)
         if offset != upload.offset:
             raise Conflict(
                 _("The upload stands at byte %(n)s.") % {"n": f"{upload.offset:,}"},
@@ -110,6 +110,20 @@ def add_piece(*, upload: ImportUpload, offset: int, data: bytes, acting_user) ->
         if end < upload.size_bytes:
             return None
         return _finish(upload, file, acting_user)
+
+
+def _stand_where_the_file_ends(upload: ImportUpload, file) -> None:
+    """Read the offset anew; where the file is shorter (a power cut, a restored backup) the upload goes back
+    to its end, since a hole would be filled with zeros. Raises NotFound where it is finished or cancelled."""
+    try:
+        upload.refresh_from_db()
+    except ImportUpload.DoesNotExist as error:
+        path_of(upload).unlink(missing_ok=True)  # opening it may have made it anew
+        raise NotFound("There is no such upload.") from error
+    there = os.fstat(file.fileno()).st_size
+    if there < upload.offset:
+        ImportUpload.objects.filter(pk=upload.pk).update(offset=there)
+        upload.offset = there
 
 
 def _finish(upload: ImportUpload, file, acting_user) -> ImportRecord:

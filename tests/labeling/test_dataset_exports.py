@@ -323,3 +323,27 @@ def test_rows_by_cursor_are_each_row_once_and_filters_narrow(api_client_of, cast
     assert one["results"] == of_peer[:1]
     assert client.get(path, {"prompt": of_peer[0]["prompt_id"], "batch": "0"}).json()["results"] == []
     assert client.get(path, {"cursor": 99}).json() == {"next": None, "results": []}
+
+
+def test_nothing_is_left_of_an_attempt_that_was_killed(cast, version):
+    export = prepare_export(version=version, format="messages", acting_user=cast.admin, in_background=True)
+    left = dataset_exports.root() / f".building-{export.public_id}-7"
+    left.mkdir(parents=True)
+    dataset_exports.build_export(export=export)
+    assert export.status == "ready"
+    assert not left.exists()
+
+
+def test_an_export_whose_file_is_gone_is_asked_anew_in_one_state(cast, version):
+    asked = {"version": version, "format": "messages", "acting_user": cast.admin}
+    export = prepare_export(**asked)
+    dataset_exports.open_export(export=export, acting_user=cast.admin).unlink()
+    again = prepare_export(**asked, in_background=True)
+    assert (again.pk, again.status, again.attempt, again.sha256) == (export.pk, "waiting", 0, "")
+    assert prepare_export(**asked).sha256 == export.sha256
+
+
+def test_a_number_longer_than_python_reads_is_no_range(admin, cast, version):
+    url = path_of(cast, version, "download/")
+    answer = admin.get(url, {"format": "canonical"}, headers={"Range": f"bytes=0-{'9' * 5_000}"})
+    assert answer.status_code == 200

@@ -125,6 +125,22 @@ def test_a_file_of_which_nothing_is_left_stores_nothing_and_says_so(cast):
     assert "the chosen fixes leave no row" in bring_in(cast, record).error["message"]
 
 
+def test_what_a_dry_run_said_of_other_fixes_is_forgotten(cast, upload):
+    ask(cast, upload)
+    record = bring_in(cast, upload, dry_run=True)
+    assert record.report["added"] == 3
+    seen_before = ImportRecord.objects.get(pk=upload.pk)
+    decide(cast, record, "exact_duplicates", "ignore")
+    record.refresh_from_db()
+    assert record.report is not None  # nothing that is carried out changed
+    decide(cast, record, "empty_answers", "apply", "drop_empty_answers")
+    record.refresh_from_db()
+    assert record.report is None
+    bring_in(cast, record)
+    with pytest.raises(Conflict):  # read as open, brought in meanwhile
+        decide(cast, seen_before, "exact_duplicates", "apply", "drop_exact_duplicates")
+
+
 def test_evaluation_imports_are_held_against_the_rows(cast, upload):
     other = imports.start_import(
         project=cast.project,

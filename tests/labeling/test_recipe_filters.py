@@ -6,8 +6,9 @@ import pytest
 
 from annotate.errors import Invalid
 from labeling.formats import SPLITS
-from labeling.models import TaskAgreement
+from labeling.models import SpanNote, Submission, TaskAgreement
 from labeling.services import datasets
+from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_filters import preview_filters
 from labeling.services.recipes import Recipe
 from tests.factories import make_prompt
@@ -59,9 +60,29 @@ def test_personal_data_is_masked_or_flagged_and_counted(filled):
     texts, left_out, changed = frozen(filled, personal_data="mask")
     assert "Write to [email]." in texts
     assert (left_out, changed) == ({}, {"personal data: mask": 1})
+    masking = {"personal_data": "mask", "blocked_words": ["secret"]}
+    card = card_of(version=make_version(filled, name="masked", filters=masking))
+    assert "changed: 1 rows, personal data: mask" in card
+    assert "blocked_words: 1" in card.replace("\\", "") and "secret" not in card
     version = make_version(filled, name="flagged", filters={"personal_data": "flag"})
     rows = [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
     assert [row["source"]["personal_data"] for row in rows if "personal_data" in row["source"]] == [["email"]]
+
+
+@pytest.mark.parametrize("filters", [{"personal_data": "mask"}, {"fixes": ["mask_personal_data"]}])
+def test_notes_do_not_tell_what_is_masked(filled, filters):
+    submission = Submission.objects.get(demonstrations__text=TEXTS["mail"])
+    revision = submission.demonstrations.get(is_current=True).revision
+    for start, end, comment in ((0, 5, "Rather bob@example.org"), (9, 24, "Whose?")):
+        SpanNote.objects.create(
+            project=filled.project, submission=submission, revision=revision, start=start, end=end,
+            quote=TEXTS["mail"][start:end], comment=comment, author=filled.annotator,
+        )  # fmt: skip
+    version = make_version(filled, filters=filters)
+    rows = [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
+    [notes] = [row["notes"] for row in rows if "notes" in row]
+    assert [(note["quote"], note["comment"]) for note in notes] == [("Write", "Rather [email]")]
+    assert "example.org" not in str(rows)
 
 
 def test_a_category_is_capped(filled):

@@ -10,7 +10,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotate.errors import Conflict, Invalid
+from annotate.errors import Conflict, Invalid, NotFound
 from labeling.models import ImportRecord, ImportStatus, ImportUpload
 from labeling.services import background, import_files, imports, uploads
 
@@ -116,6 +116,25 @@ def test_the_sweep_removes_what_nobody_goes_on_with_and_only_that(cast, upload):
         False, True, False, True,
     ]  # fmt: skip
     fresh.unlink()
+
+
+def test_a_file_that_lost_its_end_is_never_filled_with_zeros(upload):
+    add(upload, 0, DATA[:300])
+    os.truncate(uploads.path_of(upload), 100)  # a power cut, or a backup restored beside a newer database
+    with pytest.raises(Conflict, match="byte 100"):
+        add(upload, 300, DATA[300:])
+    upload.refresh_from_db()
+    assert upload.offset == 100
+    record = add(upload, 100, DATA[100:])
+    assert import_files.path_of(record).read_bytes() == DATA
+
+
+def test_a_piece_of_an_upload_that_ended_meanwhile_is_not_found(upload):
+    same = ImportUpload.objects.get(pk=upload.pk)
+    add(upload, 0, DATA)
+    with pytest.raises(NotFound):
+        add(same, 0, DATA)
+    assert not uploads.path_of(same).exists()
 
 
 # --- Over the API -----------------------------------------------------------------------------------------
