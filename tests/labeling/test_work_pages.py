@@ -286,6 +286,7 @@ def test_the_ranking_screen_stays_within_its_queries_with_all_there_is(cast, cli
     assignment = claim(cast.annotator, cast.project)
     client.force_login(cast.annotator)
     url = reverse("labeling:work_task", args=[cast.project.slug, assignment.pk])
+    client.get(url)  # a statement's first use of a connection prepares it, which counts as a query
     assert queries_of(lambda: client.get(url)) <= 12
 
 
