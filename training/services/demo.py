@@ -168,7 +168,7 @@ def start_measurements(*, round: Round, base: Checkpoint, acting_user) -> list[T
         project=project,
         stage=Stage.EVALUATE,
         name=EVALUATION_NAME,
-        hyperparameters={},
+        hyperparameters={"max_new_tokens": sample["max_new_tokens"]},
         inputs={
             RunInputRole.MODEL: sft,
             RunInputRole.DEMONSTRATIONS: steps[RoundStepKind.SFT_DATASET].dataset_version,
