@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from .list_pages import Column
+from .models import ReviewReason, Submission, SubmissionStatus
 from .people_report import PersonFigures
 
 PROMPTS: list[Column] = [
@@ -46,7 +47,7 @@ REVIEW: list[Column] = [
     ("prompt", lambda row: row.prompt.preview),
     ("kind", lambda row: row.kind),
     ("reason", lambda row: row.review_reason),
-    ("person", lambda row: row.annotator.name if row.annotator else ""),
+    ("person", lambda row: "" if _is_unscored(row) else _author(row)),
     ("batch", lambda row: row.task.batch.name if row.task else ""),
     ("revision", lambda row: row.revision_count),
     ("submitted", lambda row: row.created_at),
@@ -152,6 +153,21 @@ PAYROLL: list[Column] = [
     ("amount", lambda row: row.amount),
     ("currency", lambda row: row.rate.currency if row.rate else ""),
 ]
+
+
+def review(reason: str) -> list[Column]:
+    """As the page: who wrote what waits for a score is not shown before it has one."""
+    if reason != ReviewReason.GOLD_UNSCORED:
+        return REVIEW
+    return [(name, (lambda row: "") if name == "person" else read) for name, read in REVIEW]
+
+
+def _is_unscored(row: Submission) -> bool:
+    return row.review_reason == ReviewReason.GOLD_UNSCORED and row.status == SubmissionStatus.AWAITING_REVIEW
+
+
+def _author(row: Submission) -> str:
+    return row.annotator.name if row.annotator else ""
 
 
 def payroll(first, last) -> list[Column]:

@@ -63,7 +63,7 @@ TAB_LABELS = {
     ReviewReason.GOLD_MISSED: _("Gold missed"),
 }
 # Reasons that other rooms bring in get a tab by their own words.
-TAB_LABELS |= {reason: str(reason.label) for reason in ReviewReason if reason not in TAB_LABELS}
+TAB_LABELS |= {reason: reason.label for reason in ReviewReason if reason not in TAB_LABELS}
 
 
 @project_route(Action.REVIEW)
@@ -104,7 +104,7 @@ def review_queue(request: HttpRequest, *, project, membership) -> HttpResponseBa
         "labeling/review_queue.html",
         listing,
         page="review",
-        columns=list_columns.REVIEW,
+        columns=list_columns.review(reason),
         context=context,
     )
 

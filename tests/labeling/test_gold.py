@@ -451,3 +451,9 @@ def test_a_ranking_comes_again_after_some_days_as_a_task_of_its_own(cast, monkey
     # Once is enough, and it is no second judgment of the same.
     assert claim(cast.annotator, cast.project).task.purpose == "work"
     assert select(cast.project, "comparison", Recipe()).count() == 1
+
+
+@pytest.mark.parametrize("query", ["?format=csv&reason=gold_unscored", "?format=csv"])
+def test_the_file_names_no_author_of_what_waits_for_a_score(client, cast, unscored, query):
+    text = queue(client, cast, query).getvalue().decode()
+    assert str(unscored.pk) in text and cast.annotator.name not in text
