@@ -203,3 +203,16 @@ def test_a_submitted_task_is_not_reopened_by_a_form(cast):
     publish_form(cast.project, "demonstration", questions=[question("a", required=True)])
     with pytest.raises(Gone):
         submit(assignment, cast.annotator)
+
+
+def test_an_answer_that_is_too_long_stays_in_its_field(client, cast):
+    publish_form(cast.project, questions=[question("why", "short_text")])
+    make_ranking_batch(cast.project, tasks=1, k=2)
+    slot = claim(cast.annotator, cast.project)
+    words = "long " * 100
+    save_draft(task=slot.task, user=cast.annotator, body={"answer.task.why": words}, revision=1)
+    client.force_login(cast.annotator)
+    page = client.get(reverse("labeling:work_task", args=[cast.project.slug, slot.pk]))
+    assert page.context["set_aside"] == []
+    assert page.context["fields"]["answer.task.why"] == words
+    assert "This form has changed" not in page.content.decode()
