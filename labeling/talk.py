@@ -75,6 +75,7 @@ class Talk:
     comments: list[Comment]
     handles: list[str]  # whom this person can mention, as they are written
     slot: int | None = None  # by which a first word is said before there is a submission
+    own: int = 0  # comments of the reader: one more says that what they sent has arrived
 
     @property
     def submission(self) -> Submission | None:
@@ -153,7 +154,8 @@ def talks_on(task, reader) -> list[Talk]:
 def _talk(piece: Piece, thread: CommentThread | None, reader, slot: int | None) -> Talk:
     comments = list(thread.comments.select_related("author")) if thread is not None else []
     people = participants(piece)
-    return Talk(piece, thread, comments, [handle_of(each) for each in people if each != reader], slot)
+    own = sum(each.author_id == reader.pk for each in comments)
+    return Talk(piece, thread, comments, [handle_of(each) for each in people if each != reader], slot, own)
 
 
 def participants(piece: Piece) -> list[User]:

@@ -45,11 +45,11 @@ def find_in_hand(*, project: Project, membership: Membership, user, pk: int) -> 
     """
     slot = Assignment.objects.filter(project=project, pk=pk).select_related("annotator", "project").first()
     if slot is not None:
-        had_it = slot.task.drafts.filter(user=user).exists()
-        if slot.annotator_id == user.pk or had_it:
-            return piece_in_hand(slot, user)
+        # A lead who once had the task as well means whoever has it now.
         if slot.annotator is not None and membership.is_at_least(Role.LEAD):
             return piece_in_hand(slot, slot.annotator)
+        if slot.annotator_id == user.pk or slot.task.drafts.filter(user=user).exists():
+            return piece_in_hand(slot, user)
     raise NotFound("There is no such task in your hands.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import ngettext
@@ -36,6 +36,7 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
     answer = getattr(task, "gold_answer", None)
     completions = []
     slots = task_reports.slots_of(task)
+    talks = talk.talks_on(task, request.user)
     if task.kind == TaskKind.RANKING:
         ids = task.task_completions.order_by("position").values_list("completion_id", flat=True)
         completions = _with_answer(completions_in_order(list(ids)), answer)
@@ -43,7 +44,8 @@ def task_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
         "task": task,
         "slots": slots,
         "holders": [each.assignment for each in slots if each.assignment.annotator is not None],
-        "talks": talk.talks_on(task, request.user),
+        "talks": talks,
+        "said": sum(each.own for each in talks),
         "candidates": task_reports.candidates(task),
         "skips": task.skips.select_related("user").order_by("-pk"),
         "waits": task_reports.waits_for_decision(task),
@@ -66,7 +68,7 @@ def tasks_skipped(request: HttpRequest, *, project, membership) -> HttpResponseB
         request,
         task_reports.skipped_tasks(project).prefetch_related("skips__user"),
         sorts={
-            "parked": (_("Parked first"), ("-parked_at", "pk")),
+            "parked": (_("Parked first"), (F("parked_at").desc(nulls_last=True), "pk")),
             "skipped": (_("Most skipped"), ("-skip_count", "pk")),
             "oldest": (_("Oldest first"), "pk"),
         },

@@ -176,3 +176,18 @@ def test_a_program_does_all_of_it(cast, submission, api_client_of):
     assert (thread["submission"], thread["comment_count"]) == (submission.pk, 1)
     assert lead.patch(address, {"is_open": False}).json()["is_open"] is False
     assert own.get(f"/api/projects/{cast.project.slug}/comments/").status_code == 403
+
+
+def test_a_search_does_not_change_how_many_comments_are_counted(cast, submission, client):
+    for text in ("One otter.", "Two otters.", "Nothing."):
+        add_comment(piece=piece_of(submission), author=cast.lead, text=text)
+    client.force_login(cast.lead)
+    page = client.get(f"/projects/{cast.project.slug}/comments/?q=otter")
+    assert [thread.comment_count for thread in page.context["listing"].page] == [3]
+
+
+def test_what_was_sent_is_known_by_ones_own_comments_not_by_others(cast, submission):
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="Mine.")
+    add_comment(piece=piece_of(submission), author=cast.lead, text="Theirs.")
+    assert talk_of(piece_of(submission), cast.annotator).own == 1
+    assert talk_of(piece_of(submission), cast.admin).own == 0

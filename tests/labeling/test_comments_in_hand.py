@@ -13,6 +13,7 @@ from django.utils import timezone
 from labeling.models import CommentThread, Notification
 from labeling.services.assignments import release_assignment
 from labeling.services.comments import add_comment
+from labeling.services.drafts import save_draft
 from labeling.talk import piece_in_hand, piece_of
 from tests.factories import make_demonstration_batch
 from tests.labeling.work import claim, submit
@@ -159,3 +160,27 @@ def test_threads_from_before_know_whose_work_they_are_about(cast, slot):
     thread.refresh_from_db()
     assert (thread.task_id, thread.person) == (slot.task_id, cast.annotator)
     assert piece_of(submission).thread == thread
+
+
+def test_a_lead_who_once_had_the_task_still_reaches_who_has_it_now(cast, slot, client):
+    release_assignment(assignment=slot, user=cast.annotator)
+    own = claim(cast.lead, cast.project)
+    assert own.task_id == slot.task_id
+    save_draft(task=own.task, user=cast.lead, body={"text": "Begun."}, revision=1)
+    release_assignment(assignment=own, user=cast.lead)
+    theirs = claim(cast.peer, cast.project)
+    client.force_login(cast.lead)
+    task = f"/projects/{cast.project.slug}/tasks/{theirs.task_id}/"
+    client.post(f"{task}comments/", {"slot": theirs.pk, "text": "Mind the units."})
+    assert CommentThread.objects.get().person == cast.peer
+
+
+def test_a_page_that_answers_410_sends_its_comment_without_script(cast, slot, client):
+    """A script would take the 410 that follows for a failure, and the words would be sent twice."""
+    ask(client, cast, slot)
+    release_assignment(assignment=slot, user=cast.annotator)
+    claim(cast.peer, cast.project)
+    page = client.get(desk(cast, slot))
+    assert page.status_code == 410
+    form = page.content.decode().partition('data-keep="comment:')[0].rpartition("<form")[2]
+    assert "hx-post" not in form and 'method="post"' in form
