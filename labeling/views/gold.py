@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
@@ -33,7 +34,7 @@ def gold(request: HttpRequest, *, project, membership) -> HttpResponseBase:
         sorts={
             "missed": (_("Most missed"), ("-missed_count", "id")),
             "newest": (_("Newest first"), ("-gold_answer__created_at", "-id")),
-            "agreement": (_("Lowest agreement"), ("mean_agreement", "id")),
+            "agreement": (_("Lowest agreement"), (F("mean_agreement").asc(nulls_last=True), "id")),
         },
         search=lambda rows, text: rows.filter(prompt__preview__icontains=text),
         filters=[

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
@@ -36,7 +37,7 @@ def history(request: HttpRequest, *, project, membership) -> HttpResponseBase:
         sorts={
             "newest": (_("Newest first"), "-id"),
             "oldest": (_("Oldest first"), "id"),
-            "decided": (_("Last decided"), ("-decided_at", "-id")),
+            "decided": (_("Last decided"), (F("decided_at").desc(nulls_last=True), "-id")),
         },
         search=lambda rows, text: rows.filter(prompt__preview__icontains=text),
         filters=[
