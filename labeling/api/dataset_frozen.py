@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from annotate.errors import Conflict, Invalid, NotFound
 from annotate.streaming import stream_file
+from annotate.words import _
 from labeling.formats import SPLITS
 from labeling.models import DatasetVersion
 from labeling.permissions import Action
@@ -97,7 +98,10 @@ class VersionDiff(VersionRows):
         if against is None:
             old = dataset_diff.default_older(new)
             if old is None:
-                raise Conflict(f"There is no version before {new}.", hint="Name one with `against`.")
+                raise Conflict(
+                    _("There is no version before %(version)s.") % {"version": new},
+                    hint="Name one with `against`.",
+                )
             return old
         old = dataset_diff.comparable_versions(new).filter(public_id=against).first()
         if old is None:

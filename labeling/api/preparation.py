@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.urls import path
@@ -94,13 +95,14 @@ DECISION_EXAMPLE = OpenApiExample(
 )
 
 
-class _Preparations(ProjectViewMixin, GenericViewSet):
+class _Preparations(ProjectViewMixin, GenericViewSet, ABC):
     """What both kinds of subject share; `subject` finds the one that the address names."""
 
     serializer_class = PreparationSerializer
 
+    @abstractmethod
     def subject(self) -> ImportRecord | DatasetVersion:
-        raise NotImplementedError
+        """Raises NotFound."""
 
     def _report(self):
         subject = self.subject()

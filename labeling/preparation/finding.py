@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +67,7 @@ class Options:
     evaluation: tuple[str, ...] = ()
 
 
-class Look:
+class Look(ABC):
     """Sees every row once, then says what it found and which fixes it knows."""
 
     fixes: tuple[str, ...] = ()  # names of the fixes that `repairs` may give
@@ -74,15 +75,17 @@ class Look:
     def __init__(self, options: Options) -> None:
         self.options = options
 
+    @abstractmethod
     def see(self, index: int, unit: Unit) -> None:
-        raise NotImplementedError
+        """One row; `index` counts from 0."""
 
+    @abstractmethod
     def findings(self) -> list[Finding]:
-        raise NotImplementedError
+        """After all rows were seen."""
 
     def repairs(self) -> dict[str, Fix]:
         """{name: fix}, after all rows were seen."""
         return {}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most looks hold none
         """Let go of files."""

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from annotate.errors import Conflict, Invalid
+from annotate.words import _
 from labeling.formats import SPLITS
 from labeling.formats.differences import FieldDifference, field_differences
 from labeling.models import DatasetVersion, DatasetVersionStatus
@@ -131,11 +132,11 @@ def _conditions(change: str, split: str) -> tuple[str, list[Any]]:
     values: list[Any] = []
     if change:
         if change not in CHANGES:
-            raise Invalid(f"One of {', '.join(CHANGES)}.", field="change")
+            raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(CHANGES)}, field="change")
         where, values = " AND change = ?", [change]
     if split:
         if split not in SPLITS:
-            raise Invalid(f"One of {', '.join(SPLITS)}.", field="split")
+            raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(SPLITS)}, field="split")
         where += " AND (old_split = ? OR new_split = ?)"
         values += [SPLITS.index(split)] * 2
     return where, values
@@ -174,7 +175,11 @@ def compare_versions(*, old: DatasetVersion, new: DatasetVersion) -> Comparison:
     for version in (old, new):
         require_ready(version)
     if old.dataset.project_id != new.dataset.project_id or old.dataset.kind != new.dataset.kind:
-        raise Invalid(f"{old} and {new} cannot be compared: one project, one kind of rows.", field="against")
+        raise Invalid(
+            _("%(old)s and %(new)s cannot be compared: one project, one kind of rows.")
+            % {"old": old, "new": new},
+            field="against",
+        )
     path = root() / f"{old.public_id}-{new.public_id}.sqlite"
     try:
         os.utime(path)  # looked at: kept for longer

@@ -24,6 +24,7 @@ from django.utils import timezone
 from annotate.accounts.models import User
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Gone, Invalid, NotFound
+from annotate.words import _, later
 from labeling.formats import SPLITS, ExportError, ExportSummary, canonical_line
 from labeling.models import DatasetExport, DatasetExportStatus, DatasetVersion
 from labeling.permissions import Action, membership_of, require
@@ -32,7 +33,7 @@ from .activity import notify, record_event
 from .datasets import ATTEMPTS, INLINE_ROWS, require_ready
 from .downloads import stem_of
 from .export_writing import checked_options, extension_of, write_export
-from .progress import Progress
+from .progress import Progress, lost_jobs
 
 log = structlog.get_logger(__name__)
 KEPT = timedelta(days=7)
@@ -66,7 +67,11 @@ def prepare_export(
     """
     require_ready(version)
     if split and split not in SPLITS:
-        raise Invalid(f"There is no split “{split}”.", field="split", hint=f"One of {', '.join(SPLITS)}.")
+        raise Invalid(
+            _("There is no split “%(split)s”.") % {"split": split},
+            field="split",
+            hint=_("It is one of %(known)s.") % {"known": ", ".join(SPLITS)},
+        )
     checked = checked_options(version, format, dict(options or {}))
     key = hashlib.sha256(canonical_line({"format": format, "split": split, "options": checked})).hexdigest()
     if in_background is None:
@@ -150,7 +155,7 @@ def _make_ready(
     if mine.update(status=DatasetExportStatus.READY, **ready) != 1:
         raise Conflict("This export was taken up by another worker.", code="export_lost")
     if in_background:
-        _tell(export, f"{export} is ready to be downloaded.")
+        _tell(export, later("%(name)s is ready to be downloaded.", name=export))
     final = root() / str(export.public_id)
     shutil.rmtree(final, ignore_errors=True)
     folder.rename(final)  # last: if the commit then fails, the next attempt replaces it
@@ -162,7 +167,7 @@ def _fail(export: DatasetExport, problem: str, in_background: bool) -> None:
         pk=export.pk, status=DatasetExportStatus.WAITING, attempt=export.attempt
     )
     if mine.update(status=DatasetExportStatus.FAILED, error=problem) == 1 and in_background:
-        _tell(export, f"{export} was not prepared: {problem}")
+        _tell(export, later("%(name)s was not prepared: %(problem)s", name=export, problem=problem))
 
 
 def _tell(export: DatasetExport, text: str) -> None:
@@ -174,15 +179,12 @@ def _tell(export: DatasetExport, text: str) -> None:
 
 def lost_exports() -> list[DatasetExport]:
     """Exports to be built: nobody has begun, or whoever did has died. Died too often: failed here."""
-    lost = []
-    for export in DatasetExport.objects.filter(status=DatasetExportStatus.WAITING).order_by("pk"):
-        if export.attempt and not Progress("export", export.pk).is_silent():
-            continue
-        if export.attempt >= ATTEMPTS:
-            _fail(export, f"The process that wrote its file died {ATTEMPTS} times.", True)
-        else:
-            lost.append(export)
-    return lost
+    waiting = DatasetExport.objects.filter(status=DatasetExportStatus.WAITING).order_by("pk")
+    return lost_jobs("export", waiting, attempts=ATTEMPTS, give_up=_give_up)
+
+
+def _give_up(export: DatasetExport) -> None:
+    _fail(export, f"The process that wrote its file died {ATTEMPTS} times.", True)
 
 
 def forget_unused(*, now: datetime | None = None) -> int:
@@ -236,9 +238,9 @@ def make_link(
     """(path, when it ends) of a link that needs no sign-in: whoever has it can fetch this one file, for so
     long, and only while the person who made it may. Raises Invalid (too long), Conflict (not ready)."""
     if not timedelta(0) < lasts <= LONGEST_LINK:
-        raise Invalid(f"A link lasts up to {LONGEST_LINK.days} days.", field="seconds")
+        raise Invalid(_("A link lasts up to %(n)s days.") % {"n": LONGEST_LINK.days}, field="seconds")
     if export.status != DatasetExportStatus.READY:
-        raise Conflict(f"{export} is not ready.", code="export_not_ready")
+        raise Conflict(_("%(name)s is not ready.") % {"name": export}, code="export_not_ready")
     ends_at = timezone.now() + lasts
     held = {"export": str(export.public_id), "by": acting_user.pk, "until": int(ends_at.timestamp())}
     token = signing.dumps(held, salt=SALT, compress=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import DatasetKind, DatasetVersion, GuidelineVersion, TaskKind
 
 from .datasets import freeze_dataset, require_ready
@@ -23,7 +24,7 @@ def rebuild_without(*, version: DatasetVersion, what: str, which: str, acting_us
     """
     require_ready(version)
     if what not in WITHOUT:
-        raise Invalid(f"One of {', '.join(WITHOUT)}.", field="what")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(WITHOUT)}, field="what")
     _require_inside(version, what, which)
     recipe = Recipe.from_json(version.recipe)
     if what == "annotator":
@@ -50,7 +51,10 @@ def _require_inside(version: DatasetVersion, what: str, which: str) -> None:
     """Only what the manifest counts: a slip of the pen must not freeze an equal version."""
     lineage = version.manifest["statistics"].get("lineage", {})
     if which not in lineage.get(f"{what}s", {}):
-        raise Invalid(f"Nothing in {version} is of “{which}”.", field="which")
+        raise Invalid(
+            _("Nothing in %(version)s is of “%(which)s”.") % {"version": version, "which": which},
+            field="which",
+        )
 
 
 def _guideline_versions(version: DatasetVersion, recipe: Recipe, number: int) -> list[int]:

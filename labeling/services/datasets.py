@@ -32,7 +32,7 @@ from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_filters import filtered_rows
 from .dataset_rows import count_selected
-from .progress import Progress
+from .progress import Progress, lost_jobs
 from .recipes import Recipe
 from .snapshots import one_snapshot
 
@@ -277,15 +277,12 @@ def _notify_owner(version: DatasetVersion, text: str) -> None:
 def lost_versions() -> list[DatasetVersion]:
     """Versions to be built: nobody has begun, or whoever did has died. Those that died too often are failed
     here."""
-    lost = []
-    for version in DatasetVersion.objects.filter(status=DatasetVersionStatus.FREEZING).order_by("pk"):
-        if version.attempt and not Progress("dataset", version.pk).is_silent():
-            continue
-        if version.attempt >= ATTEMPTS:
-            _fail(version, f"The process that wrote its files died {ATTEMPTS} times.", True)
-        else:
-            lost.append(version)
-    return lost
+    freezing = DatasetVersion.objects.filter(status=DatasetVersionStatus.FREEZING).order_by("pk")
+    return lost_jobs("dataset", freezing, attempts=ATTEMPTS, give_up=_give_up)
+
+
+def _give_up(version: DatasetVersion) -> None:
+    _fail(version, f"The process that wrote its files died {ATTEMPTS} times.", True)
 
 
 # --- Reading a version

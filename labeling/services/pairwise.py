@@ -60,7 +60,11 @@ def ranking_of_strength(strength: Any, order: Sequence[int]) -> dict[str, Any]:
     chosen = next((each for each in (*STRENGTHS, NEITHER) if each.value == strength), None)
     if chosen is None:
         known = ", ".join(each.value for each in (*STRENGTHS, NEITHER))
-        raise Invalid("Say which answer is better.", field="strength", hint=f"One of {known}.")
+        raise Invalid(
+            "Say which answer is better.",
+            field="strength",
+            hint=_("It is one of %(known)s.") % {"known": known},
+        )
     if len(order) != 2:
         raise Invalid("Only two completions are compared by strength.", field="strength")
     a, b = order

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
+from annotate.words import _, in_a_sentence
 from labeling.formats import FORMATS, FormatError
 from labeling.models import (
     Dataset,
@@ -53,7 +54,8 @@ def _require_open(subject: Subject) -> None:
     if isinstance(subject, DatasetVersion):
         require_ready(subject)
     elif subject.status not in (ImportStatus.UPLOADED, ImportStatus.FAILED):
-        raise Conflict(f"This import is {subject.get_status_display().lower()}.", code="import_status")
+        state = in_a_sentence(subject.get_status_display())
+        raise Conflict(_("This import is %(state)s.") % {"state": state}, code="import_status")
 
 
 def _keep_open(subject: Subject) -> None:
@@ -89,10 +91,10 @@ def ask_for_report(
         kind = kind or subject.kind
         check_kind(kind)
         if format and format not in FORMATS:
-            raise Invalid(f"There is no format “{format}”.", field="format")
+            raise Invalid(_("There is no format “%(format)s”.") % {"format": format}, field="format")
         options |= {"kind": kind, "format": format, "columns": checked_columns(column_mapping) or {}}
     with transaction.atomic():
-        preparation, _ = Preparation.objects.get_or_create(**_key(subject))
+        preparation, _made = Preparation.objects.get_or_create(**_key(subject))
         Preparation.objects.filter(pk=preparation.pk).exclude(status=PreparationStatus.RUNNING).update(
             status=PreparationStatus.WAITING, options=options, attempt=0, error="", created_by=acting_user
         )
@@ -106,7 +108,9 @@ def ask_for_report(
 def _checked_options(subject: Subject, context: int | None, evaluation: Iterable[int]) -> dict[str, Any]:
     context = DEFAULT_CONTEXT if context is None else context
     if isinstance(context, bool) or not isinstance(context, int) or not 1 <= context <= MOST_CONTEXT:
-        raise Invalid(f"A number of tokens from 1 to {MOST_CONTEXT:,}.", field="context")
+        raise Invalid(
+            _("A number of tokens from 1 to %(most)s.") % {"most": f"{MOST_CONTEXT:,}"}, field="context"
+        )
     wanted = sorted(set(evaluation))
     known = _project_of(subject).imports.filter(pk__in=wanted, status=ImportStatus.SUCCEEDED)
     if len(wanted) != known.count():
@@ -229,7 +233,7 @@ def decide(*, subject: Subject, finding: str, decision: str, acting_user, fix: s
     if preparation is None or finding not in known:
         raise Invalid("The report has no such finding.", field="finding")
     if decision not in DECISIONS:
-        raise Invalid(f"One of {', '.join(DECISIONS)}.", field="decision")
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(DECISIONS)}, field="decision")
     offered = [each["key"] for each in known[finding]["fixes"]]
     if decision == "apply" and fix not in offered:
         raise Invalid("Choose one of the fixes that the finding offers.", field="fix")

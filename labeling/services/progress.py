@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from django.conf import settings
 
+Row = TypeVar("Row", bound=Any)  # of a model with `attempt`
 SECONDS_BETWEEN_WRITES = 0.5
 SILENT_SECONDS = 60.0  # a job that has not been heard of for so long has died
 
@@ -53,3 +55,18 @@ class Progress:
 
     def end(self) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def lost_jobs(job: str, rows: Iterable[Row], *, attempts: int, give_up: Callable[[Row], None]) -> list[Row]:
+    """Of rows with an `attempt`, those to be done: nobody has begun, or whoever did has died. What died
+    `attempts` times is given up instead.
+    """
+    lost = []
+    for row in rows:
+        if row.attempt and not Progress(job, row.pk).is_silent():
+            continue
+        if row.attempt >= attempts:
+            give_up(row)
+        else:
+            lost.append(row)
+    return lost

@@ -70,7 +70,7 @@ class Recipe:
         self._check_choice("sources", SOURCES)
         self._check_choice("decisions", DECISIONS)
         if self.rankings not in RANKINGS:
-            raise Invalid(f"One of {', '.join(RANKINGS)}.", field="rankings")
+            raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(RANKINGS)}, field="rankings")
         for name in ("include_gold", "include_scores"):
             if not isinstance(getattr(self, name), bool):
                 raise Invalid("Yes or no.", field=name)

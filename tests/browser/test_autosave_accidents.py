@@ -7,35 +7,28 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.stage import Stage, wait_until
-from tests.browser.test_autosave_widget import (
+from tests.browser.autosave import (
     HTMX,
     SCRIPTS,
-    TEMPLATE,
     conflict,
     expect_kept,
     last_saved,
     open_work,
     status,
+    writing_context,
+    writing_stage,
 )
+from tests.browser.stage import wait_until
 
 
 @pytest.fixture
 def stage():
-    stage = Stage()
-    stage.show("/work", TEMPLATE + SCRIPTS)
-    revisions = iter(range(1, 10_000))
-    stage.answer["PUT /draft"] = lambda body: (200, {"revision": next(revisions)})
-    yield stage
-    stage.close()
-    assert not stage.complaints
+    yield from writing_stage()
 
 
 @pytest.fixture
 def context(browser):
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    yield context
-    context.close()
+    yield from writing_context(browser)
 
 
 def saves(stage) -> list:

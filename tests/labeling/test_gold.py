@@ -197,6 +197,13 @@ def queue(client, cast, query="?reason=gold_unscored"):
     return client.get(reverse("labeling:review_queue", args=[cast.project.slug]) + query)
 
 
+def test_the_filter_by_person_does_not_tell_whose_unscored_gold_it_is(cast, client, unscored):
+    assert scoring(unscored) in queue(client, cast).content.decode()
+    for reason in ("", "gold_unscored"):
+        page = queue(client, cast, f"?reason={reason}&person={cast.annotator.pk}").content.decode()
+        assert scoring(unscored) not in page
+
+
 def scoring(submission):
     return reverse("labeling:gold_score", args=[submission.project.slug, submission.pk])
 

@@ -50,7 +50,7 @@ def _preview(options: argparse.Namespace) -> int:
     from training.rlhf.preview import as_text, preview
 
     try:
-        template = Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+        template = _template_of(options)
         found = preview(
             model=options.model,
             data=options.data,
@@ -64,9 +64,7 @@ def _preview(options: argparse.Namespace) -> int:
             allowed_hub_ids=options.allow_hub_id,
         )
     except (RlhfError, OSError, UnicodeDecodeError) as error:
-        message = error.message if isinstance(error, RlhfError) else f"chat_template_file: {error}"
-        print(f"{PREVIEW}: {message}", file=sys.stderr)
-        return EXIT_REFUSED
+        return _refused(PREVIEW, error)
     print(json.dumps(found, ensure_ascii=False) if options.json else as_text(found))
     return EXIT_REFUSED if found["refused"] else 0
 
@@ -76,7 +74,7 @@ def _encode(options: argparse.Namespace) -> int:
     from training.rlhf.encode import encode_file
 
     try:
-        template = Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+        template = _template_of(options)
         counts = encode_file(
             model=options.model,
             data=options.data,
@@ -86,10 +84,20 @@ def _encode(options: argparse.Namespace) -> int:
             allowed_hub_ids=options.allow_hub_id,
         )
     except (RlhfError, OSError, UnicodeDecodeError) as error:
-        print(f"{ENCODE}: {error.message if isinstance(error, RlhfError) else error}", file=sys.stderr)
-        return EXIT_REFUSED
+        return _refused(ENCODE, error)
     print(json.dumps(counts))
     return 0
+
+
+def _template_of(options: argparse.Namespace) -> str:
+    return Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+
+
+def _refused(command: str, error: Exception) -> int:
+    """Say why in one line. What is no error of ours came from reading the template's file."""
+    message = error.message if isinstance(error, RlhfError) else f"chat_template_file: {error}"
+    print(f"{command}: {message}", file=sys.stderr)
+    return EXIT_REFUSED
 
 
 def _attend(run: Run, options: argparse.Namespace) -> int:
