@@ -34,6 +34,22 @@ from .models import (
 # Values of "reason" that are queues of their own: no status says so.
 MODEL_DISAGREES, APPEALED = ReviewReason.MODEL_DISAGREES, ReviewReason.APPEALED
 GOLD_UNSCORED = ReviewReason.GOLD_UNSCORED
+# For tabs and lists; the reasons' own words are on the pieces.
+SHORT_REASONS = {
+    ReviewReason.APPEALED: _("Appeals"),
+    ReviewReason.SAMPLED: _("Sampled"),
+    ReviewReason.LOW_AGREEMENT: _("Low agreement"),
+    ReviewReason.FLAGGED: _("Flagged"),
+    ReviewReason.NEW_PERSON: _("New person"),
+    ReviewReason.MODEL_DISAGREES: _("Model disagrees"),
+    ReviewReason.RESUBMITTED: _("Resubmitted"),
+    ReviewReason.LATE: _("Late"),
+    ReviewReason.REOPENED: _("Reopened"),
+    ReviewReason.GOLD_UNSCORED: _("Gold, not yet scored"),
+    ReviewReason.GOLD_MISSED: _("Gold missed"),
+}
+# Reasons that other rooms bring in get a tab by their own words.
+SHORT_REASONS |= {reason: reason.label for reason in ReviewReason if reason not in SHORT_REASONS}
 
 
 @dataclass(frozen=True)

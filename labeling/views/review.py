@@ -48,22 +48,6 @@ from .presenting import prompt_flag_labels, revisions_of
 from .work_forms import flat_fields, initial_inputs
 
 MOST_CHOICES = 200  # in one list of the filters; more are found by searching
-# Short, for the tabs; the reasons' own words are on the pieces.
-TAB_LABELS = {
-    ReviewReason.APPEALED: _("Appeals"),
-    ReviewReason.SAMPLED: _("Sampled"),
-    ReviewReason.LOW_AGREEMENT: _("Low agreement"),
-    ReviewReason.FLAGGED: _("Flagged"),
-    ReviewReason.NEW_PERSON: _("New person"),
-    ReviewReason.MODEL_DISAGREES: _("Model disagrees"),
-    ReviewReason.RESUBMITTED: _("Resubmitted"),
-    ReviewReason.LATE: _("Late"),
-    ReviewReason.REOPENED: _("Reopened"),
-    ReviewReason.GOLD_UNSCORED: _("Gold, not yet scored"),
-    ReviewReason.GOLD_MISSED: _("Gold missed"),
-}
-# Reasons that other rooms bring in get a tab by their own words.
-TAB_LABELS |= {reason: reason.label for reason in ReviewReason if reason not in TAB_LABELS}
 
 
 @project_route(Action.REVIEW)
@@ -289,7 +273,7 @@ def last_undoable(request: HttpRequest, project):
 def _tabs(listing: Listing, counts: dict[str, int], reason: str) -> list[dict[str, Any]]:
     """All, and each reason for which something waits (or that is being looked at)."""
     tabs = []
-    for key, label in [("", _("All")), *TAB_LABELS.items()]:
+    for key, label in [("", _("All")), *review_queues.SHORT_REASONS.items()]:
         count = counts.get(key, 0)
         if count or key in ("", reason):
             query = listing.query_string(reason=key or None)
