@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Window
+from django.utils.functional import cached_property
 
 # Rows from which on a list is long: below, one query for whole rows is the cheaper way.
 LONG = 1_000
@@ -32,18 +33,34 @@ class KeyPaginator(Paginator):
     carries along. The order has to be a whole one (end in a unique column): what is nearer to the end is read
     backwards, so that the last page costs what the first does. `whole` is the list before it was searched and
     filtered.
+
+    A search may have to read every text of the project: what `is_searched` is read once, for its number of
+    rows and for the keys of its first pages.
     """
 
     object_list: QuerySet
 
-    def __init__(self, rows: QuerySet, per_page: int, whole: QuerySet) -> None:
+    def __init__(self, rows: QuerySet, per_page: int, whole: QuerySet, *, is_searched: bool = False) -> None:
         super().__init__(rows, per_page)
         self.whole = whole
+        self.reads_once = is_searched and not rows.query.distinct  # the window counts what DISTINCT drops
+        self._first_keys: list[Any] = []
+
+    @cached_property
+    def count(self) -> int:
+        if not self.reads_once:
+            return self.object_list.count()
+        counted = self.object_list.annotate(rows_found=Window(Count("*"))).values_list("pk", "rows_found")
+        found = list(counted[:LONG])
+        self._first_keys = [key for key, _ in found]
+        return found[0][1] if found else 0
 
     def page(self, number: int | str) -> Page:
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         last = min(first + self.per_page, self.count)
+        if last <= len(self._first_keys):
+            return Page(rows_by_key(self.whole, self._first_keys[first:last]), number, self)
         if self.count <= LONG:
             return Page(self.object_list[first:last], number, self)
         return Page(rows_by_key(self.whole, self._keys(first, last)), number, self)

@@ -188,7 +188,7 @@ def threads_of(project: Project) -> QuerySet[CommentThread]:
         comment_count=Count("comments"),
         submission_pk=Coalesce("submission_id", Subquery(submitted[:1])),
     )
-    return rows.select_related("submission__prompt", "task__prompt", "person", "last_author")
+    return rows.select_related("submission__prompt", "task__prompt", "person", "last_author", "resolved_by")
 
 
 def threads_seen_by(project: Project, membership: Membership, user) -> QuerySet[CommentThread]:
