@@ -110,7 +110,13 @@ class Listing:
 
     @cached_property
     def page(self) -> Page:
-        paginator = KeyPaginator(self.rows, self.per_page, self.whole, is_searched=bool(self.text))
+        paginator = KeyPaginator(
+            self.rows,
+            self.per_page,
+            self.whole,
+            is_narrowed=any(each.value for each in self.filters),
+            is_searched=self.is_searchable and bool(self.text),
+        )
         if self.known_count is not None and not self._is_narrowed_by_hand:
             paginator.count = self.known_count  # type: ignore[misc]  # a cached property
         return paginator.get_page(self.request.GET.get("page"))

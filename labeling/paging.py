@@ -27,22 +27,32 @@ def rows_by_key(whole: QuerySet, keys: Sequence[Any]) -> list[Any]:
 
 
 class KeyPaginator(Paginator):
-    """Django's, but a long list is sorted and skipped by its keys alone.
+    """Django's, but a list that is long or narrowed is sorted and skipped by its keys alone.
 
     A database that skips 50,000 rows makes each of them, with all its joins and columns, and what it sorts it
     carries along. The order has to be a whole one (end in a unique column): what is nearer to the end is read
     backwards, so that the last page costs what the first does. `whole` is the list before it was searched and
     filtered.
 
-    A search may have to read every text of the project: what `is_searched` is read once, for its number of
-    rows and for the keys of its first pages.
+    What `is_narrowed` may be few rows of a big table, for which PostgreSQL would join all of it. A search may
+    have to read every text of the project: what `is_searched` is read once, for its number of rows and for
+    the keys of its first pages.
     """
 
     object_list: QuerySet
 
-    def __init__(self, rows: QuerySet, per_page: int, whole: QuerySet, *, is_searched: bool = False) -> None:
+    def __init__(
+        self,
+        rows: QuerySet,
+        per_page: int,
+        whole: QuerySet,
+        *,
+        is_narrowed: bool = False,
+        is_searched: bool = False,
+    ) -> None:
         super().__init__(rows, per_page)
         self.whole = whole
+        self.is_narrowed = is_narrowed
         self.reads_once = is_searched and not rows.query.distinct  # the window counts what DISTINCT drops
         self._first_keys: list[Any] = []
 
@@ -61,7 +71,7 @@ class KeyPaginator(Paginator):
         last = min(first + self.per_page, self.count)
         if last <= len(self._first_keys):
             return Page(rows_by_key(self.whole, self._first_keys[first:last]), number, self)
-        if self.count <= LONG:
+        if self.count <= LONG and not self.is_narrowed:
             return Page(self.object_list[first:last], number, self)
         return Page(rows_by_key(self.whole, self._keys(first, last)), number, self)
 

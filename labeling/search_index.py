@@ -23,7 +23,7 @@ Outcome = Literal["built", "there already", "no extension", "not for this databa
 
 
 def build_search_index(connection: BaseDatabaseWrapper) -> Outcome:
-    """Make the index unless it is there. Others read and write meanwhile, but not beside a transaction's call.
+    """Make the index unless it is there. Others read and write meanwhile, if this is no transaction's call.
 
     1. PostgreSQL 13 and later lets whoever may create in the database make the extension; where it is not
        packaged, or the role may not, that is said in the log and nothing else happens.
@@ -46,6 +46,8 @@ def build_search_index(connection: BaseDatabaseWrapper) -> Outcome:
             f"CREATE INDEX {meanwhile}{INDEX} ON {TABLE}"
             f" USING gin ({EXPRESSION} {connection.ops.quote_name(schema)}.gin_trgm_ops)"
         )
+        # How many rows a search will find is estimated from what the index holds, once it was looked at.
+        cursor.execute(f"ANALYZE {TABLE}")
     return "built"
 
 
