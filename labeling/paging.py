@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, QuerySet, Window
+from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
 # Rows from which on a list is long: below, one query for whole rows is the cheaper way.
 LONG = 1_000
+# Rows found by a search up to which all their keys are read at once, which counts them as well.
+MOST_FOUND = 20_000
 
 
 def rows_by_key(whole: QuerySet, keys: Sequence[Any]) -> list[Any]:
@@ -35,8 +37,7 @@ class KeyPaginator(Paginator):
     filtered.
 
     What `is_narrowed` may be few rows of a big table, for which PostgreSQL would join all of it. A search may
-    have to read every text of the project: what `is_searched` is read once, for its number of rows and for
-    the keys of its first pages.
+    have to read every text of the project: what `is_searched` is read once, and counted by its keys.
     """
 
     object_list: QuerySet
@@ -53,17 +54,16 @@ class KeyPaginator(Paginator):
         super().__init__(rows, per_page)
         self.whole = whole
         self.is_narrowed = is_narrowed
-        self.reads_once = is_searched and not rows.query.distinct  # the window counts what DISTINCT drops
+        self.is_searched = is_searched
         self._first_keys: list[Any] = []
 
     @cached_property
     def count(self) -> int:
-        if not self.reads_once:
-            return self.object_list.count()
-        counted = self.object_list.annotate(rows_found=Window(Count("*"))).values_list("pk", "rows_found")
-        found = list(counted[:LONG])
-        self._first_keys = [key for key, _ in found]
-        return found[0][1] if found else 0
+        if self.is_searched:
+            self._first_keys = list(self.object_list.values_list("pk", flat=True)[: MOST_FOUND + 1])
+            if len(self._first_keys) <= MOST_FOUND:
+                return len(self._first_keys)
+        return self.object_list.count()
 
     def page(self, number: int | str) -> Page:
         number = self.validate_number(number)
