@@ -69,10 +69,13 @@ class KeyPaginator(Paginator):
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         last = min(first + self.per_page, self.count)
+        if self.count <= LONG and not (self.is_narrowed or self.is_searched):
+            return Page(self.object_list[first:last], number, self)
+        if self.count <= LONG and not self._first_keys:
+            # All of them: asked for a few, PostgreSQL would walk the list in its order to find them.
+            self._first_keys = list(self.object_list.values_list("pk", flat=True)[:LONG])
         if last <= len(self._first_keys):
             return Page(rows_by_key(self.whole, self._first_keys[first:last]), number, self)
-        if self.count <= LONG and not self.is_narrowed:
-            return Page(self.object_list[first:last], number, self)
         return Page(rows_by_key(self.whole, self._keys(first, last)), number, self)
 
     def _keys(self, first: int, last: int) -> list[Any]:

@@ -95,6 +95,8 @@ def test_a_short_list_that_is_narrowed_is_read_by_its_keys(submissions, django_a
     quick = KeyPaginator(few, PER_PAGE, submissions, is_narrowed=True)
     with django_assert_num_queries(3):
         assert list(quick.get_page(1)) == three
+    nothing = submissions.filter(pk=0).order_by("id")
+    assert list(KeyPaginator(nothing, PER_PAGE, submissions, is_narrowed=True).get_page(3)) == []
     with django_assert_num_queries(2):
         list(KeyPaginator(few, PER_PAGE, submissions).get_page(1))
 
