@@ -93,13 +93,15 @@ class Worksheet:
     @property
     def rules(self) -> dict[str, Any]:
         """What bounds this kind of work: of the project's settings and of the form, in short."""
-        definition = self.form.to_json()
+        flags = {
+            name: [flag.to_json() for flag in getattr(self.form, name)]
+            for name in ("prompt_flags", "completion_flags")
+        }
         if self.assignment.kind == TaskKind.DEMONSTRATION:
             lengths = (*LENGTHS, *PROMPT_LENGTHS) if self.writes_prompt else LENGTHS
             bounds = {name: getattr(self.settings, name) for name in lengths}
-            return bounds | {"prompt_flags": definition["prompt_flags"]}
-        rules = {name: getattr(self.form, name) for name in RANKING_RULES}
-        return rules | {name: definition[name] for name in ("prompt_flags", "completion_flags")}
+            return bounds | {"prompt_flags": flags["prompt_flags"]}
+        return {name: getattr(self.form, name) for name in RANKING_RULES} | flags
 
 
 GUIDELINE = Prepared(

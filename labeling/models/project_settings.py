@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from annotate.words import _
@@ -209,6 +211,12 @@ class ProjectSettings:
 
     def to_json(self) -> dict[str, Any]:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+
+
+@lru_cache(maxsize=1_000)
+def settings_read(text: str) -> ProjectSettings:
+    """The settings in JSON text. One text is read and checked once: every request asks for its project's."""
+    return ProjectSettings.from_json(json.loads(text))
 
 
 def _check_words(name: str, words: Any) -> None:

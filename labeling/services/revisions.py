@@ -56,7 +56,7 @@ def add_judgment(
         shown = slot.presentation if slot is not None else {}
         return STORED_RANKING.create(
             **common,
-            **asdict(content),
+            **vars(content),
             presented_order=shown.get("order", []),
             shuffle_seed=shown.get("seed"),
         )
