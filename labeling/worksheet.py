@@ -35,6 +35,7 @@ from labeling.services.blind import (
     opaque_number,
     ranking_to_public,
 )
+from labeling.services.draft_shapes import readable_fields
 from labeling.services.forms import current_version
 from labeling.services.judgments import margin_choices
 from labeling.services.slots import DRAFT
@@ -132,7 +133,7 @@ def open_worksheet(*, assignment: Assignment, user, project: Project) -> Workshe
         and guideline.pk != assignment.guideline_version_id
         and not guideline.acknowledgements.filter(user=user).exists()
     )
-    fields = draft.body if draft is not None and draft.body else _fields_of(submission, completions)
+    fields = (readable_fields(draft) if draft is not None else {}) or _fields_of(submission, completions)
     started_from = assignment.task.starting_draft
     if started_from is not None and not fields:
         fields = {"text": started_from.text}

@@ -56,6 +56,13 @@ TYPES: dict[str, tuple[type, ...]] = {
     "tuple": (tuple, list),
     "str": (str,),
 }
+IN_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "a list",
+    "str": "text",
+}
 
 
 @dataclass(frozen=True)
@@ -183,7 +190,7 @@ class ProjectSettings:
         low, high = spec.metadata["minimum"], spec.metadata["maximum"]
         expected = TYPES[str(spec.type)]
         if not isinstance(value, expected) or (isinstance(value, bool) and spec.type != "bool"):
-            raise ValueError(f"{spec.name}: must be a {spec.type}")
+            raise ValueError(f"{spec.name}: must be {IN_WORDS[str(spec.type)]}")
         if low is not None and not low <= value <= high:
             raise ValueError(f"{spec.name}: must be between {low:g} and {high:g}")
         choices = [key for key, _ in spec.metadata["choices"]]

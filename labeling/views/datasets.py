@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import Conflict, DomainError, NotFound
-from annotate.forms import add_domain_error
+from annotate.forms import add_domain_error, whole_number
 from annotate.ranges import serve_files
 from annotate.streaming import stream_file
 from annotate.words import _
@@ -219,7 +219,7 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
     text = request.GET.get("q", "").strip()
     try:
         rows = dataset_browse.browse_rows(
-            version=version, split=split, text=text, page=int(page) if page.isdecimal() else 1
+            version=version, split=split, text=text, page=whole_number(page) or 1
         )
     except DomainError as error:  # gone or changed: the page says so, and still shows what the database knows
         return {"splits": splits, "split": split, "q": text, "rows": None, "files_problem": error.message}

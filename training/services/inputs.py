@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import BigIntegerField
+
 from annotate.errors import Invalid
 from annotate.words import _, in_a_sentence
 from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, Project, Prompt
@@ -228,7 +230,7 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
         checked["prompt_ids"] = _check_prompts(project, options["prompt_ids"])
     if options.get("text_files"):
         present = {path.name for path in text_files(project)}
-        for name in options["text_files"]:
+        for name in _listed(options["text_files"], "text_files"):
             if check_text_name(name) not in present:
                 raise Invalid(
                     _("No text “%(name)s” was uploaded to this project.") % {"name": name}, field="text_files"
@@ -286,8 +288,14 @@ def check_labels(values: dict[str, Any], sources: list[tuple[str, Source]]) -> N
             )
 
 
+def _listed(value: Any, field: str) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise Invalid("Must be a list.", field=field)
+    return list(value)
+
+
 def check_splits(splits: Iterable[str]) -> list[str]:
-    chosen = [splits] if isinstance(splits, str) else list(splits)
+    chosen = [splits] if isinstance(splits, str) else _listed(splits, "splits")
     for split in chosen:
         if split not in SPLITS:
             raise Invalid(_("A split is one of %(known)s.") % {"known": ", ".join(SPLITS)}, field="splits")
@@ -354,8 +362,11 @@ def _check_together(project: Project, stage: Stage, roles: set[str], options: di
 
 
 def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:
-    chosen = list(dict.fromkeys(prompt_ids))
-    if not all(isinstance(pk, int) and not isinstance(pk, bool) for pk in chosen):
+    given = _listed(prompt_ids, "prompt_ids")
+    chosen = list(
+        dict.fromkeys(pk for pk in given if type(pk) is int and 0 < pk <= BigIntegerField.MAX_BIGINT)
+    )
+    if len(chosen) < len(set(map(str, given))):
         raise Invalid("Prompts are named by their number.", field="prompt_ids")
     present: set[int] = set()
     for start in range(0, len(chosen), 500):
