@@ -24,6 +24,7 @@ from rest_framework.response import Response
 
 from .quoted_rows import plain_cause
 
+TOO_LONG_TO_ASK = ("pattern too complex", "Expression tree is too large")  # what SQLite says of a question
 NUMBER_OUT_OF_RANGE = "22003"  # PostgreSQL's code
 
 log = structlog.get_logger(__name__)
@@ -153,6 +154,8 @@ def translate(error: BaseException) -> DomainError | None:
     match error:
         case DomainError():
             return error
+        case OperationalError() if any(words in str(error) for words in TOO_LONG_TO_ASK):
+            return Invalid("That is too long to be searched for.", code="search_too_long")
         case OperationalError() | InterfaceError():
             return Unavailable(
                 "The database does not answer right now. Nothing was changed.",

@@ -218,7 +218,7 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
     "DEFAULT_FILTER_BACKENDS": [
         "annotate.api.filters.FieldFilters",
-        "rest_framework.filters.SearchFilter",
+        "annotate.api.filters.BoundedSearch",
         "rest_framework.filters.OrderingFilter",
     ],
     "DEFAULT_THROTTLE_CLASSES": [

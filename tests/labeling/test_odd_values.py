@@ -188,3 +188,19 @@ def test_the_guideline_to_read_first_is_that_of_the_work_that_waits(cast, client
     version = cast.project.guidelines.get(kind="ranking").versions.get()
     acknowledge_version(version=version, user=cast.annotator)
     assert "/work/" in client.post(reverse("labeling:work_next", args=[cast.project.slug])).url
+
+
+@pytest.mark.parametrize("search", ["a+" * 1_100, "a" * 60_000, "%00"])
+def test_a_search_too_long_is_refused_and_the_database_is_not_said_to_be_away(
+    cast, client, api_client_of, search
+):
+    api = api_client_of(cast.lead).get(f"/api/projects/{cast.project.slug}/submissions/?search={search}")
+    assert api.status_code in (200, 422), api.content
+    client.force_login(cast.lead)
+    page = client.get(f"/projects/{cast.project.slug}/submissions/?q={search}")
+    assert page.status_code in (200, 422)
+
+
+def test_signing_in_with_a_name_of_a_page_is_no_outage(client, db):
+    answer = client.post(reverse("account_login"), {"login": "a" * 60_000, "password": "x"})
+    assert answer.status_code in (200, 422)
