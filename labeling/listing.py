@@ -88,9 +88,11 @@ class Listing:
     known_count: int | None = None  # of `rows`, where the page has counted them already
     views: Any = None  # set by list_pages.answer_list: the list can be kept as a view
     kept: dict[str, str] = field(default_factory=dict)  # further values that belong to the address
+    path: str = ""  # of the list, where the page also answers a POST to another address
 
     def __post_init__(self) -> None:
         query = self.request.GET
+        self.path = self.path or self.request.path
         self.filters = list(self.filters)
         text = query.get("q", "").replace("\x00", "").strip()  # PostgreSQL takes no NUL
         self.text = text[:LONGEST_SEARCH]
@@ -110,7 +112,13 @@ class Listing:
 
     @cached_property
     def page(self) -> Page:
-        paginator = KeyPaginator(self.rows, self.per_page, self.whole)
+        paginator = KeyPaginator(
+            self.rows,
+            self.per_page,
+            self.whole,
+            is_narrowed=any(each.value for each in self.filters),
+            is_searched=self.is_searchable and bool(self.text),
+        )
         if self.known_count is not None and not self._is_narrowed_by_hand:
             paginator.count = self.known_count  # type: ignore[misc]  # a cached property
         return paginator.get_page(self.request.GET.get("page"))

@@ -9,6 +9,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
@@ -36,6 +37,9 @@ log = structlog.get_logger(__name__)
 INLINE_BYTES = 1_000_000  # looked through while the person waits (some seconds)
 ATTEMPTS = 3
 FAULTS_SHOWN = 5
+# Stored as they are, said in the language of whoever reads them.
+BROKE = gettext_noop("Something broke on our side while the rows were looked through.")
+DIED = gettext_noop("The process that looked through it died too often.")
 DECISIONS = ("apply", "ignore", "open")
 Subject = ImportRecord | DatasetVersion
 
@@ -138,8 +142,7 @@ def run_preparation(*, preparation: Preparation) -> Preparation:
         _finish(preparation, status=PreparationStatus.FAILED, error=error.message)
     except Exception:
         log.exception("preparation_failed", preparation=preparation.pk)
-        problem = "Something broke on our side while the rows were looked through."
-        _finish(preparation, status=PreparationStatus.FAILED, error=problem)
+        _finish(preparation, status=PreparationStatus.FAILED, error=BROKE)
         raise
     else:
         _finish(preparation, status=PreparationStatus.READY, report=report, computed_at=timezone.now())
@@ -305,8 +308,7 @@ def lost_preparations() -> list[Preparation]:
         if not Progress("preparation", preparation.pk).is_silent():
             continue
         if preparation.attempt >= ATTEMPTS:
-            problem = f"The process that looked through it died {ATTEMPTS} times."
-            _finish(preparation, status=PreparationStatus.FAILED, error=problem)
+            _finish(preparation, status=PreparationStatus.FAILED, error=DIED)
             continue
         _finish(preparation, status=PreparationStatus.WAITING)
         lost.append(preparation)

@@ -15,9 +15,11 @@ from annotate.forms import add_domain_error, whole_number
 from annotate.ranges import serve_files
 from annotate.streaming import stream_file
 from annotate.words import _
+from labeling import list_columns
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
 from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import (
     Dataset,
@@ -40,16 +42,22 @@ MOST_CATEGORIES = 30  # bars in the table of categories
 
 
 @project_route(Action.VIEW_DATASETS)
-def datasets(request: SignedInRequest, *, project, membership) -> HttpResponse:
+def datasets(request: SignedInRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.datasets.annotate(version_count=Count("versions"), last_at=Max("versions__created_at")),
-        sorts={"newest": ("Newest first", "-id"), "name": ("Name", "name")},
+        sorts={"newest": (_("Newest first"), "-id"), "name": (_("Name"), ("name", "id"))},
         search=lambda rows, text: rows.filter(name__icontains=text),
         filters=[Filter("kind", _("Kind"), [("", _("All")), *DatasetKind.choices])],
     )
-    may_freeze = can(membership, Action.FREEZE_DATASETS)
-    return render(request, "labeling/datasets.html", {"listing": listing, "may_freeze": may_freeze})
+    return answer_list(
+        request,
+        "labeling/datasets.html",
+        listing,
+        page="datasets",
+        columns=list_columns.DATASETS,
+        context={"may_freeze": can(membership, Action.FREEZE_DATASETS)},
+    )
 
 
 @project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))

@@ -24,7 +24,7 @@ from labeling.permissions import Action, can
 from labeling.qualification_reports import standings
 from labeling.quality_page import categories_of
 from labeling.sections import sections_of
-from labeling.services import assignments, submissions
+from labeling.services import assignments, submissions, work_again
 from labeling.services.answers import answers_from_fields
 from labeling.services.blind import notes_from_public, public_ids, ranking_from_fields
 from labeling.services.caps import reason_to_stop
@@ -54,17 +54,23 @@ SCREENS = {
 def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
     """What waits for this person, per kind, and what they did today."""
     waiting = queues.waiting_counts(project=project, user=request.user)
+    total = sum(each.total for each in waiting)
+    returned = list(queues.returned_work(user=request.user, project=project)[:20])
+    full_day = reason_to_stop(project=project, membership=membership, user=request.user)
+    may_work, may_manage = can(membership, Action.WORK), can(membership, Action.MANAGE_BATCHES)
+    if may_work and not may_manage and not (total or returned or full_day):
+        work_again.note_empty_page(membership=membership)
     context = {
         "waiting": waiting,
-        "total": sum(each.total for each in waiting),
-        "returned": list(queues.returned_work(user=request.user, project=project)[:20]),
+        "total": total,
+        "returned": returned,
         "today": queues.day_of_work(project=project, user=request.user),
         "goal": preferences_of(request.user)["daily_goal"],
-        "may_work": can(membership, Action.WORK),
-        "may_manage": can(membership, Action.MANAGE_BATCHES),
+        "may_work": may_work,
+        "may_manage": may_manage,
         "done": _done(request, project),
         "standings": standings(project=project, membership=membership),
-        "full_day": reason_to_stop(project=project, membership=membership, user=request.user),
+        "full_day": full_day,
         "asks_languages": membership.pk is not None and project.settings.match_languages,
         "languages": membership.languages.all() if membership.pk else [],
     }

@@ -41,14 +41,14 @@ class InputSpec:
     or_base_model: bool = False  # a base model may stand in for the checkpoint
 
 
-START = "The model that is trained further: one of the checkpoints, or a base model."
+START = _("The model that is trained further: one of the checkpoints, or a base model.")
 
 
 def _mixed(kind: str) -> InputSpec:
     return InputSpec(
         RunInputRole.MIX_DATA,
-        "Mixed in",
-        "Former data beside the new, so that what was learnt from it stays; mix_ratio says how much.",
+        _("Mixed in"),
+        _("Former data beside the new, so that what was learnt from it stays; mix_ratio says how much."),
         datasets=(kind,),
         is_required=False,
     )
@@ -58,8 +58,8 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.PRETRAIN: (
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Dataset versions",
-            "Their conversations are read as plain text.",
+            _("Dataset versions"),
+            _("Their conversations are read as plain text."),
             datasets=ANY_KIND,
             is_required=False,
             is_many=True,
@@ -67,31 +67,38 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     ),
     Stage.SFT: (
         InputSpec(
-            RunInputRole.TRAIN_DATA, "Demonstrations", "An SFT dataset version.", datasets=(DatasetKind.SFT,)
+            RunInputRole.TRAIN_DATA,
+            _("Demonstrations"),
+            _("An SFT dataset version."),
+            datasets=(DatasetKind.SFT,),
         ),
         InputSpec(
-            RunInputRole.MODEL, "Start from", START, checkpoint=CheckpointKind.CAUSAL_LM, or_base_model=True
+            RunInputRole.MODEL,
+            _("Start from"),
+            START,
+            checkpoint=CheckpointKind.CAUSAL_LM,
+            or_base_model=True,
         ),
         _mixed(DatasetKind.SFT),
     ),
     Stage.REWARD: (
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Comparisons",
-            "A comparison dataset version.",
+            _("Comparisons"),
+            _("A comparison dataset version."),
             datasets=(DatasetKind.COMPARISON,),
         ),
         InputSpec(
             RunInputRole.MODEL,
-            "Start from",
-            "Usually the SFT checkpoint.",
+            _("Start from"),
+            _("Usually the SFT checkpoint."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             or_base_model=True,
         ),
         InputSpec(
             RunInputRole.DEMONSTRATIONS,
-            "Demonstrations",
-            "Their mean score becomes zero. Without them, the mean over the training completions does.",
+            _("Demonstrations"),
+            _("Their mean score becomes zero. Without them, the mean over the training completions does."),
             datasets=(DatasetKind.SFT,),
             is_required=False,
         ),
@@ -99,33 +106,36 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     ),
     Stage.PPO: (
         InputSpec(
-            RunInputRole.PROMPTS, "Prompts", "Prompts to practise on; any dataset version.", datasets=ANY_KIND
+            RunInputRole.PROMPTS,
+            _("Prompts"),
+            _("Prompts to practise on; any dataset version."),
+            datasets=ANY_KIND,
         ),
         InputSpec(
             RunInputRole.MODEL,
-            "Policy",
-            "The SFT checkpoint to improve; also the reference.",
+            _("Policy"),
+            _("The SFT checkpoint to improve; also the reference."),
             checkpoint=CheckpointKind.CAUSAL_LM,
         ),
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Scores what the policy writes.",
+            _("Reward model"),
+            _("Scores what the policy writes."),
             checkpoint=CheckpointKind.REWARD_MODEL,
         ),
     ),
     Stage.SAMPLE: (
         InputSpec(
             RunInputRole.SAMPLE_FROM,
-            "Checkpoints",
-            "Each answers every prompt.",
+            _("Checkpoints"),
+            _("Each answers every prompt."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             is_many=True,
         ),
         InputSpec(
             RunInputRole.PROMPTS,
-            "Prompts",
-            "A dataset version whose prompts are answered.",
+            _("Prompts"),
+            _("A dataset version whose prompts are answered."),
             datasets=ANY_KIND,
             is_required=False,
         ),
@@ -133,29 +143,29 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.EVALUATE: (
         InputSpec(
             RunInputRole.MODEL,
-            "Language model",
-            "Measured on held-out demonstrations.",
+            _("Language model"),
+            _("Measured on held-out demonstrations."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             is_required=False,
         ),
         InputSpec(
             RunInputRole.DEMONSTRATIONS,
-            "Demonstrations",
-            "What the language model is measured on.",
+            _("Demonstrations"),
+            _("What the language model is measured on."),
             datasets=(DatasetKind.SFT,),
             is_required=False,
         ),
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Measured on held-out comparisons.",
+            _("Reward model"),
+            _("Measured on held-out comparisons."),
             checkpoint=CheckpointKind.REWARD_MODEL,
             is_required=False,
         ),
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Comparisons",
-            "What the reward model is measured on.",
+            _("Comparisons"),
+            _("What the reward model is measured on."),
             datasets=(DatasetKind.COMPARISON,),
             is_required=False,
         ),
@@ -163,8 +173,8 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.SCORE: (
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Scores the completions of ranking tasks that it has not scored yet.",
+            _("Reward model"),
+            _("Scores the completions of ranking tasks that it has not scored yet."),
             checkpoint=CheckpointKind.REWARD_MODEL,
         ),
     ),
