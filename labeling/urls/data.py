@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from labeling.views import dataset_exports, dataset_frozen, datasets, imports, preparation, prompts
+from labeling.views import (
+    dataset_exports,
+    dataset_frozen,
+    dataset_sizes,
+    datasets,
+    imports,
+    preparation,
+    prompts,
+)
 
 PROJECT = "projects/<slug:slug>/"
 IMPORT = f"{PROJECT}imports/<int:pk>/"
@@ -35,6 +43,7 @@ urlpatterns = [
     path(f"{VERSION}card/", dataset_frozen.dataset_card, name="dataset_card"),
     path(f"{VERSION}compare/", dataset_frozen.dataset_compare, name="dataset_compare"),
     path(f"{VERSION}rebuild/", dataset_frozen.dataset_rebuild_without, name="dataset_rebuild_without"),
+    path(f"{VERSION}sizes/", dataset_sizes.dataset_sizes, name="dataset_sizes"),
     path(f"{VERSION}exports/", dataset_exports.dataset_exports, name="dataset_exports"),
     path(f"{PROJECT}exports/<int:pk>/file/", dataset_exports.dataset_export_file, name="dataset_export_file"),
     path(f"{PROJECT}exports/<int:pk>/link/", dataset_exports.dataset_export_link, name="dataset_export_link"),

@@ -17,6 +17,7 @@ from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
+from labeling.dataset_page import described_recipe, sizes_context
 from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
 from labeling.listing import Filter, Listing
 from labeling.models import (
@@ -24,7 +25,6 @@ from labeling.models import (
     DatasetKind,
     DatasetVersion,
     DatasetVersionStatus,
-    GuidelineVersion,
     Project,
     TaskKind,
 )
@@ -34,7 +34,7 @@ from labeling.services import datasets as service
 from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
 from labeling.services.progress import Progress
-from labeling.services.recipes import DECISIONS, DEFAULT_SOURCES, SOURCES, Recipe
+from labeling.services.recipes import DECISIONS, Recipe
 
 MOST_CATEGORIES = 30  # bars in the table of categories
 
@@ -127,51 +127,13 @@ def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
     return version
 
 
-def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]]:
-    """A recipe in words: only what restricts, then the split."""
-    lines = []
-    if set(recipe["sources"]) != set(DEFAULT_SOURCES):
-        lines.append((_("Sources"), ", ".join(str(SOURCES[name]) for name in recipe["sources"])))
-    if len(recipe["decisions"]) < len(DECISIONS):
-        lines.append((_("Review"), ", ".join(str(DECISIONS[name]) for name in recipe["decisions"])))
-    if recipe["batches"]:
-        batches = project.batches.filter(pk__in=recipe["batches"])
-        lines.append((_("Batches"), ", ".join(batches.values_list("name", flat=True))))
-    if recipe["imports"]:
-        imports = project.imports.filter(pk__in=recipe["imports"])
-        lines.append((_("Imports"), ", ".join(imports.values_list("filename", flat=True))))
-    if recipe["categories"]:
-        lines.append((_("Categories"), ", ".join(recipe["categories"])))
-    if recipe["guideline_versions"]:
-        lines.append((_("Guideline versions"), _("%(n)s chosen") % {"n": len(recipe["guideline_versions"])}))
-    if recipe["exclude_annotators"]:
-        lines.append((_("Without"), ", ".join(recipe["exclude_annotators"])))
-    if recipe.get("include_scores"):
-        lines.append((_("Scores"), _("included, where people gave some")))
-    if recipe.get("exclude_imports"):
-        files = project.imports.filter(pk__in=recipe["exclude_imports"])
-        lines.append((_("Without files"), ", ".join(files.values_list("filename", flat=True))))
-    if recipe.get("exclude_guideline_versions"):
-        versions = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
-        numbers = versions.order_by("number").values_list("number", flat=True)
-        lines.append((_("Without guideline versions"), ", ".join(str(number) for number in numbers)))
-    if recipe["submitted_from"] or recipe["submitted_until"]:
-        days = {"first": recipe["submitted_from"] or "…", "last": recipe["submitted_until"] or "…"}
-        lines.append((_("Days"), _("%(first)s to %(last)s") % days))
-    shares = " · ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
-    return [
-        *(lines or [(_("Selects"), _("All accepted work"))]),
-        (_("Split"), _("%(shares)s, salt “%(salt)s”") % {"shares": shares, "salt": recipe["salt"]}),
-    ]
-
-
 @project_route(Action.VIEW_DATASETS)
 def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     dataset = _dataset(project, pk)
     recipe = Recipe.from_json(dataset.recipe).resolved_for(project)
     context = {
         "dataset": dataset,
-        "recipe": _described(project, recipe.to_json()),
+        "recipe": described_recipe(project, recipe.to_json()),
         "counts": preview_counts(project, dataset.kind, recipe),
         "versions": dataset.versions.select_related("created_by").order_by("-number"),
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
@@ -195,7 +157,7 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
     context: dict[str, Any] = {
         "version": version,
         "dataset": version.dataset,
-        "recipe": _described(project, version.recipe),
+        "recipe": described_recipe(project, version.recipe),
         "may_download": can(membership, Action.DOWNLOAD_DATASETS),
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
         "may_preview": can(membership, Action.LAUNCH_RUNS) and version.dataset.kind != DatasetKind.PROMPTS,
@@ -205,7 +167,9 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
         context |= _rows_context(request, version)
         if request.htmx and request.htmx.target == "rows":
             return render(request, "labeling/_dataset_rows.html", context)
-        context |= _statistics_context(project, version)
+        context |= _statistics_context(project, version) | sizes_context(
+            version, request.GET.get("sizes", "")
+        )
         context["usages"] = lineage.usages_of(version)
         context["formats"] = formats_for(version.dataset.kind)
     return render(request, "labeling/dataset_version.html", context)
