@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import ngettext
+
 from annotate.words import _
 from labeling.formats import SPLITS
 from labeling.models import DatasetExportStatus, DatasetVersion, GuidelineVersion, Project
 
+from .preparation_words import title_of_fix
 from .services.dataset_sizes import time_estimate
 from .services.export_encoders import model_choices
+from .services.preparation_options import DEFAULT_CONTEXT
 from .services.progress import Progress
-from .services.recipes import DECISIONS, DEFAULT_SOURCES, SOURCES
+from .services.recipe_filters import PERSONAL_DATA, weight_lines
+from .services.recipes import DECISIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
 
 
 def sizes_context(version: DatasetVersion, chosen: str) -> dict[str, Any]:
@@ -70,8 +75,59 @@ def described_recipe(project: Project, recipe: dict[str, Any]) -> list[tuple[str
     if recipe["submitted_from"] or recipe["submitted_until"]:
         days = {"first": recipe["submitted_from"] or "…", "last": recipe["submitted_until"] or "…"}
         lines.append((_("Days"), _("%(first)s to %(last)s") % days))
+    if recipe.get("rankings") == "adjudicated":
+        lines.append((_("Rankings"), RANKINGS["adjudicated"]))
+    if recipe.get("include_gold"):
+        lines.append((_("Gold"), _("included, with screening and repeated tasks")))
+    lines += _described_filters(recipe.get("filters", {}))
     shares = " · ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
     return [
         *(lines or [(_("Selects"), _("All accepted work"))]),
         (_("Split"), _("%(shares)s, salt “%(salt)s”") % {"shares": shares, "salt": recipe["salt"]}),
     ]
+
+
+def _described_filters(filters: dict[str, Any]) -> list[tuple[str, str]]:
+    """`filters` of a recipe, which hold only what restricts; blocked words are counted, not shown."""
+    lines = []
+    if filters.get("languages"):
+        lines.append((_("Languages"), ", ".join(filters["languages"])))
+    if filters.get("least_characters") or filters.get("most_characters"):
+        lines.append(
+            (_("Characters"), _span(filters.get("least_characters"), filters.get("most_characters")))
+        )
+    if words := filters.get("blocked_words"):
+        lines.append(
+            (_("Blocked words"), ngettext("%(n)s word", "%(n)s words", len(words)) % {"n": len(words)})
+        )
+    if filters.get("personal_data"):
+        what = str(PERSONAL_DATA[filters["personal_data"]])
+        lines.append((_("Personal data"), f"{what}, {_('names too')}" if filters.get("names") else what))
+    if filters.get("category_most"):
+        lines.append((_("Rows of one category"), _span(None, filters["category_most"])))
+    if filters.get("least_agreement"):
+        lines.append((_("Agreement"), _span(f"{filters['least_agreement']:.0%}", None)))
+    if filters.get("least_score") is not None or filters.get("most_score") is not None:
+        low, high = (
+            None if filters.get(name) is None else f"{filters[name]:g}"
+            for name in ("least_score", "most_score")
+        )
+        lines.append((_("Score"), _span(low, high)))
+    if filters.get("scored_only"):
+        lines.append((_("Scored"), _("only rows with a score")))
+    if filters.get("weights"):
+        lines.append((_("Weights"), " · ".join(weight_lines(filters["weights"]))))
+    if filters.get("fixes"):
+        lines.append((_("Fixes"), " · ".join(str(title_of_fix(name)) for name in filters["fixes"])))
+    if "drop_over_long" in filters.get("fixes", ()):
+        lines.append(
+            (_("Context"), _("%(n)s tokens") % {"n": f"{filters.get('context', DEFAULT_CONTEXT):,}"})
+        )
+    return lines
+
+
+def _span(low: Any, high: Any) -> str:
+    """Two bounds in words, None or 0 where there is none."""
+    if low and high:
+        return _("%(low)s to %(high)s") % {"low": low, "high": high}
+    return _("at least %(low)s") % {"low": low} if low else _("at most %(high)s") % {"high": high}

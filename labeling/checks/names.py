@@ -1,8 +1,8 @@
-"""People's names in a text, by rules: a given name of a list before a surname, a title, or words that introduce.
+"""People's names in a text, by rules: a listed given name before a surname, a title, or words that introduce.
 
-A given name alone is none: "Paris" and "April" are names too. What is found is a name far more often than not,
-and names in other scripts, unusual given names without a surname and names in small letters are not found.
-How often is measured: docs/experiments.md. The list and where it is from: given_names.md.
+A given name alone is none: "Paris" and "April" are names too. What is found is a name far more often than
+not; names in other scripts, unusual given names without a title and names in small letters are not found. How
+often is measured: docs/experiments.md. The list, and where it is from: given_names.md.
 """
 
 from __future__ import annotations
@@ -28,162 +28,25 @@ _TITLE = re.compile(
     rf"|Sir)\.?[ ]({_WORD}(?:[ ]{_BETWEEN}{_SURNAME})?)"
 )
 _INTRODUCED = re.compile(
-    r"(?<!\w)(?:[Mm]y name is|[Mm]y name['’]s|(?:her|his|their) name is|I am called|[Ii]ch heiße|[Mm]ein Name ist"
-    r"|je m['’]appelle|me llamo|mi chiamo|[Nn]amed|(?:Kind|Best|Warm) regards,|Sincerely,|Yours truly,"
-    rf"|Mit freundlichen Grüßen,?)\s{{1,3}}({_WORD}(?:[ ]{_BETWEEN}{_SURNAME})?)"
+    r"(?<!\w)(?:[Mm]y name(?: is|['’]s)|(?:her|his|their) name is|I am called|[Nn]amed|[Ii]ch heiße"
+    r"|[Mm]ein Name ist|je m['’]appelle|me llamo|mi chiamo|(?:Kind|Best|Warm) regards,|Sincerely,"
+    rf"|Yours truly,|Mit freundlichen Grüßen,?)\s{{1,3}}({_WORD}(?:[ ]{_BETWEEN}{_SURNAME})?)"
 )
-# What stands after a given name and is no surname: then it is the name of a place, a work or a firm.
-_NO_SURNAME = frozenset(
-    [
-        "university",
-        "college",
-        "school",
-        "institute",
-        "street",
-        "avenue",
-        "road",
-        "square",
-        "park",
-        "bridge",
-        "county",
-        "city",
-        "island",
-        "bay",
-        "lake",
-        "river",
-        "mountain",
-        "hospital",
-        "airport",
-        "station",
-        "stadium",
-        "museum",
-        "theatre",
-        "theater",
-        "church",
-        "cathedral",
-        "prize",
-        "award",
-        "act",
-        "law",
-        "theorem",
-        "principle",
-        "effect",
-        "equation",
-        "distribution",
-        "model",
-        "method",
-        "algorithm",
-        "test",
-        "company",
-        "corporation",
-        "corp",
-        "inc",
-        "ltd",
-        "group",
-        "bank",
-        "foundation",
-        "center",
-        "centre",
-        "award",
-        "medal",
-        "tower",
-        "building",
-        "hall",
-        "house",
-        "court",
-        "palace",
-        "day",
-        "festival",
-        "cup",
-        "league",
-        "the",
-        "and",
-        "or",
-        "of",
-        "in",
-        "on",
-        "at",
-        "is",
-        "was",
-        "are",
-        "were",
-        "has",
-        "had",
-        "said",
-        "says",
-        "will",
-        "would",
-        "can",
-        "could",
-        "i",
-        "you",
-        "he",
-        "she",
-        "it",
-        "we",
-        "they",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "empire",
-        "party",
-        "republic",
-        "revolution",
-        "war",
-        "dynasty",
-        "stone",
-        "method",
-        "telescope",
-        "lodge",
-        "restaurant",
-        "hotel",
-        "trail",
-        "drive",
-        "lane",
-        "boulevard",
-        "apt",
-        "loop",
-        "series",
-        "kingdom",
-        "canyon",
-        "valley",
-        "beach",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-    ]
-)
-_KIN = frozenset(
-    [
-        "uncle",
-        "aunt",
-        "grandma",
-        "grandpa",
-        "saint",
-        "santa",
-        "king",
-        "queen",
-        "prince",
-        "princess",
-        "lake",
-        "mount",
-        "fort",
-        "port",
-    ]
-)
+# What stands after a given name, or after the whole, where it is a place, a work or a firm.
+_OTHER_THINGS = """
+    university college school institute street avenue road square park bridge county city island bay lake
+    river mountain hospital airport station stadium museum theatre theater church cathedral prize award
+    act law theorem principle effect equation distribution model method algorithm test company
+    corporation corp inc ltd group bank foundation center centre medal tower building hall house court
+    palace day festival cup league empire party republic revolution war dynasty stone telescope lodge
+    restaurant hotel trail drive lane boulevard apt loop series kingdom canyon valley beach the and or of
+    in on at is was are were has had said says will would can could i you he she it we they january
+    february march april may june july august september october november december monday tuesday
+    wednesday thursday friday saturday sunday
+"""
+_NO_SURNAME = frozenset(_OTHER_THINGS.split())
+_PLACES_BEFORE = "uncle aunt grandma grandpa saint santa king queen prince princess lake mount fort port"
+_BEFORE = frozenset(_PLACES_BEFORE.split())
 
 
 def name_places(text: str) -> Iterator[tuple[int, int]]:
@@ -214,10 +77,8 @@ def _end_of_name(match: re.Match[str], text: str) -> int:
     if last.split(" ")[-1].lower() in _NO_SURNAME or (after and after[1].lower() in _NO_SURNAME):
         return 0
     before = text[max(0, match.start() - 12) : match.start()].split()
-    is_place = (before and (before[-1].lower() in _KIN or before[-1][-1].isdigit())) or _NUMBER.match(
-        text, stop
-    )
-    return 0 if is_place or last.isupper() else stop
+    is_titled = bool(before) and (before[-1].lower() in _BEFORE or before[-1][-1].isdigit())
+    return 0 if is_titled or _NUMBER.match(text, stop) or last.isupper() else stop
 
 
 @lru_cache(maxsize=1)

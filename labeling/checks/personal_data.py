@@ -59,8 +59,10 @@ _IBAN_LENGTHS = {
 
 
 def find_personal_data(text: str, *, names: bool = False) -> list[Finding]:
-    """Every stretch that looks like personal data, in order; where kinds overlap, the surer one. `names`: also
-    people's names, as far as rules tell them (names.py)."""
+    """Every stretch that looks like personal data, in order; where kinds overlap, the surer one.
+
+    `names`: also people's names, as far as rules tell them (names.py).
+    """
     taken: list[tuple[int, int]] = []
     found: list[Finding] = []
     for kind, places in (*_KINDS, ("name", name_places)) if names else _KINDS:

@@ -152,8 +152,8 @@ def _score_reason(filters: Filters, score: float | None) -> str:
 def _weigh(recipe: Recipe, filters: Filters, selected: Selected, languages: dict[int, str]) -> Selected:
     """The row, or without it where its weight thins it out; the first weight that does so is the reason.
 
-    What is kept follows from the prompt and the salt alone: all rows of a prompt whose weights are equal go or
-    stay together, and a larger weight keeps all that a smaller one keeps.
+    What is kept follows from the prompt and the salt alone: all rows of a prompt whose weights are equal
+    go or stay together, and a larger weight keeps all that a smaller one keeps.
     """
     row = selected.present_row
     source = row.get("source") or {}
@@ -222,8 +222,8 @@ def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
 
 def preview_filters(project: Project, kind: str, recipe: Recipe) -> dict[str, Any]:
     """What the filters would do to the first PREVIEW_ROWS rows: {"looked_at", "kept", "left_out": {reason:
-    {"count", "examples"}}, "changed": {reason: count}, "changed_examples": {reason: texts}}; an example is the
-    text that would go, or what it would become."""
+    {"count", "examples"}}, "changed": {reason: count}, "changed_examples": {reason: texts}}; an example is
+    the text that would go, or what it would become."""
     changed: Counter = Counter()
     left_out: dict[str, dict[str, Any]] = {}
     examples: dict[str, list[str]] = {}

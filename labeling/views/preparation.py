@@ -27,6 +27,7 @@ from labeling.preparation import gaps
 from labeling.preparation_words import FIXES, meaning_of, title_of, title_of_fix
 from labeling.services import background
 from labeling.services import preparations as service
+from labeling.services.export_encoders import model_choices
 from labeling.services.preparation_options import DEFAULT_CONTEXT
 from labeling.services.progress import Progress
 
@@ -93,12 +94,18 @@ def version_decide(request: SignedInRequest, *, project, membership, pk: int, nu
 def _ask(
     request: SignedInRequest, subject: ImportRecord | DatasetVersion, here: str, **reading
 ) -> HttpResponse:
-    context = whole_number(request.POST.get("context") or str(DEFAULT_CONTEXT))
-    if not context:
+    typed = request.POST.get("context", "").strip()
+    context = whole_number(typed) if typed else None
+    if typed and not context:
         raise Invalid(_("A number of tokens."), field="context")
     evaluation = [number for text in request.POST.getlist("evaluation") if (number := whole_number(text))]
     preparation = service.ask_for_report(
-        subject=subject, acting_user=request.user, context=context, evaluation=evaluation, **reading
+        subject=subject,
+        acting_user=request.user,
+        context=context,
+        tokenizer=request.POST.get("tokenizer", ""),
+        evaluation=evaluation,
+        **reading,
     )
     background.take_up_if_nobody_does(preparation)
     return redirect(here)
@@ -129,6 +136,10 @@ def _show(
     imports = project.imports.filter(status=ImportStatus.SUCCEEDED).order_by("-pk")
     context |= {
         "context_tokens": options.get("context", DEFAULT_CONTEXT),
+        "typed_context": options.get("context", "") if options.get("context_is_given", True) else "",
+        "tokenizer": options.get("tokenizer", ""),
+        "tokenizer_name": options.get("tokenizer_name", ""),
+        "models": model_choices(project),
         "evaluation": options.get("evaluation", []),
         "imports": imports[:MOST_EVALUATION_CHOICES],
         "is_busy": False,
