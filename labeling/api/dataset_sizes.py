@@ -45,7 +45,9 @@ class SizesSerializer(serializers.Serializer):
     tokenizer_sha256 = serializers.CharField()
     status = serializers.CharField(help_text="waiting, ready or failed")
     error = serializers.CharField()
-    context = serializers.IntegerField(allow_null=True, help_text="Tokens that the model reads at once.")
+    context = serializers.IntegerField(  # type: ignore[assignment]  # DRF takes fields off the class
+        allow_null=True, help_text="Tokens that the model reads at once."
+    )
     splits = serializers.DictField(
         help_text="Of each split: rows; tokens of a row (min, median, p95, max), which is as long as its "
         "longest sequence; total and response tokens; fitting: tokens within the context; over: "
@@ -77,7 +79,9 @@ def _shown(sizes: DatasetSizes) -> dict[str, Any]:
 
 
 def _estimate(found: TimeEstimate | None) -> dict[str, Any] | None:
-    return found and {
+    if found is None:
+        return None
+    return {
         "unit": found.unit,
         "amount": found.amount,
         "seconds": found.median,

@@ -8,6 +8,7 @@ from labeling.views import (
     dataset_sizes,
     datasets,
     imports,
+    lineage,
     preparation,
     prompts,
 )
@@ -30,6 +31,9 @@ urlpatterns = [
     path(f"{IMPORT}progress/", imports.import_progress, name="import_progress"),
     path(f"{IMPORT}preparation/", preparation.import_preparation, name="import_preparation"),
     path(f"{IMPORT}preparation/decide/", preparation.import_decide, name="import_decide"),
+    path(f"{PROJECT}submissions/<int:pk>/lineage/", lineage.judgment_lineage, name="judgment_lineage"),
+    path(f"{PROJECT}prompts/<int:pk>/lineage/", lineage.prompt_lineage, name="prompt_lineage"),
+    path(f"{IMPORT}lineage/", lineage.import_lineage, name="import_lineage"),
     path(f"{PROJECT}datasets/", datasets.datasets, name="datasets"),
     path(f"{PROJECT}datasets/new/", datasets.dataset_new, name="dataset_new"),
     path(f"{PROJECT}datasets/count/", datasets.dataset_count, name="dataset_count"),

@@ -181,7 +181,12 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
     split = split if split in SPLITS else (splits or SPLITS)[0]
     page = request.GET.get("page", "1")
     text = request.GET.get("q", "").strip()
+    row_id = request.GET.get("row", "")
+    shown = None
     try:
+        if row_id and not text and (found := dataset_browse.find_row(version=version, row_id=row_id)):
+            split, shown = found
+            page = str((shown - 1) // dataset_browse.PER_PAGE + 1)
         rows = dataset_browse.browse_rows(
             version=version, split=split, text=text, page=int(page) if page.isdecimal() else 1
         )
@@ -193,7 +198,7 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
         if "ranks" in row:  # best first, what could not be ranked last
             pairs = zip(row["completions"], row["ranks"], strict=True)
             row["ranked"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))
-    return {"splits": splits, "split": split, "q": text, "rows": rows}
+    return {"splits": splits, "split": split, "q": text, "rows": rows, "shown_row": shown}
 
 
 def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, Any]:

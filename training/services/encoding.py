@@ -52,9 +52,9 @@ class TokenEncoder:
         if not folder.is_absolute():  # a hub id: which files it stands for only the library knows
             return ModelTokenizer(model, name, hashlib.sha256(model.encode()).hexdigest(), 0, None)
         digest = hashlib.sha256()
-        for file in TOKENIZER_FILES:
-            if (folder / file).is_file():
-                digest.update(f"{file}\0".encode() + hashlib.sha256((folder / file).read_bytes()).digest())
+        for part in TOKENIZER_FILES:
+            if (folder / part).is_file():
+                digest.update(f"{part}\0".encode() + hashlib.sha256((folder / part).read_bytes()).digest())
         context = _context_in(folder)
         digest.update(str(context).encode())
         file = folder / TOKENIZER
