@@ -21,6 +21,7 @@ from labeling.models import (
     Preparation,
     PreparationStatus,
     Project,
+    TaskKind,
 )
 from labeling.permissions import Action, can
 from labeling.preparation import gaps
@@ -35,6 +36,7 @@ from .datasets import version_of as load_version
 from .imports import MAP, _choices, _record
 
 MOST_BARS = 20
+GAPS = {"categories": "category", "languages": "language"}  # what a batch can be asked to fill
 MOST_EVALUATION_CHOICES = 100
 COVERAGE = {
     "categories": _("Categories"),
@@ -180,12 +182,32 @@ def _described(preparation: Preparation, fixes: list[str]) -> dict[str, Any]:
             for key, title in COVERAGE.items()
             if len(coverage.get(key, {})) > 1
         ],
-        "gaps": gaps(coverage.get("categories", {})),
+        "gaps": {key: _gaps(coverage.get(key, {}), field) for key, field in GAPS.items()},
         "lengths": {
             "x": [int(edge) for edge in lengths],
             "series": [{"name": str(_("rows")), "key": "rows", "values": list(lengths.values())}],
         },
     }
+
+
+def _gaps(counts: dict[str, int], field: str) -> list[dict[str, Any]]:
+    """Where there are few rows: the name, how many would do, and the form of a batch to have them written."""
+    return [
+        {
+            "name": name,
+            "lacking": lacking,
+            "query": urlencode(
+                {
+                    "kind": TaskKind.DEMONSTRATION,
+                    "writes_prompt": "on",
+                    "name": _("More rows: %(name)s") % {"name": name},
+                    "limit": lacking,
+                    field: name,
+                }
+            ),
+        }
+        for name, lacking in gaps(counts).items()
+    ]
 
 
 def _bars(counts: dict[str, int]) -> list[tuple[str, int]]:
