@@ -54,9 +54,6 @@ def _folded(text):
 
 
 def _digest(turns):
-    digest = hashlib.sha256()
-    for role, text in turns:
-        for part in (role.encode(), text.encode()):  # lengths first, so that no two conversations read alike
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-    return digest.hexdigest()
+    parts = [part.encode() for turn in turns for part in turn]
+    # Lengths first, so that no two conversations read alike.
+    return hashlib.sha256(b"".join([len(part).to_bytes(8, "big") + part for part in parts])).hexdigest()
