@@ -1,4 +1,4 @@
-"""What the benchmarks of datasets are held against: the database's own bulk load, and plain loops over orjson.
+"""What the benchmarks of datasets are held against: the database's own bulk load, and plain loops.
 
 Nothing here checks, hashes, splits or counts anything: it is the least that moving so many rows can cost.
 """
@@ -24,7 +24,8 @@ FETCH = 500
 
 def bulk_load_seconds(record: ImportRecord) -> float:
     """Seconds that the database needs to load the rows an import stored into tables of the same columns,
-    keys, foreign keys and indexes: COPY on PostgreSQL, executemany in one transaction on SQLite, the rows in memory before."""
+    keys, foreign keys and indexes, the rows being in memory: COPY on PostgreSQL, executemany in one
+    transaction on SQLite."""
     sources = [
         (Prompt, "import_record_id = %s"),
         (Completion, "import_record_id = %s"),
@@ -38,11 +39,14 @@ def bulk_load_seconds(record: ImportRecord) -> float:
 def _copy_seconds(model: type[models.Model], where: str, pk: int) -> float:
     table = model._meta.db_table
     with transaction.atomic(), connection.cursor() as cursor, tempfile.TemporaryFile() as file:
-        cursor.copy_expert(f"COPY (SELECT * FROM {table} WHERE {where.replace('%s', str(pk))}) TO STDOUT", file)  # noqa: S608
+        cursor.copy_expert(
+            f"COPY (SELECT * FROM {table} WHERE {where.replace('%s', str(pk))}) TO STDOUT", file
+        )  # noqa: S608
         file.seek(0)
         cursor.execute(f"CREATE TABLE plain_load (LIKE {table} INCLUDING ALL)")
         cursor.execute(
-            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass",
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE contype = 'f' AND conrelid = %s::regclass",
             [table],
         )
         for (foreign_key,) in cursor.fetchall():

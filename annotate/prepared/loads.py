@@ -1,4 +1,4 @@
-"""Many rows of one model at once, as the database itself loads them: COPY on PostgreSQL, executemany on SQLite.
+"""Many rows of one model at once, as the database itself loads them: COPY, or executemany on SQLite.
 
 A tenth of the cost of bulk_create, which makes an object of each row and asks each of its fields twice.
 """
@@ -62,7 +62,11 @@ class PreparedLoad:
     def _value_alike(field: Any, alike: dict[str, Any]) -> Any:
         if field.attname in alike:
             return alike[field.attname]
-        return field.pre_save(field.model(), True) if getattr(field, "auto_now_add", False) else field.get_default()
+        return (
+            field.pre_save(field.model(), True)
+            if getattr(field, "auto_now_add", False)
+            else field.get_default()
+        )
 
 
 def json_text(value: Any) -> str:

@@ -178,9 +178,7 @@ class RowStore:
                     sampling="{}" if score is None else json_text({"score": score}),
                 )
                 for row in rows
-                for (text, generator, key), score in zip(
-                    row["o"], row.get("s") or repeat(None), strict=False
-                )
+                for (text, generator, key), score in zip(row["o"], row.get("s") or repeat(None), strict=False)
             ),
             project=self.project,
             import_record=self.import_record,

@@ -41,10 +41,12 @@ class Command(BaseCommand):
             for name, function in functions.items():
                 self.stdout.write(f"{name:32} {(function.__doc__ or '').strip().splitlines()[0]}")
         elif scratch:
-            self.measure(functions, bench.Bench(Path(scratch), quick=quick, rows=rows, say=self.say), Path(results))
+            self.measure(
+                functions, bench.Bench(Path(scratch), quick=quick, rows=rows, say=self.say), Path(results)
+            )
         else:
-            asked = [*words, *(["--quick"] if quick else []), "--rows", str(rows)]
-            self.in_scratch_site(asked, database, results or str(Path(settings.DATA_DIR) / "bench"))
+            again = [*words, *(["--quick"] if quick else []), "--rows", str(rows)]
+            self.in_scratch_site(again, database, results or str(Path(settings.DATA_DIR) / "bench"))
 
     def in_scratch_site(self, asked: list[str], database: str, results: str) -> None:
         """The same command again, in a process whose DATA_DIR and database are a scratch folder's."""
