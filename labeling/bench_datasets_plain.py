@@ -39,9 +39,8 @@ def bulk_load_seconds(record: ImportRecord) -> float:
 def _copy_seconds(model: type[models.Model], where: str, pk: int) -> float:
     table = model._meta.db_table
     with transaction.atomic(), connection.cursor() as cursor, tempfile.TemporaryFile() as file:
-        cursor.copy_expert(
-            f"COPY (SELECT * FROM {table} WHERE {where.replace('%s', str(pk))}) TO STDOUT", file
-        )  # noqa: S608
+        stored = f"SELECT * FROM {table} WHERE {where.replace('%s', str(pk))}"  # noqa: S608
+        cursor.copy_expert(f"COPY ({stored}) TO STDOUT", file)
         file.seek(0)
         cursor.execute(f"CREATE TABLE plain_load (LIKE {table} INCLUDING ALL)")
         cursor.execute(

@@ -17,7 +17,8 @@ from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
-from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
+from labeling.format_words import formats_of_kind
+from labeling.formats import EXPORT_FORMATS, SPLITS
 from labeling.listing import Filter, Listing
 from labeling.models import (
     Dataset,
@@ -207,7 +208,7 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
             return render(request, "labeling/_dataset_rows.html", context)
         context |= _statistics_context(project, version)
         context["usages"] = lineage.usages_of(version)
-        context["formats"] = formats_for(version.dataset.kind)
+        context["formats"] = context["formats_in_words"] = formats_of_kind(version.dataset.kind)
     return render(request, "labeling/dataset_version.html", context)
 
 
