@@ -71,7 +71,7 @@ def test_json_lines_are_read_by_datasets_and_pandas(format, kind, tmp_path, load
     assert written
     found = load("json", data_files=str(path), split="train")
     assert [without_absent(row) for row in found] == [without_absent(row) for row in written]
-    frame = pandas.read_json(path, lines=True, convert_dates=False, dtype=False)
+    frame = pandas.read_json(path, lines=True, dtype=False)
     assert (len(frame), set(frame.columns)) == (len(written), {name for row in written for name in row})
 
 
@@ -113,14 +113,9 @@ def test_parquet_of_each_is_read_by_pyarrow_and_loaded_as_a_folder(format, kind,
 
 
 # --- TRL --------------------------------------------------------------------------------------------------
-CONVERSATIONAL = (
-    "messages",
-    "prompt_completion_messages",
-    "preference_messages",
-    "preference_implicit",
-    "kto",
-)
-TRL = (*CONVERSATIONAL, "preference", "prompt_completion", "prompts")
+PAIRED = ("preference_messages", "preference_implicit")
+CONVERSATIONAL = ("messages", "prompt_completion_messages", *PAIRED, "kto", "prompts")
+TRL = (*CONVERSATIONAL, "preference", "prompt_completion")
 TRL_KIND = {format: EXPORT_FORMATS[format].kinds[0] for format in TRL}
 
 
