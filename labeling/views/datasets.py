@@ -19,7 +19,8 @@ from labeling import list_columns
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
 from labeling.dataset_page import described_recipe, sizes_context
-from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
+from labeling.format_words import formats_of_kind
+from labeling.formats import EXPORT_FORMATS, SPLITS
 from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import (
@@ -179,7 +180,7 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
             version, request.GET.get("sizes", "")
         )
         context["usages"] = lineage.usages_of(version)
-        context["formats"] = formats_for(version.dataset.kind)
+        context["formats"] = context["formats_in_words"] = formats_of_kind(version.dataset.kind)
     return render(request, "labeling/dataset_version.html", context)
 
 
