@@ -27,6 +27,8 @@ from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
 
 PREVIEW, ENCODE = "preview", "encode"
+# Fields that may be given as options too, by stage: what one types rather than writes into a file.
+AS_OPTIONS = {"export": ("checkpoint", "format", "weights", "license")}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,7 +107,7 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
     try:
         if options.resume and run.finished():
             return 0
-        config = run.settle_config(_read_config(options.config), resume=options.resume)
+        config = run.settle_config(_config_of(options), resume=options.resume)
         run.state("starting", resume=options.resume)
         if run.leads:
             checkpoints.sweep_leftovers(run.checkpoints)
@@ -172,6 +174,14 @@ def _checkpoint_to_resume(run: Run) -> Path | None:
     return found
 
 
+def _config_of(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The configuration file with what was given as options over it."""
+    values = _read_config(options.config)
+    given = {name: getattr(options, name) for name in AS_OPTIONS.get(options.stage, ())}
+    given = {name: value for name, value in given.items() if value is not None}
+    return {**(values or {}), **given} if given and isinstance(values, dict | None) else values
+
+
 def _read_config(path: str | None) -> dict[str, Any] | None:
     if path is None:
         return None
@@ -200,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--config", help="JSON file with the fields below; may be left out with --resume")
         stage.add_argument("--out", required=True, help="run folder, made if missing")
         stage.add_argument("--resume", action="store_true", help="continue the run in that folder")
+        for field in AS_OPTIONS.get(name, ()):
+            stage.add_argument(f"--{field}", help="the field of that name")
     _add_preview(stages)
     _add_encode(stages)
     return parser

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from training.rlhf.config.fields import boolean, choice, integer, number, path, paths
+from training.rlhf.config.fields import boolean, choice, integer, number, path, paths, text
 from training.rlhf.config.learning import DATA, DEVICE, MODEL, RunConfig
 from training.rlhf.errors import ConfigError
 
@@ -88,7 +89,44 @@ class ScoreConfig(RunConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(RunConfig):
-    """A checkpoint as a folder to give away: weights, tokenizer, template and a card; no optimizer state."""
+    """A checkpoint as a folder to give away: weights, tokenizer, template and a card; no optimizer state.
+    What was written is read again and compared with the original.
+    """
 
     checkpoint: str = path("Folder of the checkpoint.", required=True, group=MODEL)
+    format: str = choice(
+        "safetensors",
+        ("safetensors", "onnx", "gguf"),
+        "safetensors for transformers and what builds on it; onnx for onnxruntime; gguf for llama.cpp "
+        "(language models of the GPT-2, Llama, Qwen 2 and GPT-NeoX families).",
+    )
     weights: str = choice("float32", ("float32", "bfloat16", "float16"), "Number format of the weights.")
+    name: str = text("", "Name of the model, on its card.")
+    license: str = text(
+        "other",
+        "Licence of the weights, as the hub names it (apache-2.0, mit, cc-by-4.0, …); other where it is none "
+        "of these.",
+        source="Model cards of the Hugging Face hub",
+    )
+    license_name: str = text("", "Name of a licence that is “other”.")
+    license_link: str = text("", "Where the licence stands: an address that begins with http.")
+    card_file: str = path(
+        "JSON of what made the model, for its card; without it the manifests and run folders are read."
+    )
+
+    def check(self) -> None:
+        super().check()
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,59}", self.license):
+            raise ConfigError("license", "must be small letters, digits, dots and dashes, as in apache-2.0")
+        for name in ("name", "license_name"):
+            if len(getattr(self, name)) > 100 or "\n" in getattr(self, name):
+                raise ConfigError(name, "must be one line of at most 100 characters")
+        if self.license_name and self.license != "other":
+            raise ConfigError("license_name", f"goes with license = other, not with {self.license}")
+        if self.license_link and not re.fullmatch(r"https?://[^\s<>\"]{3,300}", self.license_link):
+            raise ConfigError("license_link", "must be an address that begins with http:// or https://")
+        if self.format == "onnx" and self.weights != "float32":
+            raise ConfigError(
+                "weights",
+                "must be float32 for onnx; convert the file afterwards where a runtime wants halves",
+            )
