@@ -14,7 +14,7 @@ from labeling.models import Batch, DatasetKind, DatasetVersion, DatasetVersionSt
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.rlhf.config.fields import FieldSpec
 from training.services.hyperparameters import fields_of, presets_of
-from training.services.inputs import INPUTS, InputSpec
+from training.services.inputs import ANY_CHECKPOINT, INPUTS, InputSpec
 from training.services.locations import known_base_models, text_files
 
 # Sections of hyperparameters, what one changes most first; unknown ones come before. Only the first is open.
@@ -41,6 +41,7 @@ MADE_BY: dict[str, Stage] = {
     Stage.SAMPLE: Stage.SFT,
     Stage.EVALUATE: Stage.SFT,
     Stage.SCORE: Stage.REWARD,
+    ANY_CHECKPOINT: Stage.SFT,
     CheckpointKind.REWARD_MODEL: Stage.REWARD,
 }
 
@@ -77,7 +78,9 @@ def versions_of(project: Project, kinds=()):
 
 
 def checkpoints_of(project: Project, kind: str):
-    rows = Checkpoint.objects.present().filter(project=project, kind=kind).select_related("run")
+    rows = Checkpoint.objects.present().filter(project=project).select_related("run")
+    if kind != ANY_CHECKPOINT:
+        rows = rows.filter(kind=kind)
     return rows.order_by("-created_at", "-is_best", "-step")
 
 

@@ -20,13 +20,14 @@ from .locations import check_text_name, text_files
 
 SPLITS = ("train", "validation", "test")
 ANY_KIND = tuple(DatasetKind.values)
+ANY_CHECKPOINT = "any"
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """One input of a stage.
 
-    `datasets`: kinds of dataset that fit; `checkpoint`: the kind of checkpoint that fits.
+    `datasets`: kinds of dataset that fit; `checkpoint`: the kind of checkpoint that fits, or ANY_CHECKPOINT.
     """
 
     role: RunInputRole
@@ -164,6 +165,11 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
             "Reward model",
             "Scores the completions of ranking tasks that it has not scored yet.",
             checkpoint=CheckpointKind.REWARD_MODEL,
+        ),
+    ),
+    Stage.EXPORT: (
+        InputSpec(
+            RunInputRole.MODEL, "Checkpoint", "The model that is given away.", checkpoint=ANY_CHECKPOINT
         ),
     ),
 }
@@ -325,7 +331,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         raise Invalid(
             _("%(input)s: there is no such checkpoint in this project.") % {"input": spec.label}, field=role
         )
-    if source.kind != spec.checkpoint:
+    if spec.checkpoint not in (source.kind, ANY_CHECKPOINT):
         wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
         said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
         raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)

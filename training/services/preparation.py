@@ -22,6 +22,7 @@ from labeling.services.datasets import open_split
 from labeling.services.scores import unscored_completions
 from training.models import RunInputRole, TrainingRun
 
+from .lineage import card_lineage
 from .locations import checkpoint_directory, run_directory, texts_directory
 from .scoring import reward_model_of
 
@@ -137,6 +138,12 @@ class Preparation:
     def _score(self) -> None:
         self.config["completions_file"] = self._write("completions.jsonl", self._unscored_completions())
         self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
+
+    def _export(self) -> None:
+        self.config["checkpoint"] = self.models[RunInputRole.MODEL][0]
+        path = self.folder / INPUTS / "card.json"
+        path.write_text(json.dumps({"lineage": card_lineage(self.run)}), encoding="utf-8")
+        self.config["card_file"] = str(path)
 
     # --- Pieces ---------------------------------------------------------------------------------------------
     def _learning_files(

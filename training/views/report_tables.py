@@ -98,6 +98,11 @@ def answer_rows(reports: dict[str, Report]) -> list[dict[str, Any]]:
     return reports.get("answers", {}).get("rows", [])
 
 
+def export_verdict(reports: dict[str, Report]) -> Report | None:
+    """{"format", "weights", "files", "checks"} of what was exported, or None."""
+    return reports.get("export")
+
+
 def _interval(row: Report) -> Report:
     """With `value`, as the tag that draws intervals takes it."""
     return row | {"value": row["accuracy"]}

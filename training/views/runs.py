@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import add_domain_error
+from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
 from labeling.list_pages import Column, answer_list
@@ -21,11 +22,18 @@ from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
 from training.models import Preset, RunStatus, Stage, TrainingRun
 from training.services import runs as service
 from training.services.event_log import curves, live_message, log_lines, reports
+from training.services.exports import has_files, open_export
 from training.services.learning_curves import create_learning_curve, learning_curve
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
 from training.views.charts import compare_charts, learning_chart, run_charts
-from training.views.report_tables import answer_rows, compared_reports, models_by_held_out_set, reward_tables
+from training.views.report_tables import (
+    answer_rows,
+    compared_reports,
+    export_verdict,
+    models_by_held_out_set,
+    reward_tables,
+)
 
 STAGE_WORDS = {
     Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
@@ -35,6 +43,7 @@ STAGE_WORDS = {
     Stage.SAMPLE: _("Completions from checkpoints, to be ranked."),
     Stage.EVALUATE: _("Measures a checkpoint on held-out data."),
     Stage.SCORE: _("A reward model on what people rank: rankings it contradicts come before reviewers."),
+    Stage.EXPORT: _("A checkpoint for other tools: safetensors, ONNX or GGUF, checked by reading it again."),
 }
 MOST_COMPARED = 6
 COLUMNS: list[Column] = [
@@ -205,6 +214,8 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
         "charts": run_charts(run, found),
         "report": reward_tables(told),
         "answers": answer_rows(told),
+        "export": export_verdict(told),
+        "has_export": has_files(run),
         "lines": log_lines(run),
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
         "checkpoints": run.checkpoints.all(),
@@ -224,6 +235,13 @@ def run_events(request: HttpRequest, *, project, membership, number: int) -> Jso
     if not since.isdecimal() or len(since) > 12:
         raise Invalid("since: the sequence number of the last event you have.", field="since")
     return JsonResponse(live_message(find_run(project, number), int(since)))
+
+
+@project_route(Action.DOWNLOAD_CHECKPOINTS)
+def run_export(request: HttpRequest, *, project, membership, number: int) -> HttpResponseBase:
+    """What an export run made, as a tar archive."""
+    filename, pieces = open_export(run=find_run(project, number), acting_user=request.user)
+    return stream_file(request, pieces, filename=filename, media_type="application/x-tar")
 
 
 CHANGES = {

@@ -14,6 +14,7 @@ from typing import Any
 from training.rlhf.errors import ConfigError, ModelFolderError
 from training.rlhf.model_folders import is_reward_model
 
+FOLDER = "model"  # in the run folder
 SAFETENSORS, ONNX, GGUF = FORMATS = ("safetensors", "onnx", "gguf")
 LIBRARIES = {SAFETENSORS: (), ONNX: ("onnx", "onnxscript", "onnxruntime"), GGUF: ("gguf",)}
 REQUIREMENTS = "requirements/export.txt"

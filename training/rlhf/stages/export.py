@@ -17,13 +17,12 @@ from training.rlhf.chat import load_tokenizer
 from training.rlhf.errors import InterruptedRun
 from training.rlhf.export.card import model_card, read_card
 from training.rlhf.export.check import compare, compare_tokenizers
-from training.rlhf.export.shapes import GGUF, ONNX, require_holdable, require_libraries
+from training.rlhf.export.shapes import FOLDER, GGUF, ONNX, require_holdable, require_libraries
 from training.rlhf.lineage import lineage_of
 from training.rlhf.model_folders import check_model, is_reward_model
 from training.rlhf.models import context_length, load_causal_lm, load_reward_model
 from training.rlhf.run import Run
 
-MODEL = "model"
 STEPS = 3  # read, write, check
 
 
@@ -59,7 +58,7 @@ def execute(run: Run, config: Any) -> None:
         (folder / "README.md").write_text(card, encoding="utf-8")
 
     written = checkpoints.write_checkpoint(
-        run.folder / MODEL,
+        run.folder / FOLDER,
         fill,
         kind="reward_model" if classifier else "causal_lm",
         step=manifest.step if manifest else 0,
@@ -75,7 +74,7 @@ def execute(run: Run, config: Any) -> None:
     sizes = sum(entry["bytes"] for entry in written.files.values())
     metrics = {"weights": parameters, "bytes": sizes, "logit_difference": checks["difference"]}
     run.metrics(metrics)
-    run.finish("succeeded", model=MODEL, metrics=metrics)
+    run.finish("succeeded", model=FOLDER, metrics=metrics)
 
 
 def write(model: Any, tokenizer: Any, source: Path, folder: Path, config: Any) -> None:
