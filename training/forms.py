@@ -296,7 +296,9 @@ def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
     if spec.type == "number":
         widget = forms.NumberInput(attrs={"step": "any"})
         return forms.FloatField(**bounds, **common, widget=widget)
-    return forms.CharField(**common, max_length=20_000, widget=forms.Textarea(attrs={"rows": 2}))
+    # Not stripped: a stop sequence may well begin with a space.
+    area = forms.Textarea(attrs={"rows": 2})
+    return forms.CharField(**common, max_length=20_000, strip=False, widget=area)
 
 
 class TextUploadForm(forms.Form):

@@ -85,6 +85,7 @@ def _answer(
                 temperature=0.0,
                 device=accelerator.device,
                 stop_requested=lambda: run.stop_requested,
+                is_over=encoder.says_it_is_over,
             )
         found.update(zip(part, sampled, strict=True))
     return [found[index] for index in range(len(prompts))]

@@ -25,6 +25,7 @@ from training.rlhf.errors import (
 )
 from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
+from training.rlhf.template_styles import template_of
 
 PREVIEW, ENCODE = "preview", "encode"
 # Fields that may be given as options too, by stage: what one types rather than writes into a file.
@@ -92,7 +93,18 @@ def _encode(options: argparse.Namespace) -> int:
 
 
 def _template_of(options: argparse.Namespace) -> str:
-    return Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+    own = Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+    return template_of(
+        options.template, separator=options.separator, stop_sequence=options.stop_sequence, chat_template=own
+    )
+
+
+def _add_template(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    for spec in describe("sft"):
+        if spec.name in ("template", "separator", "stop_sequence"):
+            flag = "--" + spec.name.replace("_", "-")
+            command.add_argument(flag, default=spec.default, choices=spec.choices, help=spec.help)
 
 
 def _refused(command: str, error: Exception) -> int:
@@ -226,7 +238,7 @@ def _add_encode(stages: Any) -> None:
     command.add_argument(
         "--maximum-length", type=_whole(8, 1_000_000), default=1_000_000, help="longer rows are left out"
     )
-    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    _add_template(command)
     command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
 
 
@@ -242,7 +254,7 @@ def _add_preview(stages: Any) -> None:
         "--maximum-length", type=_whole(8, 1_000_000), default=512, help="most tokens of a row (512)"
     )
     command.add_argument("--over-long", choices=("drop", "refuse"), default="drop", help="as in a run (drop)")
-    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    _add_template(command)
     command.add_argument(
         "--at-most",
         type=_whole(0, 10**9),

@@ -20,6 +20,7 @@ from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
 from training.models import Preset, RunStatus, Stage, TrainingRun
+from training.preview_form import TEMPLATE_FIELDS
 from training.services import runs as service
 from training.services.event_log import curves, live_message, log_lines, reports
 from training.services.exports import has_files, open_export
@@ -102,9 +103,8 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
     if stage == Stage.SAMPLE:
         return redirect("training:sample_new", slug=project.slug)
     preset = request.GET.get("preset", "")
-    initial = {
-        name: value for name, value in request.GET.items() if name in ("train_data", "model", "prompts")
-    }
+    named = ("train_data", "model", "prompts", *(PREFIX + name for name in TEMPLATE_FIELDS))
+    initial = {name: value for name, value in request.GET.items() if name in named}
     form = RunForm(request.POST or None, project=project, stage=stage, preset=preset, initial=initial)
     keep = PresetForm(request.POST if "keep" in request.POST else None)
     if "keep" in request.POST:
