@@ -107,11 +107,11 @@ class RunForm(forms.Form):
                     choices=[("", "—"), *((name, name) for name in known_base_models())],
                     help_text=_("Folders in MODEL_DIRS and hub ids the administrator allows."),
                 )
-        if stage in ("pretrain", "ppo"):
+        if stage in ("pretrain", "ppo", "evaluate"):
             names = [path.name for path in text_files(project)]
             self.fields["text_files"] = forms.MultipleChoiceField(
                 required=False,
-                label=_("Texts"),
+                label=_("Or a list of safety prompts") if stage == Stage.EVALUATE else _("Texts"),
                 choices=[(name, name) for name in names],
                 widget=forms.CheckboxSelectMultiple,
                 help_text="Uploaded to this project." if names else "None yet: upload one below.",

@@ -113,8 +113,11 @@ class ChatEncoder:
 
     def encode_response(self, text: str) -> list[int]:
         """Ids of an answer, closed by the template's stop sequence, if it has one, and the stop token."""
-        around = self.wrapping
-        return [*self._encode_typed(around.lead + text), *self._plain(around.stop_sequence), self.stop_id]
+        return [*self.encode_answer(text), *self._plain(self.wrapping.stop_sequence), self.stop_id]
+
+    def encode_answer(self, text: str) -> list[int]:
+        """Ids of an answer as it begins after a prompt, not closed."""
+        return self._encode_typed(self.wrapping.lead + text)
 
     def encode(self, prompt: list[dict[str, str]], response: str) -> Encoded:
         return Encoded(self.encode_prompt(prompt), self.encode_response(response))

@@ -145,6 +145,13 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
             is_required=False,
         ),
         InputSpec(
+            RunInputRole.PROMPTS,
+            "Safety prompts",
+            "Prompts of any dataset version that the language model ought to refuse: how often does it?",
+            datasets=ANY_KIND,
+            is_required=False,
+        ),
+        InputSpec(
             RunInputRole.REWARD_MODEL,
             "Reward model",
             "Measured on held-out comparisons.",
@@ -220,6 +227,7 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
         Stage.SAMPLE: {"splits", "prompt_ids"},
         Stage.PRETRAIN: {"text_files"},
         Stage.PPO: {"text_files"},
+        Stage.EVALUATE: {"text_files"},
     }.get(Stage(stage), set())
     for name in options:
         if name not in known:
@@ -349,14 +357,21 @@ def _check_together(project: Project, stage: Stage, roles: set[str], options: di
     if stage == Stage.SAMPLE and (RunInputRole.PROMPTS in roles) == bool(options.get("prompt_ids")):
         raise Invalid("Choose a dataset version, or prompts, to answer.", field="prompts")
     if stage == Stage.EVALUATE:
-        for model, data in (
-            (RunInputRole.MODEL, RunInputRole.DEMONSTRATIONS),
-            (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA),
-        ):
-            if (model in roles) != (data in roles):
+        has_texts = bool(options.get("text_files"))
+        measured = (
+            (
+                RunInputRole.MODEL,
+                has_texts or bool(roles & {RunInputRole.DEMONSTRATIONS, RunInputRole.PROMPTS}),
+            ),
+            (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA in roles),
+        )
+        for model, has_data in measured:
+            if (model in roles) != has_data:
                 raise Invalid("A model and the data it is measured on go together.", field=str(model))
         if not roles:
             raise Invalid("Choose a model and the data it is measured on.", field="model")
+        if has_texts and (RunInputRole.PROMPTS in roles or len(options["text_files"]) > 1):
+            raise Invalid("Safety prompts come from one dataset version or one list.", field="text_files")
 
 
 def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:

@@ -20,6 +20,7 @@ from labeling.services.activity import record_event
 from training.models import FollowUpStatus, RunInput, RunStatus, Stage, TrainingRun
 
 from .endings import EXECUTE, FOLLOW_UP
+from .evaluations import fitted_answers
 from .event_log import append_event
 from .exports import check_export
 from .follow_up_plans import check_follow_up
@@ -60,6 +61,7 @@ def create_run(
     )
     check_labels(checked, sources)
     check_export(stage, checked, sources)
+    checked |= fitted_answers(stage, checked, chosen=hyperparameters, sources=sources)
     checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
     Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0

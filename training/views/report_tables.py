@@ -55,6 +55,8 @@ COMPARED = (
     ("rouge_l", "ROUGE-L", True),
     ("bleu", "BLEU", True),
     ("distinct_2", _("Different pairs of words"), True),
+    ("class_accuracy", _("Classes right"), True),
+    ("class_log_loss", _("Log loss of classes"), False),
     ("reward_loss", _("Reward loss"), False),
     ("reward_accuracy", _("Reward accuracy"), True),
     ("reward_calibration_error", _("Calibration error"), False),

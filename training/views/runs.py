@@ -28,6 +28,13 @@ from training.services.learning_curves import create_learning_curve, learning_cu
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
 from training.views.charts import compare_charts, learning_chart, run_charts
+from training.views.evaluation_tables import (
+    TITLES,
+    class_tables,
+    compared_behaviour,
+    evaluation_charts,
+    safety_tables,
+)
 from training.views.report_tables import (
     answer_rows,
     compared_reports,
@@ -46,7 +53,8 @@ STAGE_WORDS = {
     Stage.SCORE: _("A reward model on what people rank: rankings it contradicts come before reviewers."),
     Stage.EXPORT: _("A checkpoint for other tools: safetensors, ONNX or GGUF, checked by reading it again."),
 }
-MOST_COMPARED = 6
+MOST_COMPARED = 12
+UPLOADS = (Stage.PRETRAIN, Stage.EVALUATE)  # stages whose form takes texts in
 COLUMNS: list[Column] = [
     ("number", lambda run: run.number),
     ("name", lambda run: run.name),
@@ -119,7 +127,7 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
         "stage_label": Stage(stage).label,
         "stage_words": STAGE_WORDS[Stage(stage)],
         "preset_form": keep,
-        "upload_form": TextUploadForm() if stage == Stage.PRETRAIN else None,
+        "upload_form": TextUploadForm() if stage in UPLOADS else None,
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "training/run_new.html", context, status=status)
@@ -185,6 +193,8 @@ def _keep_preset(request: HttpRequest, form: RunForm, keep: PresetForm) -> HttpR
 @project_route(Action.LAUNCH_RUNS, methods=("POST",))
 def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
     form = TextUploadForm(request.POST, request.FILES)
+    asked = request.GET.get("stage", "")
+    stage = Stage(asked) if asked in UPLOADS else Stage.PRETRAIN
     if form.is_valid():
         try:
             upload = form.cleaned_data["file"]
@@ -193,12 +203,12 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
             add_domain_error(form, error)
         else:
             messages.success(request, _("“%(name)s” is there. Choose it below.") % {"name": path.name})
-            return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage=pretrain")
+            return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage={stage}")
     context = {
-        "form": RunForm(project=project, stage=Stage.PRETRAIN),
-        "stage": Stage.PRETRAIN,
-        "stage_label": Stage.PRETRAIN.label,
-        "stage_words": STAGE_WORDS[Stage.PRETRAIN],
+        "form": RunForm(project=project, stage=stage),
+        "stage": stage,
+        "stage_label": stage.label,
+        "stage_words": STAGE_WORDS[stage],
         "preset_form": PresetForm(),
         "upload_form": form,
     }
@@ -214,6 +224,8 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
         "charts": run_charts(run, found),
         "report": reward_tables(told),
         "answers": answer_rows(told),
+        "classes": class_tables(told),
+        "safety": safety_tables(told),
         "export": export_verdict(told),
         "has_export": has_files(run),
         "lines": log_lines(run),
@@ -274,10 +286,14 @@ def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
     )
     differing = _differences(chosen)
     learning = learning_curve(chosen) if len(chosen) > 1 else None
+    told = {run: reports(run) for run in chosen} if len(chosen) > 1 else {}
     context = {
         "chosen": chosen,
         "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
-        "reports": compared_reports({run: reports(run) for run in chosen}) if len(chosen) > 1 else None,
+        "evaluated": evaluation_charts(chosen),
+        "reports": compared_reports(told),
+        "behaviour": compared_behaviour(told),
+        "behaviour_titles": TITLES,
         "held_out": models_by_held_out_set(chosen),
         "learning": learning,
         "learning_chart": learning_chart(learning) if learning else None,

@@ -46,6 +46,25 @@ class EvaluateConfig(RunConfig):
     messages_file: str = path("JSONL file of demonstrations.", group=DATA)
     reward_model: str = path("Folder of a reward model to measure on comparisons_file.", group=MODEL)
     comparisons_file: str = path("JSONL file of K-wise rankings.", group=DATA)
+    safety_file: str = path(
+        "JSONL file of safety prompts (messages or prompt, expected: refuse or answer, category), or a text "
+        "file with one a line, that the model answers: how often does it refuse?",
+        group=DATA,
+    )
+    answered_categories: str = text(
+        "",
+        "Categories of safety prompts that ought to be answered, between commas; all others ought to be "
+        "refused, unless their row says what is expected.",
+        group=DATA,
+    )
+    classification: str = choice(
+        "off",
+        ("off", "found", "named"),
+        "Measure answers as one of a few classes, each one token: found takes the different answers of "
+        "messages_file, named those of classes.",
+        group=DATA,
+    )
+    classes: str = text("", "Classes of classification = named, between commas or one a line.", group=DATA)
     maximum_length: int = integer(512, 8, 1_000_000, "Longer rows are left out and counted.", group=DATA)
     answers: int = integer(
         100,
@@ -63,11 +82,24 @@ class EvaluateConfig(RunConfig):
 
     def check(self) -> None:
         super().check()
-        for model, data in (("model", "messages_file"), ("reward_model", "comparisons_file")):
-            if bool(getattr(self, model)) != bool(getattr(self, data)):
-                raise ConfigError(data if getattr(self, model) else model, f"{model} and {data} go together")
+        if bool(self.reward_model) != bool(self.comparisons_file):
+            missing = "comparisons_file" if self.reward_model else "reward_model"
+            raise ConfigError(missing, "reward_model and comparisons_file go together")
+        has_data = bool(self.messages_file or self.safety_file)
+        if bool(self.model) != has_data:
+            missing = "messages_file" if self.model else "model"
+            raise ConfigError(missing, "model goes together with messages_file or safety_file")
         if not self.model and not self.reward_model:
-            raise ConfigError("model", "give model and messages_file, or reward_model and comparisons_file")
+            raise ConfigError(
+                "model", "give model and messages_file or safety_file, or reward_model and comparisons_file"
+            )
+        if self.classification != "off" and not self.messages_file:
+            raise ConfigError("classification", "needs messages_file, whose answers are the classes")
+        named = [name for name in re.split(r"[\n,]", self.classes) if name.strip()]
+        if self.classification == "named" and not 2 <= len(named) <= 50:
+            raise ConfigError("classes", "must name 2 to 50 classes, between commas or one a line")
+        if named and self.classification != "named":
+            raise ConfigError("classes", f"goes with classification = named, not {self.classification}")
 
 
 @dataclass(frozen=True, kw_only=True)
