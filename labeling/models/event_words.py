@@ -20,6 +20,7 @@ EVENT_WORDS = {
     "batch.paused": _("Batch paused"),
     "batch.policy_changed": _("Batch policy changed"),
     "checkpoint.downloaded": _("Checkpoint downloaded"),
+    "export.downloaded": _("Exported model downloaded"),
     "checkpoint.pinned": _("Checkpoint pinned"),
     "checkpoint.unpinned": _("Checkpoint unpinned"),
     "comment.added": _("Comment added"),

@@ -30,7 +30,7 @@ from training.rlhf.model_folders import check_model, config_context
 STAGES = ("sft", "reward")
 BARS = 16
 MOST_NAMED = 20  # rows that are named one by one; beyond, they are counted
-UNTEACHABLE = ("stop_not_learnt", "turn_not_closed")
+UNTEACHABLE = ("stop_not_learnt", "turn_not_closed", "control_text")
 OVER_LONG = ("no_response_left", "too_long")
 LONGEST_CHARACTER = 4  # tokens of one UTF-8 character at most, cut bytewise
 
