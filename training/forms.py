@@ -76,8 +76,8 @@ def versions_of(project: Project, kinds=()):
     return rows.select_related("dataset").order_by("-created_at")
 
 
-def checkpoints_of(project: Project, kind: str):
-    rows = Checkpoint.objects.present().filter(project=project, kind=kind).select_related("run")
+def checkpoints_of(project: Project, *kinds: str):
+    rows = Checkpoint.objects.present().filter(project=project, kind__in=kinds).select_related("run")
     return rows.order_by("-created_at", "-is_best", "-step")
 
 
@@ -272,7 +272,7 @@ def _input_field(project: Project, spec: InputSpec) -> forms.Field:
         version_field = VersionsField if spec.is_many else VersionField
         return version_field(queryset=versions_of(project, spec.datasets), **common)
     checkpoint_field = CheckpointsField if spec.is_many else CheckpointField
-    return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint), **common)
+    return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint, spec.also_checkpoint), **common)
 
 
 def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:

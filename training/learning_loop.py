@@ -184,7 +184,16 @@ class Loop:
             config = folder.with_suffix(".config.json")
             config.write_text(json.dumps(values))
             self.say(f"seed {self.seed}: {name or stage}")
-            command = [sys.executable, "-m", "training.rlhf", stage, "--config", str(config), "--out", str(folder)]
+            command = [
+                sys.executable,
+                "-m",
+                "training.rlhf",
+                stage,
+                "--config",
+                str(config),
+                "--out",
+                str(folder),
+            ]
             command += ["--resume"] if (folder / "config.json").exists() else []
             ended = subprocess.run(
                 command,
