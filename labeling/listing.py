@@ -32,6 +32,7 @@ from .paging import KeyPaginator
 Choices = Sequence[tuple[str, str]]
 # Days that a list can be asked about: far from the ends of the calendar, where a day has no neighbour.
 EARLIEST_DAY, LATEST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+LONGEST_SEARCH = 500  # characters; what comes after is not searched for, and not shown in the field
 
 
 @dataclass
@@ -93,7 +94,8 @@ class Listing:
         query = self.request.GET
         self.path = self.path or self.request.path
         self.filters = list(self.filters)
-        self.text = query.get("q", "").replace("\x00", "").strip()  # PostgreSQL takes no NUL
+        text = query.get("q", "").replace("\x00", "").strip()  # PostgreSQL takes no NUL
+        self.text = text[:LONGEST_SEARCH]
         self.sort = query.get("sort", "")
         if self.sort not in self.sorts:
             self.sort = next(iter(self.sorts))

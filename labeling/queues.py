@@ -50,6 +50,7 @@ from .models import (
     TaskStatus,
 )
 
+IN_HAND = (AssignmentStatus.LEASED, AssignmentStatus.RETURNED)
 HELD = "held"  # why: somebody else is at this slot in this moment
 COUNTED_AT_MOST = 1_000  # "how much waits" is a hint for people; beyond this they read "1,000 or more"
 
@@ -179,7 +180,8 @@ def _own_rows(user, project, kinds: tuple[str, ...]) -> QuerySet:
     appealed = Appeal.objects.open().filter(submission__assignment=OuterRef("pk"))
     waits = Q(status=AssignmentStatus.RETURNED) & ~Exists(skipped) & ~Exists(appealed)
     mine = (
-        Assignment.objects.filter(project=project, annotator=user, kind__in=kinds)
+        # The states first, as the index (annotator, status) has them: what they did before is not read.
+        Assignment.objects.filter(annotator=user, status__in=IN_HAND, project=project, kind__in=kinds)
         .filter(Q(status=AssignmentStatus.LEASED) | waits)
         .annotate(
             step=Case(
