@@ -55,7 +55,7 @@ class KeyPaginator(Paginator):
         self.whole = whole
         self.is_narrowed = is_narrowed
         self.is_searched = is_searched
-        self._first_keys: list[Any] = []
+        self._first_keys: list[Any] | None = None  # not read
 
     @cached_property
     def count(self) -> int:
@@ -71,10 +71,10 @@ class KeyPaginator(Paginator):
         last = min(first + self.per_page, self.count)
         if self.count <= LONG and not (self.is_narrowed or self.is_searched):
             return Page(self.object_list[first:last], number, self)
-        if self.count <= LONG and not self._first_keys:
+        if self.count <= LONG and self._first_keys is None:
             # All of them: asked for a few, PostgreSQL would walk the list in its order to find them.
             self._first_keys = list(self.object_list.values_list("pk", flat=True)[:LONG])
-        if last <= len(self._first_keys):
+        if self._first_keys is not None and last <= len(self._first_keys):
             return Page(rows_by_key(self.whole, self._first_keys[first:last]), number, self)
         return Page(rows_by_key(self.whole, self._keys(first, last)), number, self)
 
