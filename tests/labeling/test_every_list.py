@@ -130,6 +130,19 @@ def test_a_table_is_a_list_or_is_said_why_not():
     assert tables == set(TABLES_WITHOUT)
 
 
+def test_a_list_shown_in_answer_to_a_form_still_links_to_its_own_page(client, cast):
+    client.force_login(cast.admin)
+    hook = Webhook.objects.create(project=cast.project, url="https://192.0.2.1/", secret_sealed="")
+    slug = cast.project.slug
+    for name, args, form, home in [
+        ("webhook_secret", [slug, hook.pk], {}, "webhook"),
+        ("invite", [slug], {"email": "new@example.org", "role": "annotator"}, "people"),
+        ("submissions_requeue", [slug], {"mode": "nothing"}, "submissions"),
+    ]:
+        answer = client.post(reverse(f"labeling:{name}", args=args), form)
+        assert answer.context["listing"].path == reverse(f"labeling:{home}", args=args)
+
+
 @pytest.mark.parametrize("page", sorted(OF_ONE))
 def test_a_view_of_one_of_many_lists_leads_back_to_that_one(client, cast, page):
     client.force_login(cast.admin)
