@@ -259,6 +259,18 @@ HEAD_LOCKED = Prepared(
 )
 
 
+# Whether a project has any of them: most have none, and the question for one person's costs ten times as much.
+SPECIAL = Prepared(
+    lambda project, purpose: (
+        Task.objects.filter(project=project, purpose=purpose, status=TaskStatus.OPEN)
+        .order_by()
+        .values_list("pk")[:1]
+    ),
+    project=int,
+    purpose=str,
+)
+
+
 def special_tasks(*, user, project: Project, purpose: str) -> QuerySet[Task]:
     """Tasks of a purpose whose slots are made as people come, and that this person has not had."""
     had = Assignment.objects.filter(task=OuterRef("pk"), annotator=user)
