@@ -238,9 +238,11 @@ def _source(project: Project, prompt: Prompt) -> Step:
     """Where a prompt is from: always the last step back."""
     if prompt.import_record is not None:
         return _import(project, prompt.import_record, _("From a file"))
-    who = {"who": prompt.created_by.pseudonym if prompt.created_by is not None else "–"}
-    is_written = prompt.metadata.get(WRITTEN)
-    title = _("Written with its answer by %(who)s") % who if is_written else _("Made here by %(who)s") % who
+    title = _("Made here")
+    if prompt.created_by is not None:
+        is_written = prompt.metadata.get(WRITTEN)
+        said = _("Written with its answer by %(who)s") if is_written else _("Made here by %(who)s")
+        title = said % {"who": prompt.created_by.pseudonym}
     return Step("person", title, facts={_("When"): f"{prompt.created_at:%Y-%m-%d %H:%M} UTC"})
 
 
