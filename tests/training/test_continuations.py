@@ -115,7 +115,7 @@ LOSSES = {
 
 
 def test_the_verdict_by_hand(pair):
-    """Losses: A lost 0.1 of what was known, B 0.4; on the new rows B is 0.3 ahead, on the former 0.3 behind."""
+    """Losses: A lost 0.1 of what was known, B 0.4; on the new rows B is 0.3 ahead, on the former behind."""
     finish(pair.anew)
     finish(pair.onward)
     assert not verdict_of(pair)["is_complete"]
