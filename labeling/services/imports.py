@@ -26,6 +26,7 @@ from .import_rows import RowStore
 from .import_spool import Spooled, Teller, dry_run_report, spool_rows, spooled_chunks
 from .progress import Progress
 from .prompts import lock_project_rows
+from .upload_room import store_within_room
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +39,10 @@ def upload_file(
     *, project: Project, kind: str, file: BinaryIO, filename: str, acting_user, licence: str = ""
 ) -> ImportRecord:
     """Store a file and make its record, which waits to be confirmed. Raises Invalid (kind, empty, too
-    large)."""
+    large, no room)."""
     check_kind(kind)
     filename = import_files.clean_filename(filename)
-    stored = import_files.store(file, filename)
+    stored = store_within_room(project=project, acting_user=acting_user, file=file, filename=filename)
     return record_upload(
         project=project, kind=kind, stored=stored, filename=filename, licence=licence, acting_user=acting_user
     )
@@ -211,10 +212,8 @@ def run_import(
                 _end_dry_run(import_record, spooled, report, in_background)
             else:
                 _store_rows(import_record, spool, spooled, tell, in_background)
-        spooled.faults.publish()
     except FormatError as error:
         _fail(import_record, to_domain_error(error), in_background, spooled)
-        spooled.faults.publish()
     except FileNotFoundError:
         _fail(import_record, file_gone(import_record), in_background)
     except DomainError as error:
@@ -281,6 +280,8 @@ def _store_rows(
                     all=f"{spooled.rows:,}",
                 ),
             )
+        # Last: a process that dies here has stored nothing, and no import is done without its list.
+        spooled.faults.publish()
 
 
 @transaction.atomic
@@ -305,6 +306,7 @@ def _end_dry_run(
             f"{import_record.filename} is checked: {report['added']:,} of {report['rows']:,} rows would be "
             f"new, {report['left_out']:,} would be left out.",
         )
+    spooled.faults.publish()
 
 
 @transaction.atomic
@@ -347,6 +349,8 @@ def _fail(
                 "%(file)s was not brought in: %(problem)s", file=import_record.filename, problem=error.message
             ),
         )
+    if spooled is not None:
+        spooled.faults.publish()
 
 
 def _notify_owner(import_record: ImportRecord, text: str) -> None:
