@@ -6,7 +6,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from labeling.models import DatasetExport, DatasetVersion, ImportRecord, Preparation, Project
-from labeling.services import background, mailing, quality_reports, webhook_sending
+from labeling.services import background, dataset_comparing, mailing, quality_reports, webhook_sending
 
 
 @shared_task(name="labeling.tasks.run_import")
@@ -28,6 +28,13 @@ def build_export(export_id: int) -> None:
     export = DatasetExport.objects.filter(pk=export_id).first()
     if export is not None:
         background.build_export(export)
+
+
+@shared_task(name="labeling.tasks.compare_versions")
+def compare_versions(old_id: int, new_id: int) -> None:
+    found = DatasetVersion.objects.select_related("dataset").in_bulk([old_id, new_id])
+    if len(found) == 2:  # noqa: PLR2004
+        dataset_comparing.build_comparison(old=found[old_id], new=found[new_id])
 
 
 @shared_task(name="labeling.tasks.prepare")
