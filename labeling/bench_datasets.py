@@ -24,7 +24,6 @@ from labeling.bench_handout import (
     add_backlog,
     drive,
     make_people,
-    make_project,
     percentile,
     production_site,
 )
@@ -255,7 +254,7 @@ def people_meanwhile(bench: Bench) -> list[Result]:
     """32 annotators at work over HTTP, alone and while comparisons are frozen and exported beside them."""
     project, _rows = _comparisons(bench)
     seconds = 4 if bench.quick else 40
-    room = make_project("people-meanwhile")
+    room = bench_project("people-meanwhile")
     add_backlog(room, 2_000 if bench.quick else 20_000, with_completions=2_000 if bench.quick else 20_000)
     people = make_people(room, 4 if bench.quick else ANNOTATORS)
     with production_site(bench) as site:

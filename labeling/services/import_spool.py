@@ -20,7 +20,7 @@ from .import_rows import Prepared, prepare
 from .preparation_rows import ImportPlan
 from .prompts import find_ids
 
-CHUNK_ROWS, CHUNK_BYTES = 1_000, 8_000_000
+CHUNK_ROWS, CHUNK_BYTES = 5_000, 8_000_000
 Teller = Callable[[str, int, int | None], None]
 
 

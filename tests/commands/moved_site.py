@@ -1,7 +1,5 @@
-"""What tests/commands/test_moving_a_site.py runs in processes of their own.
-
-python -m tests.commands.moved_site fill        people's work and imports, on the site of the environment
-python -m tests.commands.moved_site postgres    a PostgreSQL server until standard input ends; prints its URL
+"""What tests/commands/test_moving_a_site.py runs in processes of their own, as
+`python -m tests.commands.moved_site fill`, `freeze {"name": "kind"}`, or `postgres`.
 """
 
 from __future__ import annotations
@@ -56,6 +54,17 @@ def fill() -> None:
     imports.raise_if_failed(record)
 
 
+def freeze(names: str) -> None:
+    """A new version of each dataset, by the command; one JSON object a line."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    for name, kind in json.loads(names).items():
+        call_command("freeze_dataset", "--project", "moved", "--name", name, "--as", kind, "--json")
+
+
 def postgres() -> None:
     from tests.servers import start_postgres
 
@@ -67,4 +76,4 @@ def postgres() -> None:
 
 
 if __name__ == "__main__":
-    {"fill": fill, "postgres": postgres}[sys.argv[1]](*sys.argv[2:])
+    {"fill": fill, "freeze": freeze, "postgres": postgres}[sys.argv[1]](*sys.argv[2:])
