@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
+from annotate.prepared import room_for_pages
 from annotate.words import _, in_a_sentence, later
 from labeling.formats import FORMATS, FormatError
 from labeling.models import ImportRecord, ImportStatus, Project
@@ -239,7 +240,7 @@ def _store_rows(
 ) -> None:
     store = RowStore(import_record)
     left_out = spooled.left_out + spooled.dropped
-    with transaction.atomic():
+    with room_for_pages(), transaction.atomic():
         lock_project_rows(import_record.project)
         for chunk in spooled_chunks(spool):
             store.store(chunk)
