@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from labeling.models import DatasetExport, DatasetVersion, ImportRecord, Preparation, Project
+from labeling.models import (
+    DatasetExport,
+    DatasetSizes,
+    DatasetVersion,
+    ImportRecord,
+    Preparation,
+    Project,
+)
 from labeling.services import background, dataset_comparing, mailing, quality_reports, webhook_sending
 
 
@@ -35,6 +42,13 @@ def compare_versions(old_id: int, new_id: int) -> None:
     found = DatasetVersion.objects.select_related("dataset").in_bulk([old_id, new_id])
     if len(found) == 2:  # noqa: PLR2004
         dataset_comparing.build_comparison(old=found[old_id], new=found[new_id])
+
+
+@shared_task(name="labeling.tasks.build_sizes")
+def build_sizes(sizes_id: int) -> None:
+    sizes = DatasetSizes.objects.filter(pk=sizes_id).first()
+    if sizes is not None:
+        background.build_sizes(sizes)
 
 
 @shared_task(name="labeling.tasks.prepare")
