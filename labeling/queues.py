@@ -373,12 +373,10 @@ def own_fix(reviewer) -> Q:
     """Reopened work whose standing judgment is the reviewer's own fix.
 
     Asked of reopened work only: a fix waits for nothing else, and a list of 100,000 must not look up each
-    author. By lists of keys and not beside each row: PostgreSQL thinks so much of 100,000 questions that it
-    compiles the statement, which takes longer than anything else in it.
+    author.
     """
-    authored = Q()
-    for judgments in (Demonstration.objects, Ranking.objects):
-        authored |= Q(pk__in=judgments.filter(author=reviewer, is_current=True).values("submission"))
+    mine = {"submission": OuterRef("pk"), "is_current": True, "author": reviewer}
+    authored = Exists(Demonstration.objects.filter(**mine)) | Exists(Ranking.objects.filter(**mine))
     return Q(review_reason=ReviewReason.REOPENED) & authored
 
 
