@@ -38,6 +38,7 @@ from labeling.models import (
 from .answer_checks import MOST_SHOWN, ImportLook
 from .answer_index import index_answers, is_indexed
 from .completions import LONGEST_GENERATOR, ensure_completions, imported_key
+from .digests import ImportDigest
 from .prompts import NewPrompt, ensure_prompts, find_ids
 
 Prepared = dict[str, Any]
@@ -123,6 +124,7 @@ class RowStore:
         self.user = import_record.created_by
         self.added = 0
         self.already_there = 0
+        self.digest = ImportDigest()  # of the judgments that were new, for the audit row
 
     def store(self, rows: Sequence[Prepared]) -> None:
         prompt_ids, new_prompts = self._store_prompts(rows)
@@ -155,12 +157,13 @@ class RowStore:
     def _store_demonstrations(self, rows, prompt_ids) -> int:
         new = self._new_judgments(rows)
         submissions = self._create_submissions(TaskKind.DEMONSTRATION, new, prompt_ids)
-        Demonstration.objects.bulk_create(
+        rows = Demonstration.objects.bulk_create(
             Demonstration(
                 submission=submission, text=row["t"], warnings=row["w"], origin=JudgmentOrigin.IMPORT
             )
             for submission, row in zip(submissions, new, strict=True)
         )
+        self.digest.add(submissions, rows)
         if is_indexed(self.project):
             index_answers(
                 self.project, [(each.pk, row["t"]) for each, row in zip(submissions, new, strict=True)]
@@ -189,10 +192,11 @@ class RowStore:
         )
         new = self._new_judgments([row for row in rows if row["tiers"] is not None])
         submissions = self._create_submissions(TaskKind.RANKING, new, prompt_ids)
-        Ranking.objects.bulk_create(
+        rankings = Ranking.objects.bulk_create(
             _ranking(submission, row, [ids[key] for _, _, key in row["o"]])
             for submission, row in zip(submissions, new, strict=True)
         )
+        self.digest.add(submissions, rankings)
         added = len(new)
         for row in rows:
             if row["tiers"] is None:
