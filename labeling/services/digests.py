@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any
 
 import orjson
 
-from labeling.models import Demonstration, Ranking, Review, Submission, TaskKind
+from labeling.models import Demonstration, JudgmentOrigin, Ranking, Review, Submission, TaskKind
 
 VERSION = 1
 Aspects = dict[str, tuple[str, ...]]  # what people call it: the columns
@@ -70,6 +70,14 @@ _row_of = {kind: attrgetter(*names) for kind, names in ROW.items()}
 _review_of = attrgetter(*columns(REVIEW))
 _judgment_bounds = {kind: _bounds(aspects) for kind, aspects in JUDGMENT.items()}
 _review_bounds = _bounds(REVIEW)
+_MARGINS = columns(JUDGMENT[TaskKind.RANKING]).index("margins")  # numbers where a file brought them in
+_LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+# A row of an import in the order of ROW, with what the columns hold by default.
+_imported_row: dict[str, dict[str, Any]] = {
+    kind: {name: model._meta.get_field(name).get_default() for name in ROW[kind]}
+    | {"origin": JudgmentOrigin.IMPORT.value}
+    for kind, model in ((TaskKind.DEMONSTRATION, Demonstration), (TaskKind.RANKING, Ranking))
+}
 _parts_format = {count: "%04x" * count for count in range(1, 10)}
 
 
@@ -97,8 +105,17 @@ def _values(judgment: Demonstration | Ranking, submission: Submission) -> tuple:
 
 
 def judgment_digest(kind: str, values: Sequence[Any]) -> tuple[str, str]:
-    """(SHA-256 in hex, digits of the aspects). values: of the submission, then of ROW."""
-    return _digest(values, _judgment_bounds[kind])
+    """(SHA-256 in hex, digits of the aspects). values: of the submission, then of ROW. Raises TypeError for
+    what JSON cannot hold."""
+    return _digest(_plain(kind, values), _judgment_bounds[kind])
+
+
+def _plain(kind: str, values: Sequence[Any]) -> Sequence[Any]:
+    """With margins as every database gives them back: PostgreSQL's jsonb has no -0.0, and makes 1e16 an int."""
+    if kind != TaskKind.RANKING or all(type(margin) is str for margin in values[_MARGINS]):
+        return values
+    margins = [float(each) + 0.0 if isinstance(each, int | float) else each for each in values[_MARGINS]]
+    return [*values[:_MARGINS], margins, *values[_MARGINS + 1 :]]
 
 
 def review_digest(values: Sequence[Any]) -> tuple[str, str]:
@@ -106,7 +123,6 @@ def review_digest(values: Sequence[Any]) -> tuple[str, str]:
 
 
 def _digest(values: Sequence[Any], bounds: tuple[tuple[int, int], ...]) -> tuple[str, str]:
-    """Raises TypeError for what JSON cannot hold."""
     lines = [orjson.dumps(values[start:end], option=orjson.OPT_SORT_KEYS) for start, end in bounds]
     parts = _parts_format[len(lines)] % tuple([zlib.crc32(line) & 0xFFFF for line in lines])
     return hashlib.sha256(b"\n".join(lines)).hexdigest(), parts
@@ -118,19 +134,21 @@ def changed(aspects: Aspects, before: str, after: str) -> list[str]:
 
 
 class ImportDigest:
-    """One digest over all judgments of an import, in the order of their submissions."""
+    """One digest over all judgments of an import, in the order of their submissions: as JSON, one a line."""
 
     def __init__(self) -> None:
         self.count = 0
         self._sha = hashlib.sha256()
 
-    def add(self, submissions: Iterable[Submission], judgments: Iterable[Demonstration | Ranking]) -> None:
-        for submission, judgment in zip(submissions, judgments, strict=True):
-            self.add_values(submission.kind, _values(judgment, submission))
+    def add(self, kind: str, submission_id: int, prompt_id: int, content: dict[str, Any]) -> None:
+        """A judgment that was just brought in: content are the columns that are not as they are by default."""
+        row = _imported_row[kind] | content
+        self.add_values(kind, (submission_id, None, None, prompt_id, *row.values()))
 
     def add_values(self, kind: str, values: Sequence[Any]) -> None:
+        """values: as judgment_digest takes them; raises as it does."""
         self.count += 1
-        self._sha.update(judgment_digest(kind, values)[0].encode())
+        self._sha.update(orjson.dumps(_plain(kind, values), option=_LINE))
 
     def to_json(self) -> dict[str, Any]:
         return {"v": VERSION, "count": self.count, "sha256": self._sha.hexdigest()}

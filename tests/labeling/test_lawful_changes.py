@@ -297,5 +297,7 @@ def test_imported_judgments_and_what_becomes_of_them(cast, kind):
     assert kinds.count("import") == 1
     submission = Submission.objects.order_by("pk").first()
     reopen_submission(submission=submission, reviewer=cast.lead)
-    change = {"text": "Mended."} if kind == "demonstrations" else {"tiers": submission.current.tiers[::-1], "margins": []}
+    change = {"text": "Mended."}
+    if kind == "comparisons":
+        change = {"tiers": submission.current.tiers[::-1], "margins": []}
     fix_submission(submission=submission, revision=1, reviewer=cast.lead, **change)
