@@ -111,7 +111,7 @@ def judgment_digest(kind: str, values: Sequence[Any]) -> tuple[str, str]:
 
 
 def _plain(kind: str, values: Sequence[Any]) -> Sequence[Any]:
-    """With margins as every database gives them back: PostgreSQL's jsonb has no -0.0, and makes 1e16 an int."""
+    """With margins as every database gives them back: jsonb has no -0.0, and makes an int of 1e16."""
     if kind != TaskKind.RANKING or all(type(margin) is str for margin in values[_MARGINS]):
         return values
     margins = [float(each) + 0.0 if isinstance(each, int | float) else each for each in values[_MARGINS]]
@@ -141,7 +141,7 @@ class ImportDigest:
         self._sha = hashlib.sha256()
 
     def add(self, kind: str, submission_id: int, prompt_id: int, content: dict[str, Any]) -> None:
-        """A judgment that was just brought in: content are the columns that are not as they are by default."""
+        """A judgment that was just brought in: content are the columns that differ from their default."""
         row = _imported_row[kind] | content
         self.add_values(kind, (submission_id, None, None, prompt_id, *row.values()))
 

@@ -299,5 +299,7 @@ def test_imported_judgments_and_what_becomes_of_them(cast, kind):
     reopen_submission(submission=submission, reviewer=cast.lead)
     change = {"text": "Mended."}
     if kind == "comparisons":
-        change = {"tiers": submission.current.tiers[::-1], "margins": []}
+        ranking = submission.current
+        scores = {pk: 4 for tier in ranking.tiers for pk in tier}
+        change = {"tiers": ranking.tiers[::-1], "margins": [], "scores": scores}
     fix_submission(submission=submission, revision=1, reviewer=cast.lead, **change)
