@@ -72,13 +72,19 @@ _judgment_bounds = {kind: _bounds(aspects) for kind, aspects in JUDGMENT.items()
 _review_bounds = _bounds(REVIEW)
 _MARGINS = columns(JUDGMENT[TaskKind.RANKING]).index("margins")  # numbers where a file brought them in
 _LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-# A row of an import in the order of ROW, with what the columns hold by default.
-_imported_row: dict[str, dict[str, Any]] = {
-    kind: {name: model._meta.get_field(name).get_default() for name in ROW[kind]}
-    | {"origin": JudgmentOrigin.IMPORT.value}
-    for kind, model in ((TaskKind.DEMONSTRATION, Demonstration), (TaskKind.RANKING, Ranking))
-}
 _parts_format = {count: "%04x" * count for count in range(1, 10)}
+
+
+def _row_by_default(kind: str, model: type[Demonstration | Ranking]) -> dict[str, Any]:
+    """In the order of ROW."""
+    defaults = {field.attname: field.get_default() for field in model._meta.concrete_fields}
+    return {name: defaults[name] for name in ROW[kind]}
+
+
+_imported_row = {
+    kind: _row_by_default(kind, model) | {"origin": JudgmentOrigin.IMPORT.value}
+    for kind, model in ((TaskKind.DEMONSTRATION.value, Demonstration), (TaskKind.RANKING.value, Ranking))
+}
 
 
 def of_judgment(judgment: Demonstration | Ranking, submission: Submission) -> dict[str, Any]:
