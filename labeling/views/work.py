@@ -308,6 +308,7 @@ def _screen(request: SignedInRequest, sheet: Worksheet, error: Invalid | None = 
     response = render(request, SCREENS[Layout(sheet.form.layout)], context, status=422 if error else 200)
     if error:
         response["HX-Push-Url"] = "false"  # the address stays that of the task
+        response["HX-Reswap"] = "outerHTML"  # not to the top: the field that is wrong comes into view
     return response
 
 

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from annotate.doorbell import ring
 from annotate.errors import Conflict, Invalid
+from annotate.names import check_name
 from annotate.words import _, in_a_sentence
 from labeling.models import DatasetVersion, Project
 from labeling.services.activity import record_event
@@ -64,7 +65,7 @@ def create_run(
     run = TrainingRun.objects.create(
         project=project,
         number=last + 1,
-        name=name.strip()[:120],
+        name=check_name(name)[:120],
         stage=stage,
         preset=preset,
         hyperparameters=checked,
