@@ -1,9 +1,8 @@
 """Characters that nobody sees: refused in names, shown in texts, kept from turning the words around them.
 
-A name stands within our own sentences, so whatever reorders or hides text is refused there (`annotate.names`). A
-text of a person or a model is kept as it is, to the character; where it is shown each such character carries
-a mark (`with_signs`), which is drawn by the style sheet alone: it is neither in the text that is copied nor in
-what offsets count.
+A name stands within our own sentences, so whatever reorders text is refused there (`annotate.names`). A text
+of a person or a model is kept, to the character; where it is shown each such character carries a mark
+(`with_signs`), drawn by the style sheet alone: it is neither in what is copied nor in what offsets count.
 """
 
 from __future__ import annotations

@@ -19,9 +19,8 @@ _ = cast("Callable[[str], str]", gettext_lazy)
 
 def _filled(text: str, values: dict[str, Any]) -> str:
     # A name of another direction must not take the words of the sentence with it.
-    return gettext(text) % {
-        key: isolated(each) if type(each) is str else each for key, each in values.items()
-    }
+    apart = {key: isolated(each) if type(each) is str else each for key, each in values.items()}
+    return gettext(text) % apart
 
 
 def _in_a_sentence(label: str) -> str:
