@@ -138,7 +138,7 @@ def _membership_by_slug(user, slug: str) -> Membership | None:
 
 def paused() -> Forbidden:
     return Forbidden(
-        "Your work in this project is paused. A lead can resume it.",
+        "Your work in this project is paused. An admin of the project can resume it.",
         code="paused",
         hint="What you wrote is kept.",
     )

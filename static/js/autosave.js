@@ -177,7 +177,7 @@ class Autosave {
   /* What the line says while nothing is under way. */
   rest() {
     if (this.savedAt) this.show("saved", say("Saved %(time)s", { time: this.savedAt }));
-    else if (this.revision && this.saved !== null) this.show("saved", say("Saved"));
+    else if (this.revision > 1 && this.saved !== null) this.show("saved", say("Saved"));
     else this.show("", say("Nothing to save yet"));
   }
 

@@ -48,6 +48,7 @@ def create_run(
     `hyperparameters` override those of `preset`, which override the defaults. Raises Invalid naming the field
     and what it may be.
     """
+    name = check_name(name)
     if stage not in Stage.values:
         raise Invalid(_("A stage is one of %(known)s.") % {"known": ", ".join(Stage.values)}, field="stage")
     values = preset_values(project, stage, preset) if preset else {}
@@ -65,7 +66,7 @@ def create_run(
     run = TrainingRun.objects.create(
         project=project,
         number=last + 1,
-        name=check_name(name)[:120],
+        name=name[:120],
         stage=stage,
         preset=preset,
         hyperparameters=checked,
