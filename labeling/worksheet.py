@@ -39,7 +39,7 @@ from labeling.services.draft_shapes import readable_fields
 from labeling.services.forms import current_version
 from labeling.services.judgments import margin_choices
 from labeling.services.slots import DRAFT
-from labeling.services.written_prompts import text_of
+from labeling.services.written_prompts import language_of_batch, text_of
 
 LENGTHS = ("response_min_characters", "response_max_characters")
 PROMPT_LENGTHS = ("prompt_min_characters", "prompt_max_characters")
@@ -86,6 +86,11 @@ class Worksheet:
     @property
     def writes_prompt(self) -> bool:
         return self.assignment.batch.writes_prompt
+
+    @property
+    def prompt_language(self) -> str:
+        """The language that the prompt is to be written in; "" where any will do."""
+        return language_of_batch(self.assignment.batch)
 
     @property
     def margins(self) -> list[dict[str, str]]:
@@ -197,6 +202,7 @@ def as_json(sheet: Worksheet) -> dict[str, Any]:
             "messages": assignment.task.prompt.messages,
         },
         "writes_prompt": sheet.writes_prompt,
+        "prompt_language": sheet.prompt_language,
         "completions": [{"id": str(each.public_id), "text": each.text} for each in sheet.completions],
         "rules": sheet.rules,
         "form": {"id": sheet.version.pk, "number": sheet.version.number, **sheet.form.to_json()},

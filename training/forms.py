@@ -15,7 +15,7 @@ from labeling.models import Batch, DatasetKind, DatasetVersion, DatasetVersionSt
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.rlhf.config.fields import FieldSpec, figure
 from training.services.hyperparameters import fields_of, presets_of
-from training.services.inputs import INPUTS, InputSpec
+from training.services.inputs import ANY_CHECKPOINT, INPUTS, InputSpec
 from training.services.locations import known_base_models, text_files
 
 # Sections of hyperparameters, what one changes most first; unknown ones come before. Only the first is open.
@@ -61,6 +61,7 @@ MADE_BY: dict[str, Stage] = {
     Stage.SAMPLE: Stage.SFT,
     Stage.EVALUATE: Stage.SFT,
     Stage.SCORE: Stage.REWARD,
+    ANY_CHECKPOINT: Stage.SFT,
     CheckpointKind.REWARD_MODEL: Stage.REWARD,
 }
 
@@ -96,8 +97,10 @@ def versions_of(project: Project, kinds=()):
     return rows.select_related("dataset").order_by("-created_at")
 
 
-def checkpoints_of(project: Project, kind: str):
-    rows = Checkpoint.objects.present().filter(project=project, kind=kind).select_related("run")
+def checkpoints_of(project: Project, *kinds: str):
+    rows = Checkpoint.objects.present().filter(project=project).select_related("run")
+    if ANY_CHECKPOINT not in kinds:
+        rows = rows.filter(kind__in=kinds)
     return rows.order_by("-created_at", "-is_best", "-step")
 
 
@@ -124,11 +127,11 @@ class RunForm(forms.Form):
                     choices=[("", "—"), *((name, name) for name in known_base_models())],
                     help_text=_("Folders in MODEL_DIRS and hub ids the administrator allows."),
                 )
-        if stage in ("pretrain", "ppo"):
+        if stage in ("pretrain", "ppo", "evaluate"):
             names = [path.name for path in text_files(project)]
             self.fields["text_files"] = forms.MultipleChoiceField(
                 required=False,
-                label=_("Texts"),
+                label=_("Or a list of safety prompts") if stage == Stage.EVALUATE else _("Texts"),
                 choices=[(name, name) for name in names],
                 widget=forms.CheckboxSelectMultiple,
                 help_text=_("Uploaded to this project.") if names else _("None yet: upload one below."),
@@ -293,7 +296,7 @@ def _input_field(project: Project, spec: InputSpec) -> forms.Field:
         version_field = VersionsField if spec.is_many else VersionField
         return version_field(queryset=versions_of(project, spec.datasets), **common)
     checkpoint_field = CheckpointsField if spec.is_many else CheckpointField
-    return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint), **common)
+    return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint, spec.also_checkpoint), **common)
 
 
 def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
@@ -315,7 +318,9 @@ def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
     if spec.type == "number":
         widget = forms.NumberInput(attrs={"step": "any"})
         return forms.FloatField(**bounds, **common, widget=widget)
-    return forms.CharField(**common, max_length=20_000, widget=forms.Textarea(attrs={"rows": 2}))
+    # Not stripped: a stop sequence may well begin with a space.
+    area = forms.Textarea(attrs={"rows": 2})
+    return forms.CharField(**common, max_length=20_000, strip=False, widget=area)
 
 
 def _help_of(spec: FieldSpec) -> str:

@@ -58,7 +58,7 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
     submission = Submission.objects.create(
         project=task.project,
         kind=task.kind,
-        prompt_id=prompt_for(content, task.project, task.prompt_id, draft.user),
+        prompt_id=prompt_for(content, task.project, task.prompt_id, draft.user, task),
         task=task,
         assignment=slot,
         annotator=draft.user,

@@ -29,7 +29,7 @@ from .activity import record_event
 from .datasets import change_recipe, require_ready
 from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
 from .preparation_options import DEFAULT_CONTEXT, MOST_CONTEXT, checked_fixes
-from .preparation_rows import is_plain_file, options_for, units_of_import, units_of_version
+from .preparation_rows import chosen_tokenizer, is_plain_file, options_for, units_of_import, units_of_version
 from .progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -78,6 +78,7 @@ def ask_for_report(
     subject: Subject,
     acting_user,
     context: int | None = None,
+    tokenizer: str = "",
     evaluation: Iterable[int] = (),
     kind: str | None = None,
     format: str = "",
@@ -85,12 +86,13 @@ def ask_for_report(
 ) -> Preparation:
     """Have all rows looked through: at once where they are few, else in the background.
 
-    `context`: tokens that a row may have. `evaluation`: imports whose prompts may not be trained on. `kind`,
-    `format`, `column_mapping`: how an import is to be read, as on its preview. What was decided before stays.
-    Raises Invalid (an option), Conflict (confirmed already, or not ready).
+    `context`: tokens that a row may have. `tokenizer`: the model whose tokens they are, and whose context it
+    is where none is given; the project's own where none is chosen. `evaluation`: imports whose prompts may
+    not be trained on. `kind`, `format`, `column_mapping`: how an import is to be read, as on its preview.
+    What was decided before stays. Raises Invalid (an option), Conflict (confirmed already, or not ready).
     """
     _require_open(subject)
-    options = _checked_options(subject, context, evaluation)
+    options = _checked_options(subject, context, evaluation, tokenizer)
     if isinstance(subject, ImportRecord):
         kind = kind or subject.kind
         check_kind(kind)
@@ -109,8 +111,13 @@ def ask_for_report(
     return preparation if ring else run_preparation(preparation=preparation)
 
 
-def _checked_options(subject: Subject, context: int | None, evaluation: Iterable[int]) -> dict[str, Any]:
-    context = DEFAULT_CONTEXT if context is None else context
+def _checked_options(
+    subject: Subject, context: int | None, evaluation: Iterable[int], tokenizer: str = ""
+) -> dict[str, Any]:
+    chosen = chosen_tokenizer(_project_of(subject), tokenizer)
+    is_given = context is not None
+    if context is None:
+        context = (chosen.context if chosen is not None else 0) or DEFAULT_CONTEXT
     if isinstance(context, bool) or not isinstance(context, int) or not 1 <= context <= MOST_CONTEXT:
         raise Invalid(
             _("A number of tokens from 1 to %(most)s.") % {"most": f"{MOST_CONTEXT:,}"}, field="context"
@@ -119,7 +126,9 @@ def _checked_options(subject: Subject, context: int | None, evaluation: Iterable
     known = _project_of(subject).imports.filter(pk__in=wanted, status=ImportStatus.SUCCEEDED)
     if len(wanted) != known.count():
         raise Invalid("Choose finished imports of this project.", field="evaluation")
-    return {"context": context, "evaluation": wanted}
+    named = {"tokenizer": tokenizer, "tokenizer_name": chosen.name} if chosen is not None else {}
+    # What was not typed in follows the tokenizer that is chosen the next time.
+    return {"context": context, "context_is_given": is_given, "evaluation": wanted, **named}
 
 
 def _project_of(subject: Subject):
@@ -163,9 +172,13 @@ def _look(preparation: Preparation, heartbeat: Progress) -> dict[str, Any]:
         heartbeat.tell("looking through", done)
 
     options = preparation.options
-    context, evaluation = options.get("context"), options.get("evaluation", ())
     if (version := preparation.version) is not None:
-        measured = options_for(version.dataset.project, context=context, evaluation=evaluation)
+        measured = options_for(
+            version.dataset.project,
+            context=options.get("context"),
+            tokenizer=options.get("tokenizer", ""),
+            evaluation=options.get("evaluation", ()),
+        )
         return look_through(lambda: units_of_version(version), measured, tell=tell).to_json()
     if preparation.import_record is None:
         raise ValueError("a preparation is of an import or of a version")
@@ -182,6 +195,7 @@ def _look_at_file(
         measured = options_for(
             record.project,
             context=options["context"],
+            tokenizer=options.get("tokenizer", ""),
             is_plain=is_plain_file(record, kind),
             evaluation=options["evaluation"],
         )
@@ -274,6 +288,7 @@ def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], a
         filters = {**dataset.recipe.get("filters", {}), "fixes": fixes}
         if "drop_over_long" in fixes:
             filters["context"] = preparation.options.get("context", DEFAULT_CONTEXT)
+            filters["tokenizer"] = preparation.options.get("tokenizer", "")
         recipe = {**dataset.recipe, "filters": filters}
         change_recipe(dataset=dataset, recipe=recipe, acting_user=acting_user)
         return

@@ -43,10 +43,15 @@ def batches(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     )
 
 
+PROPOSED = ("name", "kind", "limit", "category", "language", "writes_prompt")
+
+
 @project_route(Action.MANAGE_BATCHES, methods=("GET", "HEAD", "POST"))
 def batch_new(request: HttpRequest, *, project, membership) -> HttpResponse:
-    """Tasks out of prompts not demonstrated yet, or of completions not ranked yet."""
-    form = BatchForm(request.POST or None, project=project, initial={"kind": request.GET.get("kind")})
+    """Tasks out of prompts not demonstrated yet, or of completions not ranked yet; a link may propose what
+    the form begins with (PROPOSED)."""
+    proposed = {name: request.GET[name] for name in PROPOSED if name in request.GET}
+    form = BatchForm(request.POST or None, project=project, initial={"kind": None, **proposed})
     if request.method == "POST" and form.is_valid():
         try:
             batch = service.create_batch_from_waiting(

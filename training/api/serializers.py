@@ -213,6 +213,7 @@ class InputSpecSerializer(serializers.Serializer):
     help = serializers.CharField()
     datasets = serializers.ListField(child=serializers.CharField(), help_text="Kinds of dataset that fit.")
     checkpoint = serializers.CharField(allow_blank=True, help_text="The kind of checkpoint that fits.")
+    also_checkpoint = serializers.CharField(allow_blank=True, help_text="Another kind that fits, too.")
     is_required = serializers.BooleanField()
     is_many = serializers.BooleanField()
     or_base_model = serializers.BooleanField()
@@ -224,6 +225,17 @@ class StageSerializer(serializers.Serializer):
     hyperparameters = FieldSerializer(many=True)
     inputs = InputSpecSerializer(many=True)
     presets = serializers.DictField()
+
+
+class ExportSerializer(serializers.Serializer):
+    """Hyperparameters of the export stage, as `training/stages/` describes them."""
+
+    format = serializers.ChoiceField(choices=["safetensors", "onnx", "gguf"], default="safetensors")
+    weights = serializers.ChoiceField(choices=["float32", "bfloat16", "float16"], default="float32")
+    name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    license = serializers.CharField(max_length=60, default="other")
+    license_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    license_link = serializers.CharField(max_length=300, default="", allow_blank=True)
 
 
 class RoundStepSerializer(serializers.ModelSerializer):

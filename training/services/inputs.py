@@ -22,13 +22,14 @@ from .locations import check_text_name, text_files
 
 SPLITS = ("train", "validation", "test")
 ANY_KIND = tuple(DatasetKind.values)
+ANY_CHECKPOINT = "any"
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """One input of a stage.
 
-    `datasets`: kinds of dataset that fit; `checkpoint`: the kind of checkpoint that fits.
+    `datasets`: kinds of dataset that fit; `checkpoint`: the kind of checkpoint that fits, or ANY_CHECKPOINT.
     """
 
     role: RunInputRole
@@ -36,6 +37,7 @@ class InputSpec:
     help: str
     datasets: tuple[str, ...] = ()
     checkpoint: str = ""
+    also_checkpoint: str = ""  # another kind that fits
     is_required: bool = True
     is_many: bool = False
     or_base_model: bool = False  # a base model may stand in for the checkpoint
@@ -91,8 +93,9 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
         InputSpec(
             RunInputRole.MODEL,
             _("Start from"),
-            _("Usually the SFT checkpoint."),
+            _("Usually the SFT checkpoint; a former reward model goes on with the head it has."),
             checkpoint=CheckpointKind.CAUSAL_LM,
+            also_checkpoint=CheckpointKind.REWARD_MODEL,
             or_base_model=True,
         ),
         InputSpec(
@@ -156,6 +159,13 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
             is_required=False,
         ),
         InputSpec(
+            RunInputRole.PROMPTS,
+            "Safety prompts",
+            "Prompts of any dataset version that the language model ought to refuse: how often does it?",
+            datasets=ANY_KIND,
+            is_required=False,
+        ),
+        InputSpec(
             RunInputRole.REWARD_MODEL,
             _("Reward model"),
             _("Measured on held-out comparisons."),
@@ -176,6 +186,11 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
             _("Reward model"),
             _("Scores the completions of ranking tasks that it has not scored yet."),
             checkpoint=CheckpointKind.REWARD_MODEL,
+        ),
+    ),
+    Stage.EXPORT: (
+        InputSpec(
+            RunInputRole.MODEL, "Checkpoint", "The model that is given away.", checkpoint=ANY_CHECKPOINT
         ),
     ),
 }
@@ -226,6 +241,7 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
         Stage.SAMPLE: {"splits", "prompt_ids"},
         Stage.PRETRAIN: {"text_files"},
         Stage.PPO: {"text_files"},
+        Stage.EVALUATE: {"text_files"},
     }.get(Stage(stage), set())
     for name in options:
         if name not in known:
@@ -343,7 +359,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         raise Invalid(
             _("%(input)s: there is no such checkpoint in this project.") % {"input": spec.label}, field=role
         )
-    if source.kind != spec.checkpoint:
+    if source.kind not in (spec.checkpoint, spec.also_checkpoint) and spec.checkpoint != ANY_CHECKPOINT:
         wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
         said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
         raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)
@@ -361,14 +377,21 @@ def _check_together(project: Project, stage: Stage, roles: set[str], options: di
     if stage == Stage.SAMPLE and (RunInputRole.PROMPTS in roles) == bool(options.get("prompt_ids")):
         raise Invalid("Choose a dataset version, or prompts, to answer.", field="prompts")
     if stage == Stage.EVALUATE:
-        for model, data in (
-            (RunInputRole.MODEL, RunInputRole.DEMONSTRATIONS),
-            (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA),
-        ):
-            if (model in roles) != (data in roles):
+        has_texts = bool(options.get("text_files"))
+        measured = (
+            (
+                RunInputRole.MODEL,
+                has_texts or bool(roles & {RunInputRole.DEMONSTRATIONS, RunInputRole.PROMPTS}),
+            ),
+            (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA in roles),
+        )
+        for model, has_data in measured:
+            if (model in roles) != has_data:
                 raise Invalid("A model and the data it is measured on go together.", field=str(model))
         if not roles:
             raise Invalid("Choose a model and the data it is measured on.", field="model")
+        if has_texts and (RunInputRole.PROMPTS in roles or len(options["text_files"]) > 1):
+            raise Invalid("Safety prompts come from one dataset version or one list.", field="text_files")
 
 
 def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:
