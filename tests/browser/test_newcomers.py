@@ -1,4 +1,4 @@
-"""What a newcomer stumbled over: where the focus is, which key does what, what lies out of sight, who is paused."""
+"""What a newcomer stumbled over: where the focus is, which key does what, what lies out of sight, pauses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.models import Draft, Submission
+from labeling.services.batches import create_ranking_batch
 from labeling.services.people import pause_member
 from tests.factories import (
     make_completions,
@@ -205,8 +206,6 @@ COPIED = """(selector) => {
 def ranking_with_signs(cast, open_as):
     prompt = make_prompt(cast.project)
     made = make_completions(prompt, [OVERRIDDEN, "An honest one."])
-    from labeling.services.batches import create_ranking_batch
-
     create_ranking_batch(
         project=cast.project,
         name="Signs",

@@ -40,7 +40,9 @@ WRITES = {
     "batch": lambda cast: create_demonstration_batch(
         project=cast.project, name=BAD, prompts=[make_prompt(cast.project)], acting_user=cast.admin
     ),
-    "account": lambda cast: create_user(username="eve", email="eve@example.org", password=None, display_name=BAD),
+    "account": lambda cast: create_user(
+        username="eve", email="eve@example.org", password=None, display_name=BAD
+    ),
     "profile": profile,
     "token": lambda cast: create_api_token(user=cast.annotator, name=BAD),
     "dataset": lambda cast: create_dataset(
