@@ -64,7 +64,7 @@ class Command(BaseCommand):
             )
         call_command("migrate", interactive=False, verbosity=0)
         machine = bench.describe_machine() | {"database": connection.vendor, "quick": quick}
-        rows = bench.run(functions, bench.Bench(folder, quick=quick, say=self.say))
+        rows = bench.run(functions, bench.Bench(folder, quick=quick, say=self.say, results=results))
         path = bench.write_json(results, machine, rows)
         self.say("\n" + bench.as_table(rows) + f"\n\n{path}")
         if any(row["holds"] is False for row in rows):
