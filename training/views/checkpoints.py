@@ -15,6 +15,7 @@ from labeling.permissions import Action
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.services.checkpoints import open_archive, set_pinned
 from training.services.lineage import ancestry, descendants
+from training.services.retention import disk_use
 from training.services.scoring import score_completions
 
 
@@ -47,7 +48,8 @@ def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
             ),
         ],
     )
-    return render(request, "training/checkpoints.html", {"listing": listing})
+    context = {"listing": listing, "disk": disk_use(project)}
+    return render(request, "training/checkpoints.html", context)
 
 
 def _show(rows, value: str):
