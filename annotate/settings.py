@@ -171,9 +171,10 @@ CELERY_BEAT_SCHEDULE = {
 # Folders in which base models may lie, and hub ids that may be fetched. Nothing else is ever loaded.
 MODEL_DIRS = env.list("MODEL_DIRS", default=[str(DATA_DIR / "models")])
 ALLOWED_HUB_MODELS = env.list("ALLOWED_HUB_MODELS", default=[])
-# A worker that says nothing for so long has lost its run to another.
-# So long after a run's end superfluous checkpoints keep their files (services/retention.py); below 0 for ever.
+# So many hours after a run's end superfluous checkpoints keep their files (services/retention.py); below 0:
+# for ever.
 CHECKPOINT_GRACE_HOURS = env.float("CHECKPOINT_GRACE_HOURS", default=24.0)
+# A worker that says nothing for so long has lost its run to another.
 TRAINING_LEASE_SECONDS = env.float("TRAINING_LEASE_SECONDS", default=20.0)
 # What a training process gets to write a last checkpoint when it is asked to stop.
 TRAINING_GRACE_SECONDS = env.float("TRAINING_GRACE_SECONDS", default=30.0)
