@@ -74,9 +74,7 @@ class Workers:
         self.data_dir = data_dir
         self.started: list[subprocess.Popen] = []
 
-    def start(
-        self, run: TrainingRun, body: str = SUPERVISE, lease: float = LEASE_SECONDS
-    ) -> subprocess.Popen:
+    def start(self, run: TrainingRun, body: str = SUPERVISE, lease: float = LEASE) -> subprocess.Popen:
         head = HEAD.format(
             root=str(ROOT),
             database=str(connection.settings_dict["NAME"]),

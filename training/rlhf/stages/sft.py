@@ -29,7 +29,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
     reader, context = load_reader(
-        start, allowed_hub_ids=config.allowed_hub_ids, chat_template=config.chat_template
+        start, allowed_hub_ids=config.allowed_hub_ids, chat_template=config.template_text
     )
     encoder = ChatEncoder(reader)
     limit = min(config.maximum_length, context)
@@ -54,7 +54,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         start,
         allowed_hub_ids=config.allowed_hub_ids,
         dropout=config.dropout,
-        chat_template=config.chat_template,
+        chat_template=config.template_text,
     )
     if config.method == "lora":
         model = add_adapter(model, config, classifier=False, resume=resume)
