@@ -123,11 +123,7 @@ LOSSES = {
 
 
 def test_the_verdict_by_hand(pair):
-<<<<<<< HEAD
     """Losses: A lost 0.1 of what was known, B 0.4; B is 0.3 ahead on the new rows, behind on the former."""
-=======
-    """Losses: A lost 0.1 of what was known, B 0.4; on the new rows B is 0.3 ahead, on the former behind."""
->>>>>>> main
     finish(pair.anew)
     finish(pair.onward)
     assert not verdict_of(pair)["is_complete"]

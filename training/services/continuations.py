@@ -18,9 +18,9 @@ from annotate.words import _
 from labeling.models import DatasetVersion, Project
 from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage, TrainingRun
 
-from . import evaluations
-from .evaluations import MEASURE, chosen_checkpoint, start_evaluation
+from . import measuring
 from .follow_up_plans import COMPARE
+from .measuring import MEASURE, chosen_checkpoint, start_evaluation
 from .runs import create_run
 
 KIND = {Stage.SFT: CheckpointKind.CAUSAL_LM, Stage.REWARD: CheckpointKind.REWARD_MODEL}
@@ -161,7 +161,7 @@ def start_evaluations(pair: Continuation, acting_user) -> list[TrainingRun]:
 def evaluations_of(pair: Continuation) -> dict[tuple[str, str], TrainingRun]:
     """Evaluations by (model, held-out set)."""
     models = {which: model for which, model in models_of(pair).items() if model is not None}
-    there = evaluations.evaluations_of(pair.stage, list(models.values()), list(pair.sets.values()))
+    there = measuring.evaluations_of(pair.stage, list(models.values()), list(pair.sets.values()))
     return {
         (which, held_out): there[model.pk, version.pk]
         for which, model in models.items()

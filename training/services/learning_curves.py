@@ -16,9 +16,9 @@ from labeling.models import DatasetVersion
 from training.models import RunInputRole, Stage, TrainingRun
 from training.rlhf.learning_curve import MORE, outlook
 
-from .evaluations import MEASURE as MEASURE_OF_EVALUATION
-from .evaluations import chosen_checkpoint, evaluations_of, start_evaluation
 from .follow_up_plans import MEASURED_TOO
+from .measuring import MEASURE as MEASURE_OF_EVALUATION
+from .measuring import chosen_checkpoint, evaluations_of, start_evaluation
 from .runs import create_run
 
 SHARES = (0.25, 0.5, 1.0)

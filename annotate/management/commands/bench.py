@@ -41,9 +41,8 @@ class Command(BaseCommand):
             for name, function in functions.items():
                 self.stdout.write(f"{name:32} {(function.__doc__ or '').strip().splitlines()[0]}")
         elif scratch:
-            self.measure(
-                functions, bench.Bench(Path(scratch), quick=quick, rows=rows, say=self.say), Path(results)
-            )
+            asked = bench.Bench(Path(scratch), quick=quick, rows=rows, say=self.say, results=Path(results))
+            self.measure(functions, asked, Path(results))
         else:
             again = [*words, *(["--quick"] if quick else []), "--rows", str(rows)]
             self.in_scratch_site(again, database, results or str(Path(settings.DATA_DIR) / "bench"))
@@ -66,13 +65,8 @@ class Command(BaseCommand):
                 "The database is not empty. Benchmarks fill and change it: give them one of their own."
             )
         call_command("migrate", interactive=False, verbosity=0)
-<<<<<<< HEAD
-        machine = bench.describe_machine() | {"database": connection.vendor, "quick": quick}
-        rows = bench.run(functions, bench.Bench(folder, quick=quick, say=self.say, results=results))
-=======
         machine = bench.describe_machine() | {"database": connection.vendor, "quick": asked.quick}
         rows = bench.run(functions, asked)
->>>>>>> main
         path = bench.write_json(results, machine, rows)
         self.say("\n" + bench.as_table(rows) + f"\n\n{path}")
         if any(row["holds"] is False for row in rows):
