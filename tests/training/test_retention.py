@@ -125,6 +125,6 @@ def test_the_page_says_what_the_disk_holds(client, cast, run, eight):
     client.force_login(cast.admin)
     retention.retire_checkpoints()
     found = retention.disk_use(cast.project)
-    assert (found.count, found.size_bytes, found.removed) == (5, 35_000, 3) and found.free_bytes > 0
+    assert (found.kept, found.size_bytes, found.removed) == (5, 35_000, 3) and found.free_bytes > 0
     text = client.get(reverse("training:checkpoints", args=[cast.project.slug])).content.decode()
     assert "5 checkpoints keep" in text and "3 superfluous ones were removed" in text

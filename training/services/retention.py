@@ -30,7 +30,7 @@ AT_ONCE = 50  # checkpoints in one sweep: it holds a project's lock for each
 class DiskUse(NamedTuple):
     """Of a project: checkpoints whose files are kept and their bytes, rows without files, bytes free."""
 
-    count: int
+    kept: int
     size_bytes: int
     removed: int
     free_bytes: int

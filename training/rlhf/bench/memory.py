@@ -74,6 +74,7 @@ def prepare(corpus: Corpus, shape: str, folder: Path) -> dict[str, dict[str, str
     policy, reward = folder / "policy", folder / "reward"
     new_model(corpus.tokenizer, shape).save_pretrained(policy)
     corpus.tokenizer.save_pretrained(policy)
+    model: Any
     model, tokenizer = new_reward_model(str(policy), allowed_hub_ids=[], seed=0)
     model.save_pretrained(reward)
     tokenizer.save_pretrained(reward)
