@@ -252,7 +252,7 @@ def load_of_episodes(prompts: Sequence[int], response: int, minibatch_size: int)
     mean = sum(prompts) / len(prompts)
     deviation = (sum((length - mean) ** 2 for length in prompts) / len(prompts)) ** 0.5
     longest = sorted(prompts, reverse=True)
-    most = sum((longest * (count // len(longest) + 1))[:count])
+    most = sum(longest[:count]) if count <= len(longest) else count * longest[0]
     drawn = min(most, count * mean + 3 * deviation * count**0.5)
     return Load(
         longest[0] + response,
