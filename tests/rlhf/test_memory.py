@@ -87,7 +87,7 @@ def test_updates_sampling_and_saving_take_turns_in_the_same_memory(world, base_m
 
 
 def test_episodes_by_hand():
-    """Prompts of 10 and 30 tokens: four are 80 + 3 · 20 at most, but never over 4 · 30; and five more each."""
+    """Prompts of 10 and 30 tokens: four are 80 + 3 · 20 at most, but never over 4 · 30; five more each."""
     load = memory.load_of_episodes([10, 30], response=5, minibatch_size=4)
     assert (load.longest, load.batch) == (35, 4 * 30 + 20)
     even = memory.load_of_episodes([20] * 50, response=5, minibatch_size=4)
