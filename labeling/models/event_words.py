@@ -36,6 +36,7 @@ EVENT_WORDS = {
     "dataset.frozen": _("Dataset frozen"),
     "dataset.link_made": _("Dataset link made"),
     "dataset.recipe_changed": _("Dataset recipe changed"),
+    "dataset.sizes_asked": _("Dataset tokens counted"),
     "form.draft_discarded": _("Form draft discarded"),
     "form.published": _("Form published"),
     "gold.changed": _("Gold changed"),

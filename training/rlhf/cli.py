@@ -27,7 +27,7 @@ from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
 from training.rlhf.template_styles import template_of
 
-PREVIEW, ENCODE = "preview", "encode"
+PREVIEW, ENCODE, SIZES = "preview", "encode", "sizes"
 # Fields that may be given as options too, by stage: what one types rather than writes into a file.
 AS_OPTIONS = {"export": ("checkpoint", "format", "weights", "license")}
 
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _preview(options)
     if options.stage == ENCODE:
         return _encode(options)
+    if options.stage == SIZES:
+        return _sizes(options)
     try:
         opened = Follower if own_rank() else Run
         with opened(Path(options.out), options.stage) as run:
@@ -89,6 +91,27 @@ def _encode(options: argparse.Namespace) -> int:
     except (RlhfError, OSError, UnicodeDecodeError) as error:
         return _refused(ENCODE, error)
     print(json.dumps(counts))
+    return 0
+
+
+def _sizes(options: argparse.Namespace) -> int:
+    """A line of JSON now and then with the rows looked at, the last line with the sizes."""
+    from training.rlhf.sizes import measure_files
+
+    def tell(done: int) -> None:
+        print(json.dumps({"done": done}), flush=True)
+
+    try:
+        found = measure_files(
+            model=options.model,
+            data=options.data,
+            tell=tell,
+            chat_template=_template_of(options),
+            allowed_hub_ids=options.allow_hub_id,
+        )
+    except (RlhfError, OSError, UnicodeDecodeError) as error:
+        return _refused(SIZES, error)
+    print(json.dumps(found))
     return 0
 
 
@@ -226,7 +249,17 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument(f"--{field}", help="the field of that name")
     _add_preview(stages)
     _add_encode(stages)
+    _add_sizes(stages)
     return parser
+
+
+def _add_sizes(stages: Any) -> None:
+    text = "Say how many tokens the rows of files have, and how many do not fit the model's context."
+    command = stages.add_parser(SIZES, help=text, description=text)
+    command.add_argument("--model", required=True, help="model folder (its tokenizer is read), or hub id")
+    command.add_argument("--data", required=True, action="append", help="JSONL; may be given several times")
+    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
 
 
 def _add_encode(stages: Any) -> None:

@@ -24,8 +24,8 @@ from training.rlhf.data import (
     untied_pairs,
 )
 from training.rlhf.encoding import Problem, learning_problem, length_problem
-from training.rlhf.errors import ModelFolderError, first_line
-from training.rlhf.model_folders import check_model, context_of
+from training.rlhf.errors import ModelFolderError
+from training.rlhf.model_folders import check_model, config_context
 
 STAGES = ("sft", "reward")
 BARS = 16
@@ -93,7 +93,7 @@ def preview(
     """
     folder = check_model(model, allowed_hub_ids=list(allowed_hub_ids), digests=False)
     encoder = ChatEncoder(load_tokenizer(folder, chat_template=chat_template))
-    context = _context(folder)
+    context = config_context(folder)
     limit = min(maximum_length, context)
     found: list[Any] = list(_reader(stage, labels)(data))
     chosen = _spread(found, at_most or len(found))
@@ -298,15 +298,6 @@ def _others(looks: list[_Look], left_out: list[_Look], rows: int) -> list[_Look]
 
 def _row_number(look: _Look) -> int:
     return look.row
-
-
-def _context(folder: str) -> int:
-    from transformers import AutoConfig
-
-    try:
-        return context_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    except Exception as error:  # the library raises whatever the broken file provokes
-        raise ModelFolderError(f"the config.json of {folder} cannot be read: {first_line(error)}") from error
 
 
 def _text(encoder: ChatEncoder, ids: Sequence[int]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import BigIntegerField
+
 from annotate.errors import Invalid
 from annotate.words import _, in_a_sentence
 from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, Project, Prompt
@@ -35,19 +37,20 @@ class InputSpec:
     help: str
     datasets: tuple[str, ...] = ()
     checkpoint: str = ""
+    also_checkpoint: str = ""  # another kind that fits
     is_required: bool = True
     is_many: bool = False
     or_base_model: bool = False  # a base model may stand in for the checkpoint
 
 
-START = "The model that is trained further: one of the checkpoints, or a base model."
+START = _("The model that is trained further: one of the checkpoints, or a base model.")
 
 
 def _mixed(kind: str) -> InputSpec:
     return InputSpec(
         RunInputRole.MIX_DATA,
-        "Mixed in",
-        "Former data beside the new, so that what was learnt from it stays; mix_ratio says how much.",
+        _("Mixed in"),
+        _("Former data beside the new, so that what was learnt from it stays; mix_ratio says how much."),
         datasets=(kind,),
         is_required=False,
     )
@@ -57,8 +60,8 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.PRETRAIN: (
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Dataset versions",
-            "Their conversations are read as plain text.",
+            _("Dataset versions"),
+            _("Their conversations are read as plain text."),
             datasets=ANY_KIND,
             is_required=False,
             is_many=True,
@@ -66,31 +69,39 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     ),
     Stage.SFT: (
         InputSpec(
-            RunInputRole.TRAIN_DATA, "Demonstrations", "An SFT dataset version.", datasets=(DatasetKind.SFT,)
+            RunInputRole.TRAIN_DATA,
+            _("Demonstrations"),
+            _("An SFT dataset version."),
+            datasets=(DatasetKind.SFT,),
         ),
         InputSpec(
-            RunInputRole.MODEL, "Start from", START, checkpoint=CheckpointKind.CAUSAL_LM, or_base_model=True
+            RunInputRole.MODEL,
+            _("Start from"),
+            START,
+            checkpoint=CheckpointKind.CAUSAL_LM,
+            or_base_model=True,
         ),
         _mixed(DatasetKind.SFT),
     ),
     Stage.REWARD: (
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Comparisons",
-            "A comparison dataset version.",
+            _("Comparisons"),
+            _("A comparison dataset version."),
             datasets=(DatasetKind.COMPARISON,),
         ),
         InputSpec(
             RunInputRole.MODEL,
-            "Start from",
-            "Usually the SFT checkpoint.",
+            _("Start from"),
+            _("Usually the SFT checkpoint; a former reward model goes on with the head it has."),
             checkpoint=CheckpointKind.CAUSAL_LM,
+            also_checkpoint=CheckpointKind.REWARD_MODEL,
             or_base_model=True,
         ),
         InputSpec(
             RunInputRole.DEMONSTRATIONS,
-            "Demonstrations",
-            "Their mean score becomes zero. Without them, the mean over the training completions does.",
+            _("Demonstrations"),
+            _("Their mean score becomes zero. Without them, the mean over the training completions does."),
             datasets=(DatasetKind.SFT,),
             is_required=False,
         ),
@@ -98,33 +109,36 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     ),
     Stage.PPO: (
         InputSpec(
-            RunInputRole.PROMPTS, "Prompts", "Prompts to practise on; any dataset version.", datasets=ANY_KIND
+            RunInputRole.PROMPTS,
+            _("Prompts"),
+            _("Prompts to practise on; any dataset version."),
+            datasets=ANY_KIND,
         ),
         InputSpec(
             RunInputRole.MODEL,
-            "Policy",
-            "The SFT checkpoint to improve; also the reference.",
+            _("Policy"),
+            _("The SFT checkpoint to improve; also the reference."),
             checkpoint=CheckpointKind.CAUSAL_LM,
         ),
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Scores what the policy writes.",
+            _("Reward model"),
+            _("Scores what the policy writes."),
             checkpoint=CheckpointKind.REWARD_MODEL,
         ),
     ),
     Stage.SAMPLE: (
         InputSpec(
             RunInputRole.SAMPLE_FROM,
-            "Checkpoints",
-            "Each answers every prompt.",
+            _("Checkpoints"),
+            _("Each answers every prompt."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             is_many=True,
         ),
         InputSpec(
             RunInputRole.PROMPTS,
-            "Prompts",
-            "A dataset version whose prompts are answered.",
+            _("Prompts"),
+            _("A dataset version whose prompts are answered."),
             datasets=ANY_KIND,
             is_required=False,
         ),
@@ -132,15 +146,15 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.EVALUATE: (
         InputSpec(
             RunInputRole.MODEL,
-            "Language model",
-            "Measured on held-out demonstrations.",
+            _("Language model"),
+            _("Measured on held-out demonstrations."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             is_required=False,
         ),
         InputSpec(
             RunInputRole.DEMONSTRATIONS,
-            "Demonstrations",
-            "What the language model is measured on.",
+            _("Demonstrations"),
+            _("What the language model is measured on."),
             datasets=(DatasetKind.SFT,),
             is_required=False,
         ),
@@ -153,15 +167,15 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
         ),
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Measured on held-out comparisons.",
+            _("Reward model"),
+            _("Measured on held-out comparisons."),
             checkpoint=CheckpointKind.REWARD_MODEL,
             is_required=False,
         ),
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Comparisons",
-            "What the reward model is measured on.",
+            _("Comparisons"),
+            _("What the reward model is measured on."),
             datasets=(DatasetKind.COMPARISON,),
             is_required=False,
         ),
@@ -169,8 +183,8 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.SCORE: (
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Scores the completions of ranking tasks that it has not scored yet.",
+            _("Reward model"),
+            _("Scores the completions of ranking tasks that it has not scored yet."),
             checkpoint=CheckpointKind.REWARD_MODEL,
         ),
     ),
@@ -242,7 +256,7 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
         checked["prompt_ids"] = _check_prompts(project, options["prompt_ids"])
     if options.get("text_files"):
         present = {path.name for path in text_files(project)}
-        for name in options["text_files"]:
+        for name in _listed(options["text_files"], "text_files"):
             if check_text_name(name) not in present:
                 raise Invalid(
                     _("No text “%(name)s” was uploaded to this project.") % {"name": name}, field="text_files"
@@ -300,8 +314,14 @@ def check_labels(values: dict[str, Any], sources: list[tuple[str, Source]]) -> N
             )
 
 
+def _listed(value: Any, field: str) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise Invalid("Must be a list.", field=field)
+    return list(value)
+
+
 def check_splits(splits: Iterable[str]) -> list[str]:
-    chosen = [splits] if isinstance(splits, str) else list(splits)
+    chosen = [splits] if isinstance(splits, str) else _listed(splits, "splits")
     for split in chosen:
         if split not in SPLITS:
             raise Invalid(_("A split is one of %(known)s.") % {"known": ", ".join(SPLITS)}, field="splits")
@@ -339,7 +359,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         raise Invalid(
             _("%(input)s: there is no such checkpoint in this project.") % {"input": spec.label}, field=role
         )
-    if spec.checkpoint not in (source.kind, ANY_CHECKPOINT):
+    if source.kind not in (spec.checkpoint, spec.also_checkpoint) and spec.checkpoint != ANY_CHECKPOINT:
         wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
         said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
         raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)
@@ -375,8 +395,11 @@ def _check_together(project: Project, stage: Stage, roles: set[str], options: di
 
 
 def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:
-    chosen = list(dict.fromkeys(prompt_ids))
-    if not all(isinstance(pk, int) and not isinstance(pk, bool) for pk in chosen):
+    given = _listed(prompt_ids, "prompt_ids")
+    chosen = list(
+        dict.fromkeys(pk for pk in given if type(pk) is int and 0 < pk <= BigIntegerField.MAX_BIGINT)
+    )
+    if len(chosen) < len(set(map(str, given))):
         raise Invalid("Prompts are named by their number.", field="prompt_ids")
     present: set[int] = set()
     for start in range(0, len(chosen), 500):

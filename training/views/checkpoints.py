@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotate.errors import DomainError, NotFound
@@ -11,6 +11,7 @@ from annotate.forms import add_domain_error
 from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
+from labeling.list_pages import Column, answer_list
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from training.export_form import ExportForm
@@ -21,6 +22,25 @@ from training.services.exports import exports_of
 from training.services.lineage import ancestry, descendants
 from training.services.scoring import score_completions
 
+COLUMNS: list[Column] = [
+    ("id", lambda checkpoint: checkpoint.pk),
+    ("run", lambda checkpoint: checkpoint.run.number),
+    ("run_name", lambda checkpoint: checkpoint.run.name),
+    ("stage", lambda checkpoint: checkpoint.run.stage),
+    ("kind", lambda checkpoint: checkpoint.kind),
+    ("step", lambda checkpoint: checkpoint.step),
+    ("best", lambda checkpoint: checkpoint.is_best),
+    ("final", lambda checkpoint: checkpoint.is_final),
+    ("pinned", lambda checkpoint: checkpoint.is_pinned),
+    ("validation_loss", lambda checkpoint: checkpoint.metrics.get("validation_loss")),
+    ("validation_accuracy", lambda checkpoint: checkpoint.metrics.get("validation_accuracy")),
+    ("validation_reward", lambda checkpoint: checkpoint.metrics.get("validation_reward")),
+    ("validation_kl", lambda checkpoint: checkpoint.metrics.get("validation_kl")),
+    ("bytes", lambda checkpoint: checkpoint.size_bytes),
+    ("manifest_sha256", lambda checkpoint: checkpoint.manifest_sha256),
+    ("made", lambda checkpoint: checkpoint.created_at),
+]
+
 
 def find_checkpoint(project, pk) -> Checkpoint:
     checkpoint = project.checkpoints.filter(pk=pk).select_related("run__project").first()
@@ -30,7 +50,7 @@ def find_checkpoint(project, pk) -> Checkpoint:
 
 
 @project_route(Action.VIEW_RUNS)
-def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
+def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.checkpoints.present().select_related("run"),
@@ -51,7 +71,7 @@ def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
             ),
         ],
     )
-    return render(request, "training/checkpoints.html", {"listing": listing})
+    return answer_list(request, "training/checkpoints.html", listing, page="checkpoints", columns=COLUMNS)
 
 
 def _show(rows, value: str):
