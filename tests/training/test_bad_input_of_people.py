@@ -1,7 +1,7 @@
-"""What people get wrong, the whole list, by each door: the command as a process of its own, the form, the API.
+"""What people get wrong, the whole list, by each door: the command as a process, the form, the API.
 
-Each is refused before the start, or at the row by the run itself, in a sentence that says what to do; a stack trace
-is never the only answer. A reward model with another tokenizer is in tests/rlhf, with the other shapes.
+Each is refused before the start, or at the row by the run itself, in a sentence that says what to do; a stack
+trace is never the only answer. A reward model with another tokenizer is in tests/rlhf, with the other shapes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ LOOPS += "{% endfor %}{% endfor %}" * 2
 
 
 class Case:
-    """What is wrong with rows, model folder or fields; words of the sentence; and whether the site says so before
-    anything is queued, or the run at the row."""
+    """What is wrong with rows, model folder or fields; words of the sentence; and whether the site says so
+    before anything is queued, or the run at the row."""
 
     def __init__(
         self, words, *, stage="sft", rows=None, folder=None, values=None, before=False, form_words=None
@@ -53,8 +53,8 @@ def comparisons(*ranks):
     ]
     return [
         {
-            "id": f"c{n}", "prompt_id": f"p{n}", "messages": [USER], "completions": completions, "ranks": each,
-            "margins": None, "source": {},
+            "id": f"c{n}", "prompt_id": f"p{n}", "messages": [USER], "completions": completions,
+            "ranks": each, "margins": None, "source": {},
         }
         for n, each in enumerate(ranks)
     ]  # fmt: skip
@@ -96,7 +96,9 @@ CASES = {
     "all ties": Case(
         ["nothing to learn", "rank again"], stage="reward", rows=comparisons([1, 1], [1, 1], [1, 1])
     ),
-    "a folder without weights": Case(["has no weights", "give another folder"], folder=without_weights, before=True),
+    "a folder without weights": Case(
+        ["has no weights", "give another folder"], folder=without_weights, before=True
+    ),
     "a pickle": Case(["pickle", "convert them to safetensors"], folder=pickled, before=True),
     "remote code": Case(["auto_map", "choose one of a family"], folder=foreign_code, before=True),
     "a template that loops": Case(["does it loop?", "give another"], folder=looping),
@@ -201,7 +203,8 @@ def test_the_api_refuses_it_by_the_name_of_the_field(cast, order, name):
     api = APIClient()
     api.force_authenticate(cast.admin)
     body = {
-        "stage": case.stage, "hyperparameters": case.values, "inputs": {"train_data": str(version.public_id)}, **model,
+        "stage": case.stage, "hyperparameters": case.values, **model,
+        "inputs": {"train_data": str(version.public_id)},
     }  # fmt: skip
     raw = json.dumps(body)  # NaN as Python writes it, and as a careless client sends it
     answer = api.post(f"/api/projects/{cast.project.slug}/runs/", raw, content_type="application/json")
