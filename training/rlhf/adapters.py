@@ -29,9 +29,15 @@ def add_adapter(model: nn.Module, config: Any, *, classifier: bool, resume: Path
         lora_dropout=getattr(config, "lora_dropout", 0.0),
         target_modules="all-linear",
         modules_to_save=["score"] if classifier else None,
-        task_type="SEQ_CLS" if classifier else "CAUSAL_LM",
+        task_type=_task_of(model, classifier),
     )
     return get_peft_model(model, lora)
+
+
+def _task_of(model: nn.Module, classifier: bool) -> str:
+    if classifier:
+        return "SEQ_CLS"
+    return "SEQ_2_SEQ_LM" if getattr(model.config, "is_encoder_decoder", False) else "CAUSAL_LM"
 
 
 def has_adapter(model: nn.Module) -> bool:

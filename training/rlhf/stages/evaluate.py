@@ -12,7 +12,7 @@ from training.rlhf.answers import measure_answers
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import read_demonstrations, read_rankings
 from training.rlhf.encoding import EncodedRanking, encode_rankings, encode_rows, tied_pairs
-from training.rlhf.models import context_length, load_causal_lm, load_reward_model, silence_dropout
+from training.rlhf.models import context_length, load_language_model, load_reward_model, silence_dropout
 from training.rlhf.reward_report import JudgedPair, judged_pairs, report
 from training.rlhf.run import Run
 from training.rlhf.session import open_accelerator
@@ -37,7 +37,7 @@ def execute(run: Run, config: Any) -> None:
 def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
     """Loss, perplexity and top-1 accuracy per response token; and what the model answers by itself."""
     rows = read_demonstrations(config.messages_file)
-    model, tokenizer = load_causal_lm(config.model, allowed_hub_ids=config.allowed_hub_ids)
+    model, tokenizer = load_language_model(config.model, allowed_hub_ids=config.allowed_hub_ids)
     limit = min(config.maximum_length, context_length(model))
     encoded = encode_rows(
         rows, ChatEncoder(tokenizer), limit, "drop", config.messages_file, run, learns=False

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from training.rlhf.batches import TokenBatch
+from training.rlhf.encoder_decoder import PairBatch, PairLogits
 from training.rlhf.errors import NonFiniteError
 from training.rlhf.losses import token_loss
 from training.rlhf.models import TokenLogits
@@ -23,11 +24,13 @@ class LanguageTask:
 
     labelled: list[int]  # labelled tokens of each training row
 
-    def __init__(self, scorer: TokenLogits, tokenizer: Any, config: Any, accelerator: Any) -> None:
+    def __init__(
+        self, scorer: TokenLogits | PairLogits, tokenizer: Any, config: Any, accelerator: Any
+    ) -> None:
         self.scorer, self.tokenizer, self.config, self.accelerator = scorer, tokenizer, config, accelerator
         self.team = Team(accelerator)
 
-    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch, list[int]]]:
+    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch | PairBatch, list[int]]]:
         raise NotImplementedError
 
     def held_out_rows(self) -> list[int]:
@@ -75,7 +78,7 @@ class LanguageTask:
             "validation_accuracy": correct / tokens,
         }
 
-    def _measure(self, batch: TokenBatch):
+    def _measure(self, batch: TokenBatch | PairBatch):
         batch = batch.to(self.accelerator.device)
         with self.accelerator.autocast():
             logits = self.scorer(batch)  # (N, V)

@@ -57,7 +57,9 @@ class PpoTrainer:
 
     def __init__(self, run: Run, config: Any, accelerator: Any, resume: Path | None) -> None:
         self.run, self.config, self.accelerator = run, config, accelerator
-        self.tokenizer, self.context = load_reader(config.policy, allowed_hub_ids=config.allowed_hub_ids)
+        self.tokenizer, self.context = load_reader(
+            config.policy, allowed_hub_ids=config.allowed_hub_ids, field="policy"
+        )
         self.prompts = self._encode(read_prompts(config.prompts_file), config.prompts_file)
         self.held_out_prompts: list[list[int]] = []
         if config.validation_prompts_file:
