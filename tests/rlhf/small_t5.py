@@ -11,7 +11,7 @@ SPECIAL = ["<pad>", "</s>", "<unk>"]
 
 
 def make_t5(folder: Path, text_file: str) -> Path:
-    """T5's shape in miniature: a unigram tokenizer learnt from `text_file`, sentinels, weights from a seed."""
+    """T5's shape in miniature: a unigram tokenizer learnt from `text_file`, sentinels, seeded weights."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 

@@ -90,8 +90,8 @@ def refuse_encoder_decoder(name: str, field: str) -> None:
     if is_encoder_decoder(name):
         raise ModelFolderError(
             f"{field}: {name} is an encoder–decoder model, which can be fine-tuned (sft), sampled and "
-            "evaluated; a reward model or PPO needs a causal language model: fine-tune one of the GPT-2, Llama, Qwen or "
-            "GPT-NeoX families on the same demonstrations and start from that"
+            "evaluated; a reward model or PPO needs a causal language model: fine-tune one of the GPT-2, "
+            "Llama, Qwen or GPT-NeoX families on the same demonstrations and start from that"
         )
 
 
