@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.rlhf.errors import NonFiniteError
+from training.rlhf.loss_scale import LossScale
 from training.rlhf.team import Team
 
 
@@ -37,9 +38,15 @@ class Optimizer:
     """
 
     def __init__(
-        self, modules: dict[str, nn.Module], rates: dict[str, float], config: Any, team: Team | None = None
+        self,
+        modules: dict[str, nn.Module],
+        rates: dict[str, float],
+        config: Any,
+        team: Team | None = None,
+        scale: LossScale | None = None,
     ) -> None:
         self._team = team
+        self._scale = scale or LossScale(active=False)
         self.names: dict[str, nn.Parameter] = {}
         self.rates: list[float] = []
         self._modules = modules
@@ -61,14 +68,18 @@ class Optimizer:
 
     def step(self, factor: float) -> dict[str, float]:
         """Add up the processes' gradients, clip, step with each group's peak rate times `factor`, clear;
-        gradient norms by module.
+        gradient norms by module. Where gradients overflow half precision nothing is stepped, and norms are 0.
         """
         if self._team:
             self._team.add_gradients(list(self.names.values()))
+        self._scale.unscale(p.grad for p in self.names.values() if p.grad is not None)
         norms = {}
         for label, module in self._modules.items():
             parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
             norm = float(nn.utils.clip_grad_norm_(parameters, self._clip if self._clip else math.inf))
+            if not math.isfinite(norm) and self._scale.overflowed():
+                self.adam.zero_grad(set_to_none=True)
+                return dict.fromkeys(self._modules, 0.0)
             if not math.isfinite(norm):
                 raise NonFiniteError(f"the gradient of {self._first_bad_gradient(label)} is not finite")
             norms[label] = norm
@@ -76,6 +87,7 @@ class Optimizer:
             group["lr"] = rate * factor
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
+        self._scale.succeeded()
         return norms
 
     def save(self, path: Path) -> None:

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import nn
+from torch import Tensor, nn
 
 from training.rlhf import checkpoints
 from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun
+from training.rlhf.loss_scale import LossScale
 from training.rlhf.optim import Optimizer, schedule_factor
 from training.rlhf.run import Run
 from training.rlhf.team import Team, neighbours, own_rank
@@ -41,9 +42,15 @@ def open_accelerator(config: Any, *, in_team: bool = False) -> Accelerator:
         # accelerate keeps its settings for the life of a process; a second stage in it may need others.
         AcceleratorState._reset_state(reset_partial_state=True)
     torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // neighbours()))
-    accelerator = Accelerator(
-        cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
-    )
+    mixed = "no" if config.precision == "fp32" else config.precision
+    try:
+        accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=mixed)
+    except ValueError as error:
+        raise ConfigError(
+            "precision", f"is {config.precision}, which this device does not have: use fp16 on a GPU, or fp32"
+        ) from error
+    # accelerate leaves fp16 out on the CPU, without a word; torch can do it, slowly.
+    accelerator.native_amp = mixed != "no"
     if accelerator.num_processes > 1 and not in_team:
         raise ConfigError(
             "device",
@@ -81,7 +88,8 @@ class Session:
         self.team = Team(accelerator)
         self.kind, self.base, self.total_steps = kind, base, total_steps
         self.modules = {name: module.to(accelerator.device) for name, module in modules.items()}
-        self.optimizer = Optimizer(self.modules, rates, config, self.team)
+        self.loss_scale = LossScale(active=config.precision == "fp16")
+        self.optimizer = Optimizer(self.modules, rates, config, self.team, self.loss_scale)
         self.state: dict[str, Any] = {"step": 0, "best": None, "patience": 0, "window": {}}
         self._save_models = save_models
         self.best_metric, self.best_direction = best
@@ -102,6 +110,8 @@ class Session:
         try:
             self.state = json.loads((folder / STATE).read_bytes())
             self.optimizer.load(folder / OPTIMIZER)
+            if self.loss_scale.active:
+                self.loss_scale.resume(self.state["loss_scale"])
         except (OSError, KeyError, ValueError) as error:
             raise CheckpointError(f"{folder} has no usable trainer state: {error}") from error
         self.last_metrics = checkpoints.load_manifest(folder).metrics
@@ -115,6 +125,10 @@ class Session:
         torch.manual_seed(derived_seed(self.config.seed, "step", self.step))
         return self.step
 
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a micro-batch's share of the loss."""
+        self.loss_scale.backward(loss)
+
     def rate_factor(self) -> float:
         return schedule_factor(
             self.step,
@@ -127,10 +141,12 @@ class Session:
     def log(self, metrics: dict[str, float]) -> None:
         """Collect a step's metrics; every `log_every` steps their means go to the diary, with progress."""
         window = self.state["window"]
-        for name, value in metrics.items():
+        for name, value in (metrics | self.loss_scale.metrics()).items():
             total, count = window.get(name, (0.0, 0))
             window[name] = (total + value, count + 1)
         self._steps_timed += 1
+        if self.loss_scale.active:
+            self.state["loss_scale"] = self.loss_scale.state
         if self.step % self.config.log_every == 0 or self.step == self.total_steps:
             self.run.metrics({name: total / count for name, (total, count) in window.items()})
             self.run.progress(self.total_steps, (time.monotonic() - self._clock) / self._steps_timed)

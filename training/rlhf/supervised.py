@@ -110,7 +110,7 @@ def _accumulate(session: Session, task: Task, rows: list[int]) -> dict[str, floa
         for micro in task.losses(rows):
             if not math.isfinite(micro.loss.item()):
                 raise NonFiniteError(f"the training loss is not finite at step {session.step} ({micro.rows})")
-            session.accelerator.backward(micro.loss)
+            session.backward(micro.loss)
             tokens[0] += micro.tokens
             for name, (value, weight) in micro.sums.items():
                 total = sums.setdefault(name, [0.0, 0.0])

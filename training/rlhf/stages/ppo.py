@@ -62,7 +62,6 @@ class PpoTrainer:
         self.config = config = self._fit(resumed=resume is not None)
         self.networks, self.tokenizer = load_networks(config, resume, rereads=self.rereader is not None)
         self.roller = Roller(self.networks, self.tokenizer, config, accelerator, self.rereader)
-        self.texts = PretrainingMix(self.networks.policy, self.tokenizer, config, accelerator)
         self.controller = ppo_math.KlController(
             config.kl_coefficient, config.kl_controller == "adaptive", config.kl_target, config.kl_horizon
         )
@@ -78,6 +77,9 @@ class PpoTrainer:
             total_steps=config.steps,
             save_models=self._save_models,
             best=(metric, "max"),
+        )
+        self.texts = PretrainingMix(
+            self.networks.policy, self.tokenizer, config, accelerator, self.session.backward
         )
         for network in (self.networks.reference, self.networks.reward):
             network.to(accelerator.device)
@@ -188,7 +190,7 @@ class PpoTrainer:
                 raise NonFiniteError(
                     f"the PPO loss is not finite at step {self.session.step} (episodes {rows[:8]})"
                 )
-            self.accelerator.backward(loss)
+            self.session.backward(loss)
             for name, part in (
                 ("policy_loss", policy.loss_sum),
                 ("value_loss", value.loss_sum),
