@@ -28,6 +28,8 @@ def load_networks(config: Any, resume: Path | None, *, rereads: bool) -> tuple[N
     """
     hub = config.allowed_hub_ids
     adapted = config.method == "lora"
+    policy: Any
+    value: Any
     policy, tokenizer = load_causal_lm(
         str(resume) if resume and not adapted else config.policy, allowed_hub_ids=hub, field="policy"
     )
@@ -47,8 +49,10 @@ def load_networks(config: Any, resume: Path | None, *, rereads: bool) -> tuple[N
     if config.gradient_checkpointing:
         policy.gradient_checkpointing_enable()
         value.gradient_checkpointing_enable()
-    policy_scorer = TokenLogits(policy, packing=config.packing).eval()
-    value_scorer = SequenceScores(value, packing=config.packing).eval()
+    policy_scorer = TokenLogits(policy, packing=config.packing)
+    value_scorer = SequenceScores(value, packing=config.packing)
+    policy_scorer.eval()
+    value_scorer.eval()
     networks = Networks(
         policy_scorer,
         frozen(TokenLogits(reference, packing=config.packing)),
