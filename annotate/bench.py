@@ -32,6 +32,7 @@ from django.db import connection
 MODULES = (
     "annotate.bench_platform",
     "labeling.bench",
+    "labeling.bench_datasets",
     "labeling.bench_handout",
     "labeling.bench_lists",
     "labeling.bench_people",
@@ -64,6 +65,7 @@ class Bench:
 
     folder: Path
     quick: bool = False
+    rows: int = 0  # instead of the size a benchmark of many rows has
     say: Callable[[str], None] = print
 
 

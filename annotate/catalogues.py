@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +31,12 @@ MARKS = {"_", "later", "gettext", "gettext_lazy", "gettext_noop"}
 PLURALS = {"ngettext", "ngettext_lazy"}
 # Rooms that know no Django: tables of texts, and which argument of a call is one. Pages translate them.
 PLAIN_TABLES = {"labeling/checks": {"MESSAGES"}, "labeling/formats": {"FORMATS"}}
-PLAIN_CALLS = {"Finding": 3}
+PLAIN_CALLS = {
+    "labeling/checks": {"Finding": 3},
+    "training/rlhf/config": {
+        "integer": 3, "number": 3, "boolean": 1, "choice": 2, "text": 1, "path": 0, "paths": 0, "strings": 1,
+    },
+}  # fmt: skip
 NOTICES = {"success", "info", "warning", "error"}
 TEMPLATE_WORDS = {"gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 SCRIPT_WORDS = {"say": None, "sayMany": (1, 2)}
@@ -57,7 +62,7 @@ def python_messages() -> Iterator[Message]:
         for path in sorted((ROOT / room).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call):
-                    for text in _texts_of(node):
+                    for text in _texts_of(node, PLAIN_CALLS.get(_name(path.parent), {})):
                         yield text, _name(path), node.lineno
                 elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
                     tables = PLAIN_TABLES.get(_name(path.parent), set())
@@ -67,7 +72,7 @@ def python_messages() -> Iterator[Message]:
                         )
 
 
-def _texts_of(call: ast.Call) -> Iterator[str | tuple[str, ...]]:
+def _texts_of(call: ast.Call, plain: Mapping[str, int]) -> Iterator[str | tuple[str, ...]]:
     name = getattr(call.func, "id", None) or getattr(call.func, "attr", "")
     if name in PLURALS and len(call.args) > 1:
         one, many = _text(call.args[0]), _text(call.args[1])
@@ -79,8 +84,8 @@ def _texts_of(call: ast.Call) -> Iterator[str | tuple[str, ...]]:
         texts += call.args[:1]
     if name in ERRORS:
         texts += [each.value for each in call.keywords if each.arg == "hint"]
-    if name in PLAIN_CALLS:
-        texts += call.args[PLAIN_CALLS[name] :][:1]
+    if name in plain:
+        texts += call.args[plain[name] :][:1]
     if name in NOTICES and getattr(getattr(call.func, "value", None), "id", "") == "messages":
         texts += call.args[1:2]
     for node in texts:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation, ValidationError
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext
@@ -23,6 +23,9 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from .quoted_rows import plain_cause
+
+TOO_LONG_TO_ASK = ("pattern too complex", "Expression tree is too large")  # what SQLite says of a question
+NUMBER_OUT_OF_RANGE = "22003"  # PostgreSQL's code
 
 log = structlog.get_logger(__name__)
 
@@ -151,12 +154,16 @@ def translate(error: BaseException) -> DomainError | None:
     match error:
         case DomainError():
             return error
+        case OperationalError() if any(words in str(error) for words in TOO_LONG_TO_ASK):
+            return Invalid("That is too long to be searched for.", code="search_too_long")
         case OperationalError() | InterfaceError():
             return Unavailable(
                 "The database does not answer right now. Nothing was changed.",
                 code="database_unavailable",
                 hint="Try again in a few seconds; what you wrote is kept in your browser.",
             )
+        case DataError() | OverflowError() if _is_too_large(error):
+            return Invalid("A number is larger than any that is stored.", code="number_too_large")
         case Http404():
             return NotFound(_sentence(error, "There is nothing here, or you may not see it."))
         case PermissionDenied():
@@ -175,6 +182,13 @@ def translate(error: BaseException) -> DomainError | None:
         case drf.APIException():
             return from_drf(error)
     return None
+
+
+def _is_too_large(error: BaseException) -> bool:
+    """What the drivers say of a number beyond their integers: SQLite's by an OverflowError of Python."""
+    return "too large to convert to SQLite" in str(error) or (
+        getattr(error.__cause__, "pgcode", None) == NUMBER_OUT_OF_RANGE
+    )
 
 
 def _sentence(error: BaseException, fallback: str) -> str:

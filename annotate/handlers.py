@@ -22,6 +22,8 @@ from servestatic.middleware import ServeStaticMiddleware
 
 from annotate.threads import SharedThreads
 
+NO_SUCH_SOCKET = 4404
+
 
 class PagesHandler(ASGIHandler):
     """All but static files. Middleware and views are synchronous; streamed answers may be asynchronous."""
@@ -114,3 +116,9 @@ class Site:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         is_file = scope["path"].startswith(settings.STATIC_URL)
         await (self.files if is_file else self.pages)(scope, receive, send)
+
+
+async def no_such_socket(scope, receive, send) -> None:
+    """Refuses a WebSocket at an address that nothing listens on, without a stack trace in the log."""
+    await receive()
+    await send({"type": "websocket.close", "code": NO_SUCH_SOCKET})

@@ -7,6 +7,9 @@ import time
 import uuid
 
 import structlog
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
+from csp.utils import build_policy
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
@@ -15,6 +18,8 @@ from annotate.errors import Invalid, Unauthorized, respond, translate, wants_jso
 
 log = structlog.get_logger("annotate.request")
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# What django-csp's decorators leave on an answer.
+OWN_POLICY = {"_csp_config", "_csp_update", "_csp_replace", "_csp_exempt"}
 QUIET_PATHS = ("/static/", "/healthz", "/readyz")
 
 
@@ -57,6 +62,22 @@ def _known_user(request: HttpRequest) -> int | None:
     if isinstance(user, SimpleLazyObject):
         user = getattr(request, "_cached_user", None)
     return getattr(user, "pk", None)
+
+
+class ContentSecurityPolicyMiddleware(CSPMiddleware):
+    """django-csp's, which writes the same policy anew for every answer. Here
+    an answer that asks for nothing of its own gets the one written at the start.
+    """
+
+    def __init__(self, get_response):
+        super().__init__(get_response)
+        self._policy = build_policy()
+
+    def process_response(self, request, response):
+        if OWN_POLICY.isdisjoint(vars(response)) and getattr(request, "_csp_nonce", None) is None:
+            response.headers.setdefault(HEADER, self._policy)
+            return response
+        return super().process_response(request, response)
 
 
 class SignInRequiredMiddleware(LoginRequiredMiddleware):

@@ -13,6 +13,7 @@ from annotate.errors import Invalid
 from annotate.words import _
 from labeling.models import FormDefinition, FormVersion, Question
 from labeling.services.answers import PREFIX, check_answers, field_name, typed_value
+from labeling.services.draft_shapes import texts_of_field
 from labeling.services.judgments import clean_text
 from labeling.services.pairwise import NEITHER, STRENGTHS, TIE, strength_of
 
@@ -84,7 +85,7 @@ def pairwise_inputs(fields: Mapping[str, Any], public_ids: Sequence[str]) -> dic
         if f"score-{public}" in fields:
             scores[public] = fields[f"score-{public}"]
         if f"flag-{public}" in fields:
-            flags[public] = _several(fields[f"flag-{public}"])
+            flags[public] = texts_of_field(fields[f"flag-{public}"])
     return {
         "strength": strength,
         "scores": {public: str(score) for public, score in scores.items()},
@@ -108,8 +109,8 @@ def settle(
             where = f"{letters[place]}: " if place in letters else ""
             aside.append(SetAside(where + labels.of("questions", key), _words(kept.pop(name))))
     flags = {flag.key for flag in form.prompt_flags}
-    for key in [key for key in _several(fields.get("prompt_flags")) if key not in flags]:
-        kept["prompt_flags"] = [each for each in _several(kept["prompt_flags"]) if each != key]
+    for key in [key for key in texts_of_field(fields.get("prompt_flags")) if key not in flags]:
+        kept["prompt_flags"] = [each for each in texts_of_field(kept["prompt_flags"]) if each != key]
         aside.append(SetAside("Prompt", labels.of("prompt_flags", str(key))))
     if form.rationale == "hidden" and fields.get("rationale"):
         aside.append(SetAside("Why this order", str(kept.pop("rationale"))))
@@ -138,13 +139,13 @@ def _scores_and_flags(
                 aside.append(SetAside(f"{letter}: score", score))
                 scores.pop(public, None)
                 kept.pop(f"score-{public}", None)
-        marked = [*_several(flags.get(public)), *_several(kept.get(f"flag-{public}"))]
+        marked = [*texts_of_field(flags.get(public)), *texts_of_field(kept.get(f"flag-{public}"))]
         gone = [key for key in dict.fromkeys(map(str, marked)) if key not in known]
         aside += [SetAside(f"{letter}: flag", labels.of("completion_flags", key)) for key in gone]
         if gone and public in flags:
-            flags[public] = [key for key in _several(flags[public]) if key in known]
+            flags[public] = [key for key in texts_of_field(flags[public]) if key in known]
         if gone and f"flag-{public}" in kept:
-            kept[f"flag-{public}"] = [key for key in _several(kept[f"flag-{public}"]) if key in known]
+            kept[f"flag-{public}"] = [key for key in texts_of_field(kept[f"flag-{public}"]) if key in known]
     if "scores" in kept:
         kept["scores"] = json.dumps(scores)
     if "flags" in kept:
@@ -217,10 +218,6 @@ def _json(value: Any, default: Any) -> Any:
         except (ValueError, RecursionError):
             return default
     return value if isinstance(value, type(default)) else default
-
-
-def _several(value: Any) -> list[Any]:
-    return [] if value in (None, "") else list(value) if isinstance(value, list) else [value]
 
 
 def _words(value: Any) -> str:

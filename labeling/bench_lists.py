@@ -88,7 +88,7 @@ def _addresses(project: Project) -> Iterator[str]:
 
 def _forms(client: Client, address: str) -> Iterator[str]:
     """The forms in which the list of a page can be asked for; none of a page without a list."""
-    with _listings() as seen:
+    with listings_made() as seen:
         _get(client, address)
     if not seen:
         return
@@ -120,7 +120,7 @@ def _with(address: str, query: str) -> str:
 
 
 @contextlib.contextmanager
-def _listings() -> Iterator[list[Listing]]:
+def listings_made() -> Iterator[list[Listing]]:
     """The lists that pages make meanwhile."""
     seen: list[Listing] = []
     make = Listing.__post_init__

@@ -18,6 +18,7 @@ from annotate.bench import Bench, Result, benchmark, settle_statistics
 from labeling.models import (
     Assignment,
     Batch,
+    Completion,
     LedgerDay,
     LedgerEntry,
     Membership,
@@ -30,6 +31,7 @@ from labeling.models import (
     Skip,
     Submission,
     Task,
+    TaskCompletion,
 )
 from labeling.services.projects import create_project
 from labeling.services.quality_reports import refresh_report
@@ -79,7 +81,8 @@ def fill(submissions: int, people: int) -> Project:
         ),
         batch_size=5000,
     )
-    _work(project, admin, tasks, users, now, source)
+    shown = _completions(project, prompts, tasks)
+    _work(project, admin, tasks, users, now, source, shown)
     Assignment.objects.bulk_create(
         (
             Assignment(task=task, slot=9, project=project, batch_id=task.batch_id, kind="ranking")
@@ -103,7 +106,33 @@ def _batch(project: Project, admin: User, number: int) -> Batch:
     )  # fmt: skip
 
 
-def _work(project, admin, tasks, users, now: datetime, source: random.Random) -> None:
+def _completions(project: Project, prompts: list[Prompt], tasks: list[Task]) -> dict[int, list[int]]:
+    """{key of a prompt: keys of its completions}, which each task of that prompt shows."""
+    made = Completion.objects.bulk_create(
+        (
+            Completion(project=project, prompt=prompt, text="An answer. " * (n + 1), origin="imported")
+            for prompt in prompts
+            for n in range(COMPLETIONS)
+        ),
+        batch_size=5000,
+    )
+    shown: dict[int, list[int]] = {}
+    for each in made:
+        shown.setdefault(each.prompt_id, []).append(each.pk)
+    TaskCompletion.objects.bulk_create(
+        (
+            TaskCompletion(task=task, completion_id=pk, position=position)
+            for task in tasks
+            for position, pk in enumerate(shown[task.prompt_id])
+        ),
+        batch_size=5000,
+    )
+    return shown
+
+
+def _work(
+    project, admin, tasks, users, now: datetime, source: random.Random, shown: dict[int, list[int]]
+) -> None:
     sums: Sums = Counter()
     for start in range(0, len(tasks), 2500):
         rows: Rows = []
@@ -124,7 +153,7 @@ def _work(project, admin, tasks, users, now: datetime, source: random.Random) ->
             )
             for slot, (task, who, when) in zip(slots, rows, strict=True)
         )  # fmt: skip
-        Ranking.objects.bulk_create(_ranking(each, source) for each in made)
+        Ranking.objects.bulk_create(_ranking(each, source, shown[each.prompt_id]) for each in made)
         Review.objects.bulk_create(
             Review(submission=each, revision=1, decision="accepted", reviewer=admin) for each in made[::4]
         )
@@ -149,10 +178,10 @@ def _work(project, admin, tasks, users, now: datetime, source: random.Random) ->
     )
 
 
-def _ranking(submission: Submission, source: random.Random) -> Ranking:
-    order = source.sample(range(COMPLETIONS), COMPLETIONS)
+def _ranking(submission: Submission, source: random.Random, shown: list[int]) -> Ranking:
+    order = source.sample(shown, len(shown))
     return Ranking(
-        submission=submission, tiers=[[each] for each in order], presented_order=list(range(COMPLETIONS)),
+        submission=submission, tiers=[[each] for each in order], presented_order=shown,
         author=submission.annotator,
     )  # fmt: skip
 

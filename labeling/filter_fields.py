@@ -6,13 +6,15 @@ from typing import Any
 
 from django import forms
 
+from annotate.errors import Invalid
 from annotate.words import _
 
 from .models import Project
 from .preparation_words import FIXES, title_of_fix
-from .services.recipe_filters import PERSONAL_DATA
+from .services.recipe_filters import PERSONAL_DATA, weights_of_lines
 
 NUMBERS = ("least_characters", "most_characters", "category_most")
+SCORES = ("least_score", "most_score")
 
 
 class FilterFields(forms.Form):
@@ -35,8 +37,33 @@ class FilterFields(forms.Form):
     personal_data = forms.ChoiceField(
         required=False, choices=list(PERSONAL_DATA.items()), label=_("Personal data")
     )
+    names = forms.BooleanField(
+        required=False,
+        label=_("People's names too"),
+        help_text=_(
+            "Told by given names, titles and introductions: of ten that are found about nine are names."
+        ),
+    )
     category_most = forms.IntegerField(
         required=False, min_value=0, label=_("At most so many rows of one category")
+    )
+    least_score = forms.FloatField(
+        required=False,
+        label=_("Scored at least"),
+        help_text=_(
+            "Of a ranking its best completion, as the person or its file scored it; else as the file did."
+        ),
+    )
+    most_score = forms.FloatField(required=False, label=_("Scored at most"))
+    scored_only = forms.BooleanField(required=False, label=_("Only rows with a score"))
+    weights = forms.CharField(
+        required=False,
+        label=_("Weights"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_(
+            "One a line: category, source, annotator or language, a name or * for all others, and the share "
+            "of such rows that is kept. For example: category law 1, then category * 0.5."
+        ),
     )
     least_agreement = forms.FloatField(
         required=False,
@@ -52,6 +79,13 @@ class FilterFields(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Those of the preparation report, worked out anew for each version."),
     )
+
+    def clean_weights(self) -> str:
+        try:
+            weights_of_lines(self.cleaned_data["weights"])
+        except Invalid as error:
+            raise forms.ValidationError(" ".join(filter(None, [error.message, error.hint]))) from error
+        return self.cleaned_data["weights"]
 
     def offer_languages(self, project: Project) -> None:
         named = project.prompts.exclude(language="").order_by("language")
@@ -69,6 +103,10 @@ class FilterFields(forms.Form):
             filters["blocked_words"] = [word.strip() for word in words if word.strip()]
         if data["personal_data"]:
             filters["personal_data"] = data["personal_data"]
+        filters |= {name: data[name] for name in SCORES if data.get(name) is not None}
+        filters |= {name: True for name in ("names", "scored_only") if data.get(name)}
+        if data["weights"]:
+            filters["weights"] = weights_of_lines(data["weights"])
         if data["least_agreement"]:
             filters["least_agreement"] = data["least_agreement"] / 100
         return filters

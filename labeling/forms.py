@@ -59,6 +59,9 @@ class RegistrationForm(forms.Form):
     )
 
 
+LONGEST = {"category": 80, "language": 16}  # as Prompt has them
+
+
 class BatchForm(forms.Form):
     name = forms.CharField(max_length=120, label=_("Name"))
     kind = forms.ChoiceField(choices=TaskKind.choices, label=_("Kind of task"))
@@ -70,6 +73,7 @@ class BatchForm(forms.Form):
         help_text=_("The oldest come first."),
     )
     category = forms.ChoiceField(required=False, label=_("Category of prompts"))
+    language = forms.ChoiceField(required=False, label=_("Language of prompts"))
     layout = forms.ChoiceField(
         choices=[
             (Layout.RANKING, _("Ranking of K completions")),
@@ -110,7 +114,7 @@ class BatchForm(forms.Form):
         label=_("Who answers writes the prompt too"),
         help_text=_(
             "Demonstrations only: as many tasks as you say above, each without a prompt. "
-            "The category is what their form starts from."
+            "The category is what their form starts from, the language what they are asked to write in."
         ),
     )
     deadline_at = forms.DateTimeField(
@@ -140,7 +144,16 @@ class BatchForm(forms.Form):
         self.fields["completions_per_task"].initial = settings.completions_per_task
         categories = project.prompts.active().exclude(category="").order_by("category")
         names = categories.values_list("category", flat=True).distinct()
-        offer(self.fields["category"], [("", _("All categories")), *((name, name) for name in names)])
+        languages = project.prompts.active().exclude(language="").order_by("language")
+        codes = languages.values_list("language", flat=True).distinct()
+        for field, every, known in (
+            ("category", _("All categories"), list(names)),
+            ("language", _("All languages"), list(codes)),
+        ):
+            # A gap may be of a kind that no prompt here has yet: what a link proposes can be chosen too.
+            proposed = str((self.data or self.initial).get(field) or "")[: LONGEST[field]]
+            known += [proposed] if proposed and proposed not in known else []
+            offer(self.fields[field], [("", every), *((name, name) for name in known)])
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

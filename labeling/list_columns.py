@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from .list_pages import Column
-from .models import ReviewReason, Submission, SubmissionStatus
+from .models import DeliveryStatus, ReviewReason, Submission, SubmissionStatus
 from .people_report import PersonFigures
 
 PROMPTS: list[Column] = [
@@ -107,6 +107,66 @@ SKIPPED_TASKS: list[Column] = [
     ("batch", lambda row: row.batch.name),
     ("skips", lambda row: row.skip_count),
     ("parked", lambda row: row.parked_at),
+]
+TASKS: list[Column] = [
+    ("task", lambda row: row.pk),
+    ("prompt", lambda row: row.prompt.preview),
+    ("status", lambda row: row.status),
+    ("overlap", lambda row: row.overlap),
+    ("submitted", lambda row: row.submission_count),
+    ("skips", lambda row: row.skip_count),
+]
+COMMENTS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("submission", lambda row: row.submission_pk),
+    ("task", lambda row: row.task_id),
+    ("prompt", lambda row: (row.submission or row.task).prompt.preview),
+    ("person", lambda row: row.person.name if row.person else ""),
+    ("state", lambda row: "open" if row.is_open else "resolved"),
+    ("comments", lambda row: row.comment_count),
+    ("begun", lambda row: row.started_at),
+    ("last_word_by", lambda row: row.last_author.name),
+    ("last_word", lambda row: row.last_comment_at),
+    ("resolved_by", lambda row: row.resolved_by.name if row.resolved_by else ""),
+    ("resolved", lambda row: row.resolved_at),
+]
+IMPORTS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("file", lambda row: row.filename),
+    ("kind", lambda row: row.kind),
+    ("format", lambda row: row.format),
+    ("status", lambda row: row.status),
+    ("rows", lambda row: row.rows_read),
+    ("added", lambda row: row.rows_added),
+    ("there_already", lambda row: row.rows_already_there),
+    ("left_out", lambda row: row.rows_left_out),
+    ("bytes", lambda row: row.size_bytes),
+    ("sha256", lambda row: row.sha256),
+    ("licence", lambda row: row.licence),
+    ("by", lambda row: row.created_by.name if row.created_by else ""),
+    ("uploaded", lambda row: row.created_at),
+    ("finished", lambda row: row.finished_at),
+]
+DATASETS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("name", lambda row: row.name),
+    ("kind", lambda row: row.kind),
+    ("versions", lambda row: row.version_count),
+    ("last_frozen", lambda row: row.last_at),
+]
+DELIVERIES: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("delivery", lambda row: row.uuid),
+    ("event", lambda row: row.event),
+    ("status", lambda row: row.status),
+    ("attempts", lambda row: row.attempts),
+    ("answer", lambda row: row.response_status),
+    ("milliseconds", lambda row: row.milliseconds),
+    ("error", lambda row: row.error),
+    ("made", lambda row: row.created_at),
+    ("last_tried", lambda row: row.last_tried_at),
+    ("next_try", lambda row: row.next_try_at if row.status == DeliveryStatus.WAITING else None),
+    ("finished", lambda row: row.finished_at),
 ]
 AUDIT: list[Column] = [
     ("id", lambda row: row.pk),

@@ -3,8 +3,9 @@
     COLUMNS = [("Prompt", lambda row: row.preview), ("Added", lambda row: row.created_at)]
     return answer_list(request, "labeling/prompts.html", listing, page="prompts", columns=COLUMNS)
 
-`?format=csv` answers the same rows (search, filters, order) without paging, a chunk at a time; text that a
-spreadsheet would run is defused. A visit without any query opens the person's default view.
+`page` is the list's name in saved_views.LISTS; where there is one for each batch, person or webhook, `of` is
+the key of that one. `?format=csv` answers the same rows (search, filters, order) without paging, a chunk at a
+time; text that a spreadsheet would run is defused. A visit without any query opens the person's default view.
 """
 
 from __future__ import annotations
@@ -45,11 +46,16 @@ def answer_list(
     context: dict[str, Any] | None = None,
     prepare: Prepare | None = None,
     status: int = 200,
+    of: int | None = None,
+    name: str = "",
 ) -> HttpResponseBase:
-    """The list as a page, as CSV, or a redirect to the view with which this person wants it to open."""
+    """The list as a page, as CSV, or a redirect to the view with which this person wants it to open.
+
+    `name`: of the CSV file, after the project's; by default the page's.
+    """
     project = request.project  # type: ignore[attr-defined]
     if request.GET.get("format") == "csv":
-        name = f"{project.slug}-{page}"
+        name = f"{project.slug}-{name or page}"
         return csv_answer(request, listing.rows, columns, name=name, prepare=prepare, whole=listing.whole)
     if not request.GET and request.method in ("GET", "HEAD"):
         view = default_view(project=project, user=request.user, page=page)
@@ -57,7 +63,7 @@ def answer_list(
             return redirect(f"{request.path}?{view.query}&view={view.pk}".replace("?&", "?"))
     listing.views = views_for(
         project=project, user=request.user, page=page, membership=request.membership,  # type: ignore[attr-defined]
-        current=request.GET.get("view", ""),
+        current=request.GET.get("view", ""), of=of,
     )  # fmt: skip
     return render(request, template, {"listing": listing, **(context or {})}, status=status)
 

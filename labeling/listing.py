@@ -32,6 +32,7 @@ from .paging import KeyPaginator
 Choices = Sequence[tuple[str, str]]
 # Days that a list can be asked about: far from the ends of the calendar, where a day has no neighbour.
 EARLIEST_DAY, LATEST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+LONGEST_SEARCH = 500  # characters; what comes after is not searched for, and not shown in the field
 
 
 @dataclass
@@ -87,11 +88,14 @@ class Listing:
     known_count: int | None = None  # of `rows`, where the page has counted them already
     views: Any = None  # set by list_pages.answer_list: the list can be kept as a view
     kept: dict[str, str] = field(default_factory=dict)  # further values that belong to the address
+    path: str = ""  # of the list, where the page also answers a POST to another address
 
     def __post_init__(self) -> None:
         query = self.request.GET
+        self.path = self.path or self.request.path
         self.filters = list(self.filters)
-        self.text = query.get("q", "").replace("\x00", "").strip()  # PostgreSQL takes no NUL
+        text = query.get("q", "").replace("\x00", "").strip()  # PostgreSQL takes no NUL
+        self.text = text[:LONGEST_SEARCH]
         self.sort = query.get("sort", "")
         if self.sort not in self.sorts:
             self.sort = next(iter(self.sorts))
@@ -108,7 +112,13 @@ class Listing:
 
     @cached_property
     def page(self) -> Page:
-        paginator = KeyPaginator(self.rows, self.per_page, self.whole)
+        paginator = KeyPaginator(
+            self.rows,
+            self.per_page,
+            self.whole,
+            is_narrowed=any(each.value for each in self.filters),
+            is_searched=self.is_searchable and bool(self.text),
+        )
         if self.known_count is not None and not self._is_narrowed_by_hand:
             paginator.count = self.known_count  # type: ignore[misc]  # a cached property
         return paginator.get_page(self.request.GET.get("page"))

@@ -7,9 +7,12 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
+from django.utils.functional import cached_property
 
 # Rows from which on a list is long: below, one query for whole rows is the cheaper way.
 LONG = 1_000
+# Rows found by a search up to which all their keys are read at once, which counts them as well.
+MOST_FOUND = 20_000
 
 
 def rows_by_key(whole: QuerySet, keys: Sequence[Any]) -> list[Any]:
@@ -26,25 +29,49 @@ def rows_by_key(whole: QuerySet, keys: Sequence[Any]) -> list[Any]:
 
 
 class KeyPaginator(Paginator):
-    """Django's, but a long list is sorted and skipped by its keys alone.
+    """Django's, but a list that is long or narrowed is sorted and skipped by its keys alone.
 
     A database that skips 50,000 rows makes each of them, with all its joins and columns, and what it sorts it
     carries along. The order has to be a whole one (end in a unique column): what is nearer to the end is read
     backwards, so that the last page costs what the first does. `whole` is the list before it was searched and
     filtered.
+
+    What `is_narrowed` may be few rows of a big table, for which PostgreSQL would join all of it. A search may
+    have to read every text of the project: what `is_searched` is read once, and counted by its keys.
     """
 
     object_list: QuerySet
 
-    def __init__(self, rows: QuerySet, per_page: int, whole: QuerySet) -> None:
+    def __init__(
+        self,
+        rows: QuerySet,
+        per_page: int,
+        whole: QuerySet,
+        *,
+        is_narrowed: bool = False,
+        is_searched: bool = False,
+    ) -> None:
         super().__init__(rows, per_page)
         self.whole = whole
+        self.is_narrowed = is_narrowed
+        self.is_searched = is_searched
+        self._first_keys: list[Any] = []
+
+    @cached_property
+    def count(self) -> int:
+        if self.is_searched:
+            self._first_keys = list(self.object_list.values_list("pk", flat=True)[: MOST_FOUND + 1])
+            if len(self._first_keys) <= MOST_FOUND:
+                return len(self._first_keys)
+        return self.object_list.count()
 
     def page(self, number: int | str) -> Page:
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         last = min(first + self.per_page, self.count)
-        if self.count <= LONG:
+        if last <= len(self._first_keys):
+            return Page(rows_by_key(self.whole, self._first_keys[first:last]), number, self)
+        if self.count <= LONG and not self.is_narrowed:
             return Page(self.object_list[first:last], number, self)
         return Page(rows_by_key(self.whole, self._keys(first, last)), number, self)
 

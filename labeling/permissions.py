@@ -81,6 +81,16 @@ def membership_of(user, project: Project) -> Membership | None:
     return membership
 
 
+def overseen_by(user) -> set[int]:
+    """The projects whose overview this person may see: one question for a list of projects."""
+    least = [role for role in Role if Membership(role=role).is_at_least(Action.VIEW_OVERVIEW.least_role)]
+    members = Membership.objects.filter(user=user).exclude(status=MembershipStatus.REMOVED)
+    found = set(members.filter(role__in=least).values_list("project", flat=True))
+    if user.is_superuser:
+        found |= set(Project.objects.exclude(pk__in=members.values("project")).values_list("pk", flat=True))
+    return found
+
+
 def can(membership: Membership | None, action: Action) -> bool:
     """Whether a membership reaches an action. Being paused takes away work, nothing else."""
     if membership is None or membership.status == MembershipStatus.REMOVED:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact, GreaterThan, IsNull
 
 from annotate.accounts.models import User
 from annotate.forms import whole_number
@@ -63,18 +65,36 @@ class Sort:
     @property
     def order(self) -> list:
         age = "-pk" if self.is_newest_first else "pk"
-        return [F(self.column).asc(nulls_last=True), age] if self.column else [age]
+        return [self.expression.asc(nulls_last=True), age] if self.column else [age]
+
+    @property
+    def expression(self) -> Any:
+        return F(self.column)
+
+    def value_of(self, submission: Submission) -> Any:
+        return getattr(submission, self.column)
 
     def after(self, submission: Submission) -> Q:
         """Everything that this order puts behind a submission."""
         later = Q(pk__lt=submission.pk) if self.is_newest_first else Q(pk__gt=submission.pk)
         if not self.column:
             return later
-        value = getattr(submission, self.column)
+        value = self.value_of(submission)
         if value is None:
-            return Q(**{f"{self.column}__isnull": True}) & later
-        same = Q(**{self.column: value}) & later
-        return same | Q(**{f"{self.column}__gt": value}) | Q(**{f"{self.column}__isnull": True})
+            return Q(IsNull(self.expression, True)) & later
+        same = Q(Exact(self.expression, value)) & later
+        return same | Q(GreaterThan(self.expression, value)) | Q(IsNull(self.expression, True))
+
+
+class ByPerson(Sort):
+    """Last comes what waits for a score: the list hides whose it is, and its place may not tell."""
+
+    @property
+    def expression(self) -> Any:
+        return Case(When(review_reason=GOLD_UNSCORED, then=None), default=F(self.column))
+
+    def value_of(self, submission: Submission) -> Any:
+        return None if submission.review_reason == GOLD_UNSCORED else super().value_of(submission)
 
 
 SORTS = {
@@ -83,9 +103,23 @@ SORTS = {
     "agreement": Sort(_("Lowest agreement first"), "agreement"),
     # People in the order they came, tasks in the order they were made: those of a batch are together, and so
     # are the answers to one task. By name the whole list would be sorted before its first page.
-    "person": Sort(_("By person"), "annotator_id"),
+    "person": ByPerson(_("By person"), "annotator_id"),
     "batch": Sort(_("By batch and task"), "task_id"),
 }
+
+
+def sorts(*, project: Project, reason: str, chosen: str) -> dict[str, Sort]:
+    """The orders of a list: none by person where nobody's name is told. Where no name is hidden, that order
+    is walked in an index (a query, if it is the chosen one).
+    """
+    if reason == GOLD_UNSCORED:
+        return {name: sort for name, sort in SORTS.items() if name != "person"}
+    if (
+        chosen != "person"
+        or project.submissions.awaiting_review().filter(review_reason=GOLD_UNSCORED).exists()
+    ):
+        return SORTS
+    return SORTS | {"person": Sort(SORTS["person"].label, SORTS["person"].column)}
 
 
 def waiting(*, project: Project, reviewer, reason: str = "") -> QuerySet[Submission]:
@@ -115,11 +149,19 @@ def counts_by_reason(*, project: Project, reviewer) -> dict[str, int]:
     return counts
 
 
-def search(rows: QuerySet[Submission], text: str) -> QuerySet[Submission]:
-    """By prompt or person. Each is looked up once, rather than beside every row."""
+def search(rows: QuerySet[Submission], text: str, *, project: Project) -> QuerySet[Submission]:
+    """By prompt or person. Each is looked up once, rather than beside every row; but what awaits a score is
+    not found by its person (of_person).
+    """
     people = User.objects.filter(Q(display_name__icontains=text) | Q(username__icontains=text))
-    prompts = Prompt.objects.filter(preview__icontains=text)
-    return rows.filter(Q(annotator__in=people.values("pk")) | Q(prompt__in=prompts.values("pk")))
+    prompts = Prompt.objects.filter(project=project, preview__icontains=text)
+    by_person = Q(annotator__in=people.values("pk")) & ~Q(pk__in=_awaiting_score(project))
+    return rows.filter(by_person | Q(prompt__in=prompts.values("pk")))
+
+
+def _awaiting_score(project: Project) -> QuerySet:
+    """Keys of the submissions that a lead still has to score."""
+    return task_reports.unscored(project).order_by().values("submission")
 
 
 def of_batch(rows: QuerySet[Submission], batch: int) -> QuerySet[Submission]:
@@ -137,9 +179,8 @@ NARROWING: dict[str, Callable[[QuerySet, str], QuerySet]] = {
     "kind": lambda rows, value: rows.filter(kind=value) if value in TaskKind.values else rows,
     "batch": lambda rows, value: of_batch(rows, number) if (number := whole_number(value)) else rows,
     "person": lambda rows, value: of_person(rows, number) if (number := whole_number(value)) else rows,
-    "q": search,
 }
-KEPT = ("reason", *NARROWING, "sort")  # of the address, from piece to piece
+KEPT = ("reason", *NARROWING, "q", "sort")  # of the address, from piece to piece
 
 
 def next_after(
@@ -153,7 +194,10 @@ def next_after(
     for name, apply in NARROWING.items():
         if value := chosen.get(name, "").replace("\x00", "").strip():
             rows = apply(rows, value)
-    sort = SORTS.get(chosen.get("sort", ""), SORTS["oldest"])
+    if text := chosen.get("q", "").replace("\x00", "").strip():
+        rows = search(rows, text, project=project)
+    offered = sorts(project=project, reason=reason, chosen=chosen.get("sort", ""))
+    sort = offered.get(chosen.get("sort", ""), offered["oldest"])
     ids = rows.order_by(*sort.order).values_list("pk", flat=True)
     if after is None:
         return ids.first()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db.models import Q
+from django.urls import reverse
 
 from .models import DefaultView, Membership, Project, Role, SavedView
 
-# Lists that can be kept as a view: their name and the route of their page (all of one project).
+# Lists that can be kept as a view: their name and the route of their page.
 LISTS = {
     "people": "labeling:people",
     "history": "labeling:history",
@@ -21,15 +22,30 @@ LISTS = {
     "disagreements": "labeling:quality_items",
     "skipped": "labeling:tasks_skipped",
     "audit": "labeling:audit",
+    "comments": "labeling:comment_threads",
+    "imports": "labeling:imports",
+    "datasets": "labeling:datasets",
+    "tasks": "labeling:batch_detail",
+    "skips": "labeling:person_skips",
+    "time": "labeling:person_time",
+    "deliveries": "labeling:webhook",
     "runs": "training:runs",
+    "rounds": "training:rounds",
+    "checkpoints": "training:checkpoints",
 }
+# Of these there is one for each batch, person or webhook: a view of one opens in each of them.
+OF_ONE = {"tasks", "skips", "time", "deliveries"}
 
 
 @dataclass(frozen=True)
 class Views:
-    """What the controls of a list show of views. `is_default`: the one that is open opens by itself."""
+    """What the controls of a list show of views. `is_default`: the one that is open opens by itself.
+
+    `of`: the key of the batch, person or webhook whose list it is; None for a list of the project.
+    """
 
     page: str
+    of: int | None
     rows: list[SavedView]
     current: SavedView | None
     is_default: bool
@@ -42,14 +58,27 @@ def visible_views(*, project: Project, user, is_lead: bool):
     return SavedView.objects.filter(seen, project=project).select_related("owner")
 
 
-def views_for(*, project: Project, user, page: str, membership: Membership, current: str = "") -> Views:
+def page_address(*, project: Project, page: str, of: int | None = None) -> str:
+    """Where a list is; `of` says whose it is where there are several."""
+    return reverse(LISTS[page], args=[project.slug, of] if page in OF_ONE else [project.slug])
+
+
+def views_for(
+    *,
+    project: Project,
+    user,
+    page: str,
+    membership: Membership,
+    current: str = "",
+    of: int | None = None,
+) -> Views:
     """Two queries."""
     is_lead = membership.is_at_least(Role.LEAD)
     rows = list(visible_views(project=project, user=user, is_lead=is_lead).filter(page=page))
     opened = next((row for row in rows if str(row.pk) == current), None)
     default = DefaultView.objects.filter(project=project, user=user, page=page).values_list("view", flat=True)
     is_default = opened is not None and opened.pk == default.first()
-    return Views(page, rows, opened, is_default, is_lead)
+    return Views(page, of, rows, opened, is_default, is_lead)
 
 
 def default_view(*, project: Project, user, page: str) -> SavedView | None:

@@ -168,8 +168,10 @@ def participants(piece: Piece) -> list[User]:
 
 
 def handle_of(user: User) -> str:
-    """How somebody is mentioned: their name, as pages show it, without blanks."""
-    return "@" + re.sub(r"[^\w-]+", "", user.name)
+    """How somebody is mentioned: their name, as pages show it, without blanks. Where nothing of it is left (a
+    name of signs only), by their pseudonym: a lone @ would be found in every other mention.
+    """
+    return "@" + (re.sub(r"[^\w-]+", "", user.name) or user.pseudonym)
 
 
 def mentioned_in(text: str, people: list[User]) -> list[User]:
@@ -188,7 +190,7 @@ def threads_of(project: Project) -> QuerySet[CommentThread]:
         comment_count=Count("comments"),
         submission_pk=Coalesce("submission_id", Subquery(submitted[:1])),
     )
-    return rows.select_related("submission__prompt", "task__prompt", "person", "last_author")
+    return rows.select_related("submission__prompt", "task__prompt", "person", "last_author", "resolved_by")
 
 
 def threads_seen_by(project: Project, membership: Membership, user) -> QuerySet[CommentThread]:

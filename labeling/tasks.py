@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from labeling.models import DatasetExport, DatasetVersion, ImportRecord, Preparation, Project
+from labeling.models import (
+    DatasetExport,
+    DatasetSizes,
+    DatasetVersion,
+    ImportRecord,
+    Preparation,
+    Project,
+)
 from labeling.services import background, mailing, quality_reports, webhook_sending
 
 
@@ -28,6 +35,13 @@ def build_export(export_id: int) -> None:
     export = DatasetExport.objects.filter(pk=export_id).first()
     if export is not None:
         background.build_export(export)
+
+
+@shared_task(name="labeling.tasks.build_sizes")
+def build_sizes(sizes_id: int) -> None:
+    sizes = DatasetSizes.objects.filter(pk=sizes_id).first()
+    if sizes is not None:
+        background.build_sizes(sizes)
 
 
 @shared_task(name="labeling.tasks.prepare")

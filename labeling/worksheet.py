@@ -35,10 +35,11 @@ from labeling.services.blind import (
     opaque_number,
     ranking_to_public,
 )
+from labeling.services.draft_shapes import readable_fields
 from labeling.services.forms import current_version
 from labeling.services.judgments import margin_choices
 from labeling.services.slots import DRAFT
-from labeling.services.written_prompts import text_of
+from labeling.services.written_prompts import language_of_batch, text_of
 
 LENGTHS = ("response_min_characters", "response_max_characters")
 PROMPT_LENGTHS = ("prompt_min_characters", "prompt_max_characters")
@@ -87,19 +88,26 @@ class Worksheet:
         return self.assignment.batch.writes_prompt
 
     @property
+    def prompt_language(self) -> str:
+        """The language that the prompt is to be written in; "" where any will do."""
+        return language_of_batch(self.assignment.batch)
+
+    @property
     def margins(self) -> list[dict[str, str]]:
         return margin_choices(self.form)
 
     @property
     def rules(self) -> dict[str, Any]:
         """What bounds this kind of work: of the project's settings and of the form, in short."""
-        definition = self.form.to_json()
+        flags = {
+            name: [flag.to_json() for flag in getattr(self.form, name)]
+            for name in ("prompt_flags", "completion_flags")
+        }
         if self.assignment.kind == TaskKind.DEMONSTRATION:
             lengths = (*LENGTHS, *PROMPT_LENGTHS) if self.writes_prompt else LENGTHS
             bounds = {name: getattr(self.settings, name) for name in lengths}
-            return bounds | {"prompt_flags": definition["prompt_flags"]}
-        rules = {name: getattr(self.form, name) for name in RANKING_RULES}
-        return rules | {name: definition[name] for name in ("prompt_flags", "completion_flags")}
+            return bounds | {"prompt_flags": flags["prompt_flags"]}
+        return {name: getattr(self.form, name) for name in RANKING_RULES} | flags
 
 
 GUIDELINE = Prepared(
@@ -130,7 +138,7 @@ def open_worksheet(*, assignment: Assignment, user, project: Project) -> Workshe
         and guideline.pk != assignment.guideline_version_id
         and not guideline.acknowledgements.filter(user=user).exists()
     )
-    fields = draft.body if draft is not None and draft.body else _fields_of(submission, completions)
+    fields = (readable_fields(draft) if draft is not None else {}) or _fields_of(submission, completions)
     started_from = assignment.task.starting_draft
     if started_from is not None and not fields:
         fields = {"text": started_from.text}
@@ -194,6 +202,7 @@ def as_json(sheet: Worksheet) -> dict[str, Any]:
             "messages": assignment.task.prompt.messages,
         },
         "writes_prompt": sheet.writes_prompt,
+        "prompt_language": sheet.prompt_language,
         "completions": [{"id": str(each.public_id), "text": each.text} for each in sheet.completions],
         "rules": sheet.rules,
         "form": {"id": sheet.version.pk, "number": sheet.version.number, **sheet.form.to_json()},

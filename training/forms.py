@@ -8,18 +8,38 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 
 from annotate.words import _
 from labeling.models import Batch, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 from training.models import Checkpoint, CheckpointKind, Stage
-from training.rlhf.config.fields import FieldSpec
+from training.rlhf.config.fields import FieldSpec, figure
 from training.services.hyperparameters import fields_of, presets_of
-from training.services.inputs import INPUTS, InputSpec
+from training.services.inputs import ANY_CHECKPOINT, INPUTS, InputSpec
 from training.services.locations import known_base_models, text_files
 
 # Sections of hyperparameters, what one changes most first; unknown ones come before. Only the first is open.
-GROUPS = ("schedule", "optimizer", "rollout", "KL", "objective", "data", "fine-tuning", "model", "device")
+GROUPS: dict[str, str] = {
+    "schedule": _("Schedule"),
+    "optimizer": _("Optimizer"),
+    "rollout": _("Rollout"),
+    "KL": _("KL"),
+    "objective": _("Objective"),
+    "data": _("Data"),
+    "fine-tuning": _("Fine-tuning"),
+    "model": _("Model"),
+    "device": _("Device"),
+}
 OPEN_GROUPS = 1
+# What may be entered, by type of a field; a box to tick and a list to choose from show it by themselves.
+ALLOWED: dict[str, str] = {
+    "integer": _("A whole number from %(low)s to %(high)s."),
+    "number": _("A finite number from %(low)s to %(high)s."),
+    "text": _("A text."),
+    "path": _("A text."),
+    "paths": _("A list of paths."),
+    "list": _("A list of texts."),
+}
 PREFIX = "hp_"  # of hyperparameters, so that none is taken for a field of the form itself
 
 
@@ -41,6 +61,7 @@ MADE_BY: dict[str, Stage] = {
     Stage.SAMPLE: Stage.SFT,
     Stage.EVALUATE: Stage.SFT,
     Stage.SCORE: Stage.REWARD,
+    ANY_CHECKPOINT: Stage.SFT,
     CheckpointKind.REWARD_MODEL: Stage.REWARD,
 }
 
@@ -77,7 +98,9 @@ def versions_of(project: Project, kinds=()):
 
 
 def checkpoints_of(project: Project, kind: str):
-    rows = Checkpoint.objects.present().filter(project=project, kind=kind).select_related("run")
+    rows = Checkpoint.objects.present().filter(project=project).select_related("run")
+    if kind != ANY_CHECKPOINT:
+        rows = rows.filter(kind=kind)
     return rows.order_by("-created_at", "-is_best", "-step")
 
 
@@ -104,14 +127,14 @@ class RunForm(forms.Form):
                     choices=[("", "—"), *((name, name) for name in known_base_models())],
                     help_text=_("Folders in MODEL_DIRS and hub ids the administrator allows."),
                 )
-        if stage in ("pretrain", "ppo"):
+        if stage in ("pretrain", "ppo", "evaluate"):
             names = [path.name for path in text_files(project)]
             self.fields["text_files"] = forms.MultipleChoiceField(
                 required=False,
-                label=_("Texts"),
+                label=_("Or a list of safety prompts") if stage == Stage.EVALUATE else _("Texts"),
                 choices=[(name, name) for name in names],
                 widget=forms.CheckboxSelectMultiple,
-                help_text="Uploaded to this project." if names else "None yet: upload one below.",
+                help_text=_("Uploaded to this project.") if names else _("None yet: upload one below."),
             )
         if stage in ("pretrain", "sft", "ppo"):
             _add_sampling_fields(self, project)
@@ -179,15 +202,16 @@ class RunForm(forms.Form):
         found: dict[str, list[FieldSpec]] = {}
         for spec in fields_of(self.stage):
             found.setdefault(spec.group or "settings", []).append(spec)
-        ordered = sorted(found, key=lambda title: GROUPS.index(title) if title in GROUPS else -1)
+        order = list(GROUPS)
+        ordered = sorted(found, key=lambda title: order.index(title) if title in GROUPS else -1)
         groups = []
         for title in ordered:
             fields = [self[PREFIX + spec.name] for spec in found[title]]
             changed = [spec.name for spec in found[title] if spec.name in self.preset_values]
-            is_open = title not in GROUPS[OPEN_GROUPS:] or any(field.errors for field in fields)
+            is_open = title not in order[OPEN_GROUPS:] or any(field.errors for field in fields)
             groups.append(
                 {
-                    "title": title[:1].upper() + title[1:],
+                    "title": GROUPS.get(title, _("Settings")),
                     "fields": fields,
                     "is_open": is_open,
                     "changed": changed,
@@ -277,12 +301,13 @@ def _input_field(project: Project, spec: InputSpec) -> forms.Field:
 
 def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
     """The form field of a hyperparameter; its bounds stand in the help, its source too."""
-    source = f" Source: {spec.source}." if spec.source else ""
     label = spec.name.replace("_", " ").capitalize()
-    # A box to tick and a list to choose from show by themselves what is allowed.
-    allowed = "" if spec.type in ("boolean", "choice") else f" {spec.bounds[:1].upper() + spec.bounds[1:]}."
-    help_text = f"{spec.help}{allowed}{source}"
-    common: dict[str, Any] = {"required": False, "label": label, "initial": initial, "help_text": help_text}
+    common: dict[str, Any] = {
+        "required": False,
+        "label": label,
+        "initial": initial,
+        "help_text": _help_of(spec),
+    }
     if spec.type == "boolean":
         return forms.BooleanField(**common)
     if spec.type == "choice":
@@ -293,7 +318,23 @@ def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
     if spec.type == "number":
         widget = forms.NumberInput(attrs={"step": "any"})
         return forms.FloatField(**bounds, **common, widget=widget)
-    return forms.CharField(**common, max_length=20_000, widget=forms.Textarea(attrs={"rows": 2}))
+    # Not stripped: a stop sequence may well begin with a space.
+    area = forms.Textarea(attrs={"rows": 2})
+    return forms.CharField(**common, max_length=20_000, strip=False, widget=area)
+
+
+def _help_of(spec: FieldSpec) -> str:
+    """What it is, what is allowed, and whence, in the reader's language: `training.rlhf` knows no Django, and
+    the catalogues take the texts from its declarations (annotate.catalogues).
+    """
+    said = [gettext(spec.help)]
+    if spec.type in ALLOWED:
+        said.append(
+            ALLOWED[spec.type] % {"low": figure(spec.minimum or 0), "high": figure(spec.maximum or 0)}
+        )
+    if spec.source:
+        said.append(_("Source: %(source)s.") % {"source": spec.source})
+    return " ".join(str(each) for each in said)
 
 
 class TextUploadForm(forms.Form):

@@ -26,6 +26,7 @@ class Stage(models.TextChoices):
     SAMPLE = "sample", _("Sample")  # writes completions with one or more checkpoints
     EVALUATE = "evaluate", _("Evaluate")  # measures a checkpoint on held-out data
     SCORE = "score", _("Score")  # a reward model's opinion of the completions that people rank
+    EXPORT = "export", _("Export")  # a checkpoint in a format that other tools read
 
 
 class RunStatus(models.TextChoices):

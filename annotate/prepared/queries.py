@@ -15,9 +15,10 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
-from django.db.models.query import ModelIterable, ValuesListIterable, get_related_populators
+from django.db.models.query import ModelIterable, ValuesListIterable
 
-from .statements import Holes, Statement, default_connection
+from .instances import Maker
+from .statements import Holes, Statement, all_rows, default_connection
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Prepared:
         self.holes.check(values)
         connection = default_connection()
         query = self._compiled.get(connection.vendor) or self._compile(connection)
-        with connection.cursor() as cursor:
-            query.statement.run(connection, cursor, self.holes.adapted(values, connection))
-            rows: Iterable[Sequence[Any]] = cursor.fetchall()
+        rows: Iterable[Sequence[Any]] = query.statement.run(
+            connection, self.holes.adapted(values, connection), all_rows
+        )
         if query.converters:
             rows = _converted(rows, query.converters, connection)
         return query.make(rows)
@@ -65,7 +66,7 @@ class Prepared:
             sql, parameters = compiler.as_sql()
             columns = [each[0] for each in compiler.select[: compiler.col_count]]
             compiled = _Compiled(
-                Statement.of(sql, parameters, self.holes.places(parameters, connection)),
+                Statement.of(sql, parameters, self.holes.places(parameters, connection), connection),
                 compiler,
                 compiler.get_converters(columns),
                 _maker(queryset, compiler),
@@ -114,19 +115,13 @@ def _maker(queryset: QuerySet, compiler: Any) -> Callable[[Iterable[Sequence[Any
         return lambda rows: [tuple(row) for row in rows]
     if kind is not ModelIterable or queryset._known_related_objects or queryset._prefetch_related_lookups:  # type: ignore[attr-defined]
         raise TypeError("Prepare a plain queryset or values_list: no flat lists, no prefetching.")
-    info, select = compiler.klass_info, compiler.select
-    model, fields = info["model"], info["select_fields"]
-    start, end = fields[0], fields[-1] + 1
-    names = [each[0].target.attname for each in select[start:end]]
-    populators = get_related_populators(info, select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]
+    make_one = Maker(compiler.klass_info, compiler.select).make
     annotations = list(compiler.annotation_col_map.items()) if compiler.annotation_col_map else []
 
     def make(rows: Iterable[Sequence[Any]]) -> list[Any]:
         made = []
         for row in rows:
-            each = model.from_db(DEFAULT_DB_ALIAS, names, row[start:end])
-            for populator in populators:
-                populator.populate(row, each)
+            each = make_one(row)
             for name, place in annotations:
                 setattr(each, name, row[place])
             made.append(each)

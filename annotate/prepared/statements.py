@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter, methodcaller
 from types import NoneType, UnionType
 from typing import Any, get_args
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, OperationalError, connections
-from django.db.backends.utils import CursorWrapper
 
 FIRST_NUMBER = 1_900_000_000  # stands for a value while a statement is compiled; fits every integer column
 # What PostgreSQL says of a statement whose tables a migration has changed, and of one that was dropped.
 OUTDATED = ("0A000", "26000")
+MARKER = re.compile("(%[s%])")  # a parameter, or a percent sign
 _numbers = itertools.count(1)
 
 
@@ -105,6 +107,12 @@ def _same(parameter: Any, stand: Any) -> bool:
     return type(parameter) is type(stand) and parameter == stand
 
 
+# What to take from a cursor once its statement has run.
+all_rows = methodcaller("fetchall")
+first_row = methodcaller("fetchone")
+how_many = attrgetter("rowcount")
+
+
 @dataclass(frozen=True)
 class Statement:
     """SQL as Django compiled it for one kind of database. `places` as Holes.places has them."""
@@ -115,15 +123,41 @@ class Statement:
     number: int
 
     @classmethod
-    def of(cls, sql: str, parameters: Sequence[Any], places: dict[int, int]) -> Statement:
+    def of(cls, sql: str, parameters: Sequence[Any], places: dict[int, int], connection: Any) -> Statement:
+        if connection.vendor == "sqlite":
+            sql, parameters, places = _with_constants(sql, parameters, places)
         return cls(sql, tuple(parameters), places, next(_numbers))
 
-    def run(self, connection: Any, cursor: CursorWrapper, values: Sequence[Any]) -> None:
-        """Execute it on a cursor of the connection; `values` by number of the hole."""
+    def run(self, connection: Any, values: Sequence[Any], take: Callable[[Any], Any]) -> Any:
+        """Execute it and take what it gave; `values` by number of the hole.
+
+        Where nobody counts or wraps statements, on the driver's own cursor: Django's costs as much as a short
+        statement itself. What it looks after is looked after here: the connection's health, broken
+        transactions, threads, and errors as Django's own.
+        """
+        if connection.execute_wrappers or connection.queries_logged:
+            with connection.cursor() as cursor:
+                self._run(connection, cursor.execute, values)
+                return take(cursor)
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+        connection.validate_thread_sharing()
+        connection.validate_no_broken_transaction()
+        errors = connection.wrap_database_errors
+        with errors:
+            cursor = connection.create_cursor()
+        try:
+            self._run(connection, errors(cursor.execute), values)
+            with errors:
+                return take(cursor)
+        finally:
+            cursor.close()
+
+    def _run(self, connection: Any, execute: Callable[..., Any], values: Sequence[Any]) -> None:
         if connection.vendor == "postgresql" and settings.DATABASE_PREPARE:
-            self._execute_prepared(connection, cursor, values)
+            self._execute_prepared(connection, execute, values)
         else:
-            cursor.execute(self.sql, self._filled(values))
+            execute(self.sql, self._filled(values))
 
     def _filled(self, values: Sequence[Any]) -> list[Any]:
         filled = list(self.parameters)
@@ -131,16 +165,16 @@ class Statement:
             filled[place] = values[number]
         return filled
 
-    def _execute_prepared(self, connection: Any, cursor: CursorWrapper, values: Sequence[Any]) -> None:
+    def _execute_prepared(self, connection: Any, execute: Callable[..., Any], values: Sequence[Any]) -> None:
         known = _known_statements(connection)
         name = known.name_of(self.number)
         if self.number not in known.numbers:
             # Without parameters: nothing is put in any more, and a % is a %.
-            cursor.execute(f"PREPARE {name} AS {self._with_markers(connection)}")
+            execute(f"PREPARE {name} AS {self._with_markers(connection)}")
             known.numbers.add(self.number)
         holes = f"({', '.join(['%s'] * len(values))})" if values else ""
         try:
-            cursor.execute(f"EXECUTE {name}{holes}", values)
+            execute(f"EXECUTE {name}{holes}", values)
         except (NotSupportedError, OperationalError) as error:
             if getattr(error.__cause__, "pgcode", None) not in OUTDATED:
                 raise
@@ -148,7 +182,7 @@ class Statement:
             known.forget()
             if connection.in_atomic_block:
                 raise
-            cursor.execute(self.sql, self._filled(values))
+            execute(self.sql, self._filled(values))
 
     def _with_markers(self, connection: Any) -> str:
         from psycopg2.extensions import AsIs  # here: SQLite sites need no driver for PostgreSQL
@@ -157,6 +191,43 @@ class Statement:
         for place, number in self.places.items():
             filled[place] = AsIs(f"${number + 1}")
         return connection.ops.compose_sql(self.sql, filled)
+
+
+def _with_constants(
+    sql: str, parameters: Sequence[Any], places: dict[int, int]
+) -> tuple[str, list[Any], dict[int, int]]:
+    """For SQLite: what never changes becomes part of the text, so that only holes are bound.
+
+    A plan that uses a partial index depends on the constant that was bound, and SQLite compiles such a
+    statement again for every execution (sqlite3_prepare_v2: "if the specific value bound to a parameter might
+    influence the choice of query plan"): five times the price of running the hand-out's.
+    """
+    kept: list[Any] = []
+    found: dict[int, int] = {}
+    pieces, place = [], 0
+    for piece in MARKER.split(sql):
+        if piece != "%s":
+            pieces.append(piece)
+            continue
+        constant = None if place in places else _literal(parameters[place])
+        if constant is None:
+            if place in places:
+                found[len(kept)] = places[place]
+            kept.append(parameters[place])
+        pieces.append(piece if constant is None else constant)
+        place += 1
+    return "".join(pieces), kept, found
+
+
+def _literal(value: Any) -> str | None:
+    """A constant as SQL text of SQLite, or None for what is better bound."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int):
+        return str(int(value))
+    if isinstance(value, str) and "\x00" not in value:
+        return "'" + str(value).replace("'", "''").replace("%", "%%") + "'"
+    return None
 
 
 class _Known:

@@ -15,7 +15,7 @@ from django.db.models import QuerySet, signals, sql
 from django.db.models.constants import OnConflict
 from django.db.models.deletion import Collector
 
-from .statements import Holes, Statement, default_connection
+from .statements import Holes, Statement, default_connection, first_row, how_many
 
 
 class _Write(ABC):
@@ -32,9 +32,7 @@ class _Write(ABC):
         self.holes.check(values)
         connection = default_connection()
         statement = self._compiled.get(connection.vendor) or self._compile(connection)
-        with connection.cursor() as cursor:
-            statement.run(connection, cursor, self.holes.adapted(values, connection))
-            return cursor.rowcount
+        return statement.run(connection, self.holes.adapted(values, connection), how_many)
 
     def _compile(self, connection: Any) -> Statement:
         with self._guard:
@@ -42,7 +40,7 @@ class _Write(ABC):
                 query = self._query(self.build(**self.holes.stand_ins()))
                 text, parameters = query.get_compiler(using=DEFAULT_DB_ALIAS).as_sql()
                 places = self.holes.places(parameters, connection)
-                self._compiled[connection.vendor] = Statement.of(text, parameters, places)
+                self._compiled[connection.vendor] = Statement.of(text, parameters, places, connection)
             return self._compiled[connection.vendor]
 
     @abstractmethod
@@ -108,10 +106,10 @@ class PreparedInsert:
         values = [
             field.get_db_prep_save(field.pre_save(instance, True), connection) for field in self._fields
         ]
-        with connection.cursor() as cursor:
-            statement.run(connection, cursor, values)
-            if not self._update:
-                instance.pk = cursor.fetchone()[0]
+        if self._update:
+            statement.run(connection, values, how_many)
+        else:
+            instance.pk = statement.run(connection, values, first_row)[0]
         instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
         return instance
 
@@ -135,7 +133,8 @@ class PreparedInsert:
             [(text, parameters)] = compiler.as_sql()
             if len(parameters) != len(self._fields):
                 raise TypeError("Every field must be a plain value: no expressions.")
-            statement = Statement.of(text, parameters, {place: place for place in range(len(parameters))})
+            places = {place: place for place in range(len(parameters))}
+            statement = Statement.of(text, parameters, places, connection)
             self._compiled[connection.vendor] = statement
             return statement
 

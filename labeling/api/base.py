@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from rest_framework import mixins, viewsets
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.serializers import Serializer
@@ -31,6 +32,8 @@ class NamedPolicy(BasePermission):
         if not request.user.is_authenticated:
             return False
         action = view.policy_of(request)
+        if action is None and not hasattr(view, request.method.lower()):
+            raise MethodNotAllowed(request.method)
         if action is None:
             return False
         view.project, view.membership = load_project(request.user, view.kwargs["slug"], action)

@@ -48,6 +48,9 @@ class BatchInput(serializers.Serializer):
     kind = serializers.ChoiceField(choices=TaskKind.choices)
     limit = serializers.IntegerField(min_value=1, max_value=100_000, default=100, help_text="Tasks at most.")
     category = serializers.CharField(required=False, allow_blank=True, default="")
+    language = serializers.CharField(
+        max_length=16, required=False, allow_blank=True, default="", help_text="Of prompts, as in `de`."
+    )
     layout = serializers.ChoiceField(
         choices=Layout.choices,
         default=Layout.RANKING,

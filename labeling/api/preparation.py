@@ -22,7 +22,14 @@ from .base import PROJECT, ProjectViewMixin, valid_input
 
 class PreparationInput(serializers.Serializer):
     context = serializers.IntegerField(  # type: ignore[assignment]  # DRF takes fields off the class
-        required=False, min_value=1, help_text="Tokens that a row may have; 2048 if left out."
+        required=False, min_value=1, help_text="Tokens that a row may have; the model's, else 2048."
+    )
+    tokenizer = serializers.CharField(
+        max_length=300,
+        required=False,
+        allow_blank=True,
+        help_text="Whose tokens: a checkpoint's id or a base model (GET …/sizes/ names them); the project's "
+        "newest model's if left out.",
     )
     evaluation = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),

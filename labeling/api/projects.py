@@ -12,18 +12,23 @@ from rest_framework.response import Response
 
 from labeling import reports
 from labeling.models import Project
-from labeling.permissions import Action, load_project
+from labeling.permissions import Action, load_project, overseen_by
 from labeling.services import projects
 
 from .base import LIST_CREATE, PROJECT, valid_input
 
 
 class ProjectSerializer(serializers.ModelSerializer):
-    settings = serializers.JSONField(source="settings_json")
+    settings = serializers.SerializerMethodField(
+        help_text="Null for annotators: rates of gold and of review would tell them when they are looked at."
+    )
 
     class Meta:
         model = Project
         fields = ["slug", "name", "description", "settings", "created_at", "archived_at"]
+
+    def get_settings(self, project: Project) -> dict[str, Any] | None:
+        return project.settings_json if project.pk in self.context["overseen"] else None
 
 
 class ProjectInput(serializers.Serializer):
@@ -59,6 +64,9 @@ class Projects(viewsets.GenericViewSet, mixins.ListModelMixin):
         "progress": Action.VIEW_OVERVIEW,
     }
 
+    def get_serializer_context(self):
+        return {**super().get_serializer_context(), "overseen": overseen_by(self.request.user)}
+
     def get_queryset(self):
         return Project.objects.visible_to(self.request.user).distinct()
 
@@ -71,11 +79,14 @@ class Projects(viewsets.GenericViewSet, mixins.ListModelMixin):
         """Open a project. Site staff only."""
         data = valid_input(ProjectInput, request)
         project = projects.create_project(acting_user=request.user, **data)
-        return Response(ProjectSerializer(project).data, status=status.HTTP_201_CREATED)
+        return Response(
+            ProjectSerializer(project, context=self.get_serializer_context()).data,
+            status=status.HTTP_201_CREATED,
+        )
 
     def retrieve(self, request, slug):
         project, _ = load_project(request.user, slug, self.policy["retrieve"])
-        return Response(ProjectSerializer(project).data)
+        return Response(ProjectSerializer(project, context=self.get_serializer_context()).data)
 
     @extend_schema(request=ProjectChange, responses=ProjectSerializer)
     def partial_update(self, request, slug):
@@ -87,7 +98,7 @@ class Projects(viewsets.GenericViewSet, mixins.ListModelMixin):
             projects.update_project(project=project, name=name, description=text, acting_user=request.user)
         if "settings" in data:
             projects.update_settings(project=project, values=data["settings"], acting_user=request.user)
-        return Response(ProjectSerializer(project).data)
+        return Response(ProjectSerializer(project, context=self.get_serializer_context()).data)
 
     @extend_schema(responses={200: dict})
     def progress(self, request, slug):

@@ -169,17 +169,28 @@ class Submissions(ProjectRows):
         "queue": Action.REVIEW,
         "reopen": Action.REVIEW,
     }
-    filterset_fields = ["kind", "status", "task", "prompt", "annotator"]
     search_fields = ["prompt__preview"]
     ordering_fields = ["id", "created_at", "decided_at"]
     queryset = Submission.objects.none()
 
+    @property
+    def filterset_fields(self) -> list[str]:
+        """Numbers of tasks and prompts would tell annotators which of them did not come from the queue
+        (services.blind.opaque_number).
+        """
+        by_lead = ["task", "prompt", "annotator"] if self._is_lead() else []
+        return ["kind", "status", *by_lead]
+
+    def _is_lead(self) -> bool:
+        documented = getattr(self, "swagger_fake_view", False)
+        return documented or can(self.membership, Action.REVIEW)
+
     def get_serializer_context(self):
-        return {**super().get_serializer_context(), "is_lead": can(self.membership, Action.REVIEW)}
+        return {**super().get_serializer_context(), "is_lead": self._is_lead()}
 
     def get_queryset(self):
         rows = self.project.submissions.select_related("annotator").order_by("-id")
-        if not can(self.membership, Action.REVIEW):
+        if not self._is_lead():
             rows = rows.filter(annotator=self.request.user)
         return rows
 

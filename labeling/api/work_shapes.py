@@ -102,6 +102,9 @@ class AssignmentOutput(serializers.Serializer):
     why = serializers.CharField(help_text="Why this one.")
     prompt = ShownPrompt(help_text="Without messages where the task `writes_prompt`.")
     writes_prompt = serializers.BooleanField(help_text="Write the prompt too: `prompt` of the submission.")
+    prompt_language = serializers.CharField(
+        help_text="In which it is to be written; empty where any will do."
+    )
     completions = ShownCompletion(many=True, help_text="In the order to show them; empty for demonstrations.")
     rules = serializers.DictField(help_text="What bounds this kind of work, in short.")
     form = serializers.DictField(

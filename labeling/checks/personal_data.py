@@ -2,7 +2,8 @@
 
 Rules instead of a model: quick enough for each pause in typing, and a person can see why something was found.
 Numbers with a checksum are found only where it holds (card: Luhn, IBAN: mod 97), so that figures in an
-answer are left alone. Names and postal addresses cannot be told by rules and are not looked for.
+answer are left alone. Names are looked for only where that is asked for, since rules tell them less surely;
+postal addresses cannot be told by rules and are not looked for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from .finding import Finding
+from .names import name_places
 
 MESSAGES = {
     "email": "Looks like an e-mail address.",
@@ -19,6 +21,7 @@ MESSAGES = {
     "card": "Looks like a payment card number.",
     "ip": "Looks like an IP address.",
     "phone": "Looks like a phone number.",
+    "name": "Looks like a person's name.",
 }
 
 # Bounded repeats everywhere: no input makes them slow.
@@ -55,11 +58,14 @@ _IBAN_LENGTHS = {
 }
 
 
-def find_personal_data(text: str) -> list[Finding]:
-    """Every stretch that looks like personal data, in order; where kinds overlap, the surer one."""
+def find_personal_data(text: str, *, names: bool = False) -> list[Finding]:
+    """Every stretch that looks like personal data, in order; where kinds overlap, the surer one.
+
+    `names`: also people's names, as far as rules tell them (names.py).
+    """
     taken: list[tuple[int, int]] = []
     found: list[Finding] = []
-    for kind, places in _KINDS:
+    for kind, places in (*_KINDS, ("name", name_places)) if names else _KINDS:
         for start, end in places(text):
             if not any(start < other_end and other_start < end for other_start, other_end in taken):
                 taken.append((start, end))

@@ -60,11 +60,13 @@ def flat_prompt(messages):
 def decided_pairs(row):
     """(better text, worse text, {"margin"} or {}) of each decided pair."""
     texts = [completion["text"] for completion in row["completions"]]
-    for pair in pairs_from_ranks(row["ranks"]):
-        if texts[pair[0]] == texts[pair[1]]:
+    ranks, margins = row["ranks"], row["margins"]
+    for pair in pairs_from_ranks(ranks):
+        best, worst = texts[pair[0]], texts[pair[1]]
+        if best == worst:
             continue  # the same text twice: no preference can be learnt from it, and importers refuse it
-        margin = pair_margin(row["ranks"], row["margins"], pair)
-        yield texts[pair[0]], texts[pair[1]], {} if margin is None else {"margin": margin}
+        margin = None if margins is None else pair_margin(ranks, margins, pair)
+        yield best, worst, {} if margin is None else {"margin": margin}
 
 
 def turn(text):

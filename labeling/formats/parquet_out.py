@@ -27,7 +27,9 @@ def write_shards(rows: Rows, folder: Path, split: str, *, rows_a_shard: int = RO
 
     schema, count = None, 0
     for chunk in _chunks(rows()):
-        found = pa.Table.from_pylist(chunk).schema
+        # pyarrow takes the names of the first row for all there are.
+        names = dict.fromkeys(name for row in chunk for name in row)
+        found = pa.Table.from_pylist([dict.fromkeys(names) | chunk[0], *chunk[1:]]).schema
         merged = [found] if schema is None else [schema, found]
         schema = pa.unify_schemas(merged, promote_options="permissive")
         count += len(chunk)

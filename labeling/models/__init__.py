@@ -15,6 +15,7 @@ from .dataset import (
     DatasetVersion,
     DatasetVersionStatus,
 )
+from .dataset_sizes import DatasetSizes
 from .figure import Figure
 from .form import Form, FormVersion
 from .form_definition import Choice, DefinitionError, FormDefinition, Question, Scale
@@ -83,6 +84,7 @@ __all__ = [
     "DatasetExport",
     "DatasetExportStatus",
     "DatasetKind",
+    "DatasetSizes",
     "DatasetVersion",
     "DatasetVersionStatus",
     "DefaultView",

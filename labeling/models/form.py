@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from .batch import Layout
-from .form_definition import FormDefinition
+from .form_definition import FormDefinition, definition_read
 from .project import Project
 
 
@@ -65,4 +66,4 @@ class FormVersion(models.Model):
 
     @cached_property
     def definition(self) -> FormDefinition:
-        return FormDefinition.from_json(self.layout, self.definition_json)
+        return definition_read(self.layout, json.dumps(self.definition_json))

@@ -14,9 +14,11 @@ A definition belongs to one layout, and holds what that layout has a place for:
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 LAYOUTS = ("demonstration", "ranking", "pairwise")
@@ -74,6 +76,9 @@ class Choice:
 
     key: str
     label: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"key": self.key, "label": self.label}
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class Question:
             name: getattr(self, name) for name in ("key", "label", "type", "per", "help", "required")
         }
         if self.type in ("one_of", "several_of"):
-            values["options"] = [dataclasses.asdict(option) for option in self.options]
+            values["options"] = [option.to_json() for option in self.options]
         if self.type == "scale":
             values["scale"] = self.scale.to_json()
         return values
@@ -222,7 +227,7 @@ class FormDefinition:
         values: dict[str, Any] = {name: getattr(self, name) for name in FIELDS[self.layout]}
         for name in ("completion_flags", "prompt_flags"):
             if name in values:
-                values[name] = [dataclasses.asdict(flag) for flag in values[name]]
+                values[name] = [flag.to_json() for flag in values[name]]
         if "scale" in values:
             values["scale"] = self.scale.to_json()
         values["questions"] = [question.to_json() for question in self.questions]
@@ -255,6 +260,12 @@ class FormDefinition:
     @classmethod
     def default(cls, layout: str) -> FormDefinition:
         return cls.from_json(layout, {})
+
+
+@lru_cache(maxsize=1_000)
+def definition_read(layout: str, text: str) -> FormDefinition:
+    """The definition in JSON text. One text is read once: every piece of work asks for its form."""
+    return FormDefinition.from_json(layout, json.loads(text))
 
 
 def default_json(layout: str) -> dict[str, Any]:

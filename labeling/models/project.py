@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -7,7 +9,7 @@ from django.utils import timezone
 
 from annotate.words import _
 
-from .project_settings import ProjectSettings
+from .project_settings import ProjectSettings, settings_read
 
 
 class Role(models.TextChoices):
@@ -62,7 +64,7 @@ class Project(models.Model):
         if known is None or known[0] is not self.settings_json:
             known = self.__dict__["_settings"] = (
                 self.settings_json,
-                ProjectSettings.from_json(self.settings_json),
+                settings_read(json.dumps(self.settings_json)),
             )
         return known[1]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from annotate.words import _
@@ -53,6 +55,13 @@ TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "tuple": (tuple, list),
     "str": (str,),
+}
+IN_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "a list",
+    "str": "text",
 }
 
 
@@ -181,7 +190,7 @@ class ProjectSettings:
         low, high = spec.metadata["minimum"], spec.metadata["maximum"]
         expected = TYPES[str(spec.type)]
         if not isinstance(value, expected) or (isinstance(value, bool) and spec.type != "bool"):
-            raise ValueError(f"{spec.name}: must be a {spec.type}")
+            raise ValueError(f"{spec.name}: must be {IN_WORDS[str(spec.type)]}")
         if low is not None and not low <= value <= high:
             raise ValueError(f"{spec.name}: must be between {low:g} and {high:g}")
         choices = [key for key, _ in spec.metadata["choices"]]
@@ -209,6 +218,12 @@ class ProjectSettings:
 
     def to_json(self) -> dict[str, Any]:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+
+
+@lru_cache(maxsize=1_000)
+def settings_read(text: str) -> ProjectSettings:
+    """The settings in JSON text. One text is read and checked once: every request asks for its project's."""
+    return ProjectSettings.from_json(json.loads(text))
 
 
 def _check_words(name: str, words: Any) -> None:

@@ -148,13 +148,13 @@ class PersonalData(Look):
         return {"mask_personal_data": change, "drop_personal_data": Drop(self._rows)}
 
 
-def masked(text: str) -> str:
+def masked(text: str, *, names: bool = False) -> str:
     """
     >>> masked("Write to ada@example.org or call +49 30 901820.")
     'Write to [email] or call [phone].'
     """
     parts, end = [], 0
-    for found in find_personal_data(text):
+    for found in find_personal_data(text, names=names):
         parts += [text[end : found.start], f"[{found.kind}]"]
         end = found.end
     return "".join([*parts, text[end:]])

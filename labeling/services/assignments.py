@@ -42,6 +42,22 @@ from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, wa
 from .turns import special, take_turn
 from .work_again import note_out_of_work
 
+
+class GuidelineUnread(Conflict):
+    """Work of a task kind waits behind a guideline version that this person has not acknowledged."""
+
+    def __init__(self, gate: queues.KindGate) -> None:
+        super().__init__(
+            _("Please read version %(number)s of the %(label)s guideline first.")
+            % {"number": gate.number, "label": in_a_sentence(TaskKind(gate.kind).label)},
+            code="guideline_not_acknowledged",
+            field="guideline_version",
+            hint="Acknowledge it on the guideline's page, then ask again.",
+            details=[{"field": "guideline_version", "message": str(gate.version_id)}],
+        )
+        self.kind = gate.kind
+
+
 CLAIM_ATTEMPTS = 20
 RELEASED_AT_ONCE = 500
 LONGEST_NOTE = 500
@@ -379,15 +395,6 @@ def _anything_waits(user, project: Project, kinds: list[str]) -> bool:
 
 def _refuse_unread(user, project: Project, gates: list[queues.KindGate], force: bool = False) -> None:
     """Raise if work waits behind a guideline version that this person has not acknowledged."""
-    kinds = [gate.kind for gate in gates]
-    if not force and not _anything_waits(user, project, kinds):
-        return
-    gate = gates[0]
-    raise Conflict(
-        _("Please read version %(number)s of the %(label)s guideline first.")
-        % {"number": gate.number, "label": in_a_sentence(TaskKind(gate.kind).label)},
-        code="guideline_not_acknowledged",
-        field="guideline_version",
-        hint="Acknowledge it on the guideline's page, then ask again.",
-        details=[{"field": "guideline_version", "message": str(gate.version_id)}],
-    )
+    waits = gates if force else [gate for gate in gates if _anything_waits(user, project, [gate.kind])]
+    if waits:
+        raise GuidelineUnread(waits[0])

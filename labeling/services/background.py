@@ -17,6 +17,7 @@ from django.db import close_old_connections, connections
 from labeling.models import (
     DatasetExport,
     DatasetExportStatus,
+    DatasetSizes,
     DatasetVersion,
     DatasetVersionStatus,
     ImportRecord,
@@ -32,6 +33,8 @@ from .batch_control import hold_overdue
 from .batch_ends import note_finished_batches
 from .dataset_exports import build_export as build_file
 from .dataset_exports import forget_unused, lost_exports
+from .dataset_sizes import build_sizes as count_tokens
+from .dataset_sizes import lost_sizes
 from .datasets import build_version as build
 from .datasets import lost_versions
 from .imports import revive_lost_imports
@@ -42,7 +45,7 @@ from .work_again import tell_of_work
 
 log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 5.0
-Job = ImportRecord | DatasetVersion | DatasetExport | Preparation
+Job = ImportRecord | DatasetVersion | DatasetExport | DatasetSizes | Preparation
 
 
 def run_import(import_record: ImportRecord) -> None:
@@ -55,6 +58,10 @@ def build_version(version: DatasetVersion) -> None:
 
 def build_export(export: DatasetExport) -> None:
     build_file(export=export, in_background=True)
+
+
+def build_sizes(sizes: DatasetSizes) -> None:
+    count_tokens(sizes=sizes)
 
 
 def prepare(preparation: Preparation) -> None:
@@ -78,6 +85,8 @@ def sweep() -> int:
         done += _without_stopping(build_version, version)
     for export in lost_exports():
         done += _without_stopping(build_export, export)
+    for sizes in lost_sizes():
+        done += _without_stopping(build_sizes, sizes)
     forget_unused()
     for preparation in lost_preparations():
         done += _without_stopping(prepare, preparation)
@@ -100,6 +109,7 @@ _TAKEN_UP: dict[type, tuple[Callable, str]] = {
     ImportRecord: (run_import, ImportStatus.WAITING),
     DatasetVersion: (build_version, DatasetVersionStatus.FREEZING),
     DatasetExport: (build_export, DatasetExportStatus.WAITING),
+    DatasetSizes: (build_sizes, DatasetExportStatus.WAITING),
     Preparation: (prepare, PreparationStatus.WAITING),
 }
 

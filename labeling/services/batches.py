@@ -100,11 +100,12 @@ def create_writing_batch(
     tasks: int,
     acting_user,
     category: str = "",
+    language: str = "",
     purpose: str = TaskPurpose.WORK,
     **policy: Any,
 ) -> Batch:
     """Demonstration tasks whose prompt is written by whoever answers; `category` is what their form starts
-    from. Raises Invalid as the others do.
+    from, `language` what they are to be written in. Raises Invalid as the others do.
     """
     if purpose != TaskPurpose.WORK:
         raise Invalid("People write prompts as work, not as calibration or screening.", field="purpose")
@@ -114,11 +115,14 @@ def create_writing_batch(
         name=name,
         prompts=itertools.repeat(blank, tasks),
         acting_user=acting_user,
-        source={"tasks": tasks, "category": category},
+        source={"tasks": tasks, "category": category, **({"language": language} if language else {})},
         **policy,
     )
     batch.writes_prompt = True
     batch.save(update_fields=["writes_prompt"])
+    if language and project.settings.match_languages:
+        # The slots were made before the batch knew that its prompts are to be written.
+        Assignment.objects.filter(batch=batch).update(language=language)
     return batch
 
 
@@ -178,6 +182,7 @@ def create_batch_from_waiting(
     acting_user,
     limit: int = 100,
     category: str = "",
+    language: str = "",
     completions_per_task: int | None = None,
     overlap: int | None = None,
     review_rate: float | None = None,
@@ -204,12 +209,13 @@ def create_batch_from_waiting(
         "purpose": purpose,
         "acting_user": acting_user,
     }
-    source = {"limit": limit, "category": category}
+    chosen = {"category": category, "language": language}
+    source = {"limit": limit, "category": category, **({"language": language} if language else {})}
     if writes_prompt:
         _check_writing(kind, starts_from_draft)
-        return create_writing_batch(project=project, name=name, tasks=limit, category=category, **policy)
+        return create_writing_batch(project=project, name=name, tasks=limit, **chosen, **policy)
     if kind == TaskKind.DEMONSTRATION:
-        prompts = prompts_without_task(project=project, kind=kind, category=category)[:limit]
+        prompts = prompts_without_task(project=project, kind=kind, **chosen)[:limit]
         return create_demonstration_batch(
             project=project,
             name=name,
@@ -222,7 +228,7 @@ def create_batch_from_waiting(
         raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(TaskKind.values)}, field="kind")
     _require_ranking_layout(layout)
     size = _ranking_size(project, layout, completions_per_task)
-    sets = completion_sets_for(project=project, size=size, category=category)
+    sets = completion_sets_for(project=project, size=size, **chosen)
     return create_ranking_batch(
         project=project,
         name=name,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
 from annotate.errors import Invalid
+from annotate.prepared import PreparedLoad, json_text, random_uuids
 from annotate.words import _
 from labeling.models import Completion, CompletionOrigin, ImportRecord, Project, Prompt
 
@@ -17,6 +19,25 @@ from .prompts import chunked, find_ids, lock_project_rows
 
 LONGEST_SOURCE_KEY = 120
 LONGEST_GENERATOR = 120
+COMPLETIONS = PreparedLoad(
+    Completion,
+    "source_key", "prompt_id", "text", "origin", "generator", "checkpoint_key", "run_key", "sampling",
+    "public_id",
+)  # fmt: skip
+
+
+class NewCompletion(NamedTuple):
+    """A completion about to be stored; `source_key` says whether it is there already. In the order of
+    COMPLETIONS: keys of checkpoint and run are hexadecimal, `sampling` is JSON text."""
+
+    source_key: str
+    prompt_id: int
+    text: str
+    origin: str
+    generator: str
+    checkpoint_key: str | None = None
+    run_key: str | None = None
+    sampling: str = "{}"
 
 
 def imported_key(prompt_digest: str, generator: str, text: str, occurrence: int = 0) -> str:
@@ -25,32 +46,32 @@ def imported_key(prompt_digest: str, generator: str, text: str, occurrence: int 
 
     `occurrence` tells equal texts of one row apart.
     """
-    digest = hashlib.sha256()
-    for part in (prompt_digest, generator, text, str(occurrence) if occurrence else ""):
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return f"imported:{digest.hexdigest()}"
+    parts = [
+        part.encode() for part in (prompt_digest, generator, text, str(occurrence) if occurrence else "")
+    ]
+    data = b"".join([len(part).to_bytes(8, "big") + part for part in parts])
+    return f"imported:{hashlib.sha256(data).hexdigest()}"
 
 
-def key_of(completion: Completion) -> str:
-    """What tells a stored completion from others; raises ValueError for one that a person wrote."""
-    if completion.source_key is None:
-        raise ValueError("a completion without a source key cannot be found again")
-    return completion.source_key
-
-
-def ensure_completions(rows: Iterable[Completion], *, project: Project) -> tuple[dict[str, int], set[str]]:
-    """({source key: id}, the keys that are new) of unsaved rows. Needs the caller's transaction and
+def ensure_completions(
+    rows: Iterable[NewCompletion], *, project: Project, import_record: ImportRecord | None
+) -> tuple[dict[str, int], set[str]]:
+    """({source key: id}, the keys that are new) of rows. Needs the caller's transaction and
     `lock_project_rows`."""
-    by_key: dict[str, Completion] = {}
+    by_key: dict[str, NewCompletion] = {}
     for row in rows:
-        by_key.setdefault(key_of(row), row)
+        by_key.setdefault(row.source_key, row)
     ids = find_ids(Completion.objects.filter(project=project), "source_key", by_key)
     missing = [row for key, row in by_key.items() if key not in ids]
-    created = Completion.objects.bulk_create(missing)
-    ids |= {key_of(completion): completion.pk for completion in created}
-    return ids, {key_of(row) for row in missing}
+    public = random_uuids(len(missing))
+    created = COMPLETIONS.load(
+        ((*row, public_id) for row, public_id in zip(missing, public, strict=True)),
+        project_id=project.pk,
+        import_record_id=import_record.pk if import_record is not None else None,
+    )
+    new = [row.source_key for row in missing]
+    ids |= zip(new, created, strict=True)
+    return ids, set(new)
 
 
 @transaction.atomic
@@ -72,9 +93,9 @@ def record_completions(
     added = 0
     for chunk in chunked(rows):
         _check_prompts(project, chunk)
-        completions = [_completion(project, row, import_record) for row in chunk]
-        by_key, new = ensure_completions(completions, project=project)
-        ids.extend(by_key[key_of(completion)] for completion in completions)
+        completions = [_completion(row) for row in chunk]
+        by_key, new = ensure_completions(completions, project=project, import_record=import_record)
+        ids.extend(by_key[completion.source_key] for completion in completions)
         added += len(new)
     if added:
         record_event(
@@ -88,7 +109,7 @@ def record_completions(
     return ids
 
 
-def _completion(project: Project, row: Mapping[str, Any], import_record: ImportRecord | None) -> Completion:
+def _completion(row: Mapping[str, Any]) -> NewCompletion:
     key = row.get("source_key")
     if not isinstance(key, str) or not 0 < len(key) <= LONGEST_SOURCE_KEY:
         raise Invalid(
@@ -100,19 +121,21 @@ def _completion(project: Project, row: Mapping[str, Any], import_record: ImportR
     if len(generator) > LONGEST_GENERATOR:
         raise Invalid(_("At most %(most)s characters.") % {"most": LONGEST_GENERATOR}, field="generator")
     is_ours = row.get("checkpoint_key") is not None
-    return Completion(
-        project=project,
+    return NewCompletion(
+        source_key=key,
         prompt_id=int(row["prompt_id"]),
         # PostgreSQL's text has no NUL; a model may write one all the same.
         text=row["text"].replace("\0", "\N{REPLACEMENT CHARACTER}"),
-        origin=CompletionOrigin.MODEL if is_ours else CompletionOrigin.IMPORTED,
+        origin=(CompletionOrigin.MODEL if is_ours else CompletionOrigin.IMPORTED).value,
         generator=generator,
-        checkpoint_key=row.get("checkpoint_key"),
-        run_key=row.get("run_key"),
-        sampling=row.get("sampling") or {},
-        source_key=key,
-        import_record=import_record,
+        checkpoint_key=_hexadecimal(row.get("checkpoint_key")),
+        run_key=_hexadecimal(row.get("run_key")),
+        sampling=json_text(row.get("sampling") or {}),
     )
+
+
+def _hexadecimal(key: Any) -> str | None:
+    return None if key is None else uuid.UUID(str(key)).hex
 
 
 def _check_prompts(project: Project, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -20,11 +20,12 @@ from django.db import transaction
 from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.accounts.models import User
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Gone, Invalid, NotFound
-from annotate.words import _, later
+from annotate.words import _, in_a_sentence, later
 from labeling.formats import SPLITS, ExportError, ExportSummary, canonical_line
 from labeling.models import DatasetExport, DatasetExportStatus, DatasetVersion
 from labeling.permissions import Action, membership_of, require
@@ -39,6 +40,9 @@ log = structlog.get_logger(__name__)
 KEPT = timedelta(days=7)
 LONGEST_LINK = timedelta(days=7)
 SALT = "labeling.dataset_export"
+# Stored as they are, said in the language of whoever reads them.
+BROKE = gettext_noop("Something broke on our side while the file was written.")
+DIED = gettext_noop("The process that wrote its file died too often.")
 
 
 def root() -> Path:
@@ -129,7 +133,7 @@ def build_export(*, export: DatasetExport, in_background: bool = False) -> Datas
         _fail(export, str(error), in_background)
     except Exception:
         log.exception("export_failed", export=export.pk)
-        _fail(export, "Something broke on our side while the file was written.", in_background)
+        _fail(export, BROKE, in_background)
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -167,7 +171,7 @@ def _fail(export: DatasetExport, problem: str, in_background: bool) -> None:
         pk=export.pk, status=DatasetExportStatus.WAITING, attempt=export.attempt
     )
     if mine.update(status=DatasetExportStatus.FAILED, error=problem) == 1 and in_background:
-        _tell(export, later("%(name)s was not prepared: %(problem)s", name=export, problem=problem))
+        _tell(export, later("%(name)s was not prepared: %(problem)s", name=export, problem=_(problem)))
 
 
 def _tell(export: DatasetExport, text: str) -> None:
@@ -184,7 +188,7 @@ def lost_exports() -> list[DatasetExport]:
 
 
 def _give_up(export: DatasetExport) -> None:
-    _fail(export, f"The process that wrote its file died {ATTEMPTS} times.", True)
+    _fail(export, DIED, True)
 
 
 def forget_unused(*, now: datetime | None = None) -> int:
@@ -211,7 +215,9 @@ def open_export(*, export: DatasetExport, acting_user, by_link: bool = False) ->
     (file gone)."""
     if export.status != DatasetExportStatus.READY:
         raise Conflict(
-            f"{export} is not ready: {export.get_status_display().lower()}.", code="export_not_ready"
+            _("%(export)s is not ready: %(state)s.")
+            % {"export": export, "state": in_a_sentence(export.get_status_display())},
+            code="export_not_ready",
         )
     path = _path(export)
     if not path.exists():

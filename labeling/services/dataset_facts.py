@@ -15,13 +15,11 @@ from labeling.models import (
     DatasetVersion,
     GuidelineVersion,
     ImportRecord,
-    Prompt,
     TaskKind,
 )
 from labeling.quality.agreement import pairwise_agreement
 
 from .dataset_rows import Selected
-from .prompts import LOOKUP, chunked
 
 
 def facts_digest(facts: dict[str, Any]) -> str:
@@ -41,24 +39,24 @@ class FactGatherer:
         self.guidelines: Counter = Counter()  # (kind of work, number)
         self.unreviewed = 0
         self.characters: dict[str, list[int]] = {}  # split -> [shortest, longest]
-        self._asked: list[tuple[str, int]] = []  # (split, prompt id) whose language is not looked up yet
         self._prompt = ""
         self._rankings: dict[tuple[str, ...], list[list[int | None]]] = {}
         self.compared = self.agreed_twice = self.several = 0
 
     def add(self, split: str, selected: Selected) -> None:
         row = selected.present_row
-        self._asked.append((split, int(row["prompt_id"])))
-        if len(self._asked) == LOOKUP:
-            self._look_up()
-        low, high = self.characters.get(split, [selected.characters] * 2)
-        self.characters[split] = [min(low, selected.characters), max(high, selected.characters)]
+        self.languages[split][selected.language] += 1
+        size, bounds = selected.characters, self.characters.setdefault(split, [selected.characters] * 2)
+        if size < bounds[0]:
+            bounds[0] = size
+        elif size > bounds[1]:
+            bounds[1] = size
         source = row.get("source")
         if source is None:
             return
         is_edit = bool(row.get("edited_draft"))
-        kind = TaskKind.RANKING if "ranks" in row and not is_edit else TaskKind.DEMONSTRATION
         if source["guideline_version"] is not None:
+            kind = TaskKind.RANKING if "ranks" in row and not is_edit else TaskKind.DEMONSTRATION
             self.guidelines[kind.value, source["guideline_version"]] += 1
         is_settled = "adjudication" in source  # nobody's own order
         self.unreviewed += source["review"] is None and source["import"] is None and not is_settled
@@ -69,7 +67,7 @@ class FactGatherer:
         if row["prompt_id"] != self._prompt:  # rows of a prompt stand together
             self._compare()
             self._prompt = row["prompt_id"]
-        shown = tuple(completion["id"] for completion in row["completions"])
+        shown = tuple([completion["id"] for completion in row["completions"]])
         self._rankings.setdefault(shown, []).append(row["ranks"])
 
     def _compare(self) -> None:
@@ -81,19 +79,9 @@ class FactGatherer:
                 self.agreed_twice += round(2 * (found.value or 0) * found.size)  # a tie may count half
         self._rankings.clear()
 
-    def _look_up(self) -> None:
-        ids = {pk for _, pk in self._asked}
-        found: dict[int, str] = {}
-        for some in chunked(ids, LOOKUP):
-            found |= dict(Prompt.objects.filter(pk__in=some).values_list("pk", "language"))
-        for split, pk in self._asked:
-            self.languages[split][found.get(pk, "")] += 1
-        self._asked.clear()
-
     def to_json(self, statistics: dict[str, Any]) -> dict[str, Any]:
         """`statistics`: of the manifest. Asks the database for names and licences, so call it inside the
         snapshot."""
-        self._look_up()
         self._compare()
         facts: dict[str, Any] = {
             "languages": {split: dict(counts) for split, counts in self.languages.items()},

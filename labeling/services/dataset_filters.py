@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -12,13 +14,14 @@ from labeling.checks.blocked_words import find_blocked_words
 from labeling.checks.personal_data import find_personal_data
 from labeling.formats import split_of
 from labeling.models import DatasetKind, Project, Prompt, Submission
-from labeling.preparation import Plan, Unit, excerpt, masked, row_of_unit, unit_of_row
+from labeling.preparation import Plan, Rewrite, Unit, excerpt, masked, row_of_unit, unit_of_row
 
 from .dataset_rows import Selected, canonical_rows
 from .preparation_rows import options_for
 from .prompts import chunked
-from .recipe_filters import Filters
+from .recipe_filters import OTHERS, Filters
 from .recipes import Recipe
+from .row_scores import scores_of_rows
 
 CHUNK = 500
 PREVIEW_ROWS = 5_000  # that a preview looks at
@@ -38,13 +41,13 @@ def filtered_rows(
     filters = recipe.row_filters
 
     def rows(counted: Counter) -> Iterator[Selected]:
-        return _screened(kind, filters, islice(canonical_rows(project, kind, recipe), most), counted)
+        return _screened(kind, recipe, islice(canonical_rows(project, kind, recipe), most), counted)
 
     if not recipe.filters:
         return islice(canonical_rows(project, kind, recipe), most)
     if not filters.fixes:
         return rows(changed)
-    options = options_for(project, context=filters.context)
+    options = options_for(project, context=filters.context, tokenizer=filters.tokenizer)
     kept = (_unit(kind, recipe, selected) for selected in rows(Counter()) if selected.row is not None)
     plan = Plan(kept, filters.fixes, options)
     return _planned(kind, recipe, rows(changed), plan, changed)
@@ -86,13 +89,17 @@ def _with_unit(kind: str, selected: Selected, unit: Unit) -> Selected:
     return dataclasses.replace(selected, row=row, characters=sum(map(len, learnt)))
 
 
-def _screened(kind: str, filters: Filters, rows: Iterator[Selected], changed: Counter) -> Iterator[Selected]:
+def _screened(kind: str, recipe: Recipe, rows: Iterator[Selected], changed: Counter) -> Iterator[Selected]:
+    filters = recipe.row_filters
     per_category: Counter = Counter()
     for chunk in chunked(rows, CHUNK):
-        reasons = _from_database(kind, filters, chunk)
+        languages = _languages(filters, chunk)
+        reasons = _from_database(kind, filters, chunk, languages)
         for selected in chunk:
             if selected.row is not None:
                 selected = _screen(kind, filters, selected, reasons, changed)
+            if selected.row is not None and filters.weights:
+                selected = _weigh(recipe, filters, selected, languages)
             if selected.row is not None and filters.category_most:
                 per_category[selected.category] += 1
                 if per_category[selected.category] > filters.category_most:
@@ -100,17 +107,28 @@ def _screened(kind: str, filters: Filters, rows: Iterator[Selected], changed: Co
             yield selected
 
 
-def _from_database(kind: str, filters: Filters, chunk: list[Selected]) -> dict[int, str]:
-    """{member: why it is left out} by what the rows themselves do not hold (a query each)."""
+def _languages(filters: Filters, chunk: list[Selected]) -> dict[int, str]:
+    """{prompt: its language}, where a filter asks for it (a query)."""
+    if not (filters.languages or "language" in filters.weights):
+        return {}
+    ids = {int(selected.row["prompt_id"]) for selected in chunk if selected.row is not None}
+    return dict(Prompt.objects.filter(pk__in=ids).values_list("pk", "language"))
+
+
+def _from_database(
+    kind: str, filters: Filters, chunk: list[Selected], languages: dict[int, str]
+) -> dict[int, str]:
+    """{member: why it is left out} by what the rows themselves do not hold."""
     reasons: dict[int, str] = {}
-    if filters.languages:
-        ids = {int(selected.row["prompt_id"]) for selected in chunk if selected.row is not None}
-        fitting = Prompt.objects.filter(pk__in=ids, language__in=filters.languages).values_list(
-            "pk", flat=True
-        )
-        kept = set(fitting)
+    if filters.by_score:
+        scores = scores_of_rows(kind, chunk)
         for selected in chunk:
-            if selected.row is not None and int(selected.row["prompt_id"]) not in kept:
+            if reason := _score_reason(filters, scores.get(selected.member_id)):
+                reasons[selected.member_id] = reason
+    if filters.languages:
+        for selected in chunk:
+            row = selected.row
+            if row is not None and languages.get(int(row["prompt_id"])) not in filters.languages:
                 reasons[selected.member_id] = "another language"
     if filters.least_agreement and kind != DatasetKind.PROMPTS:
         low = Submission.objects.filter(
@@ -119,6 +137,44 @@ def _from_database(kind: str, filters: Filters, chunk: list[Selected]) -> dict[i
         )
         reasons |= dict.fromkeys(low.values_list("pk", flat=True), "low agreement on its task")
     return reasons
+
+
+def _score_reason(filters: Filters, score: float | None) -> str:
+    if score is None:
+        return "without a score" if filters.scored_only else ""
+    if filters.least_score is not None and score < filters.least_score:
+        return f"scored under {filters.least_score:g}"
+    if filters.most_score is not None and score > filters.most_score:
+        return f"scored over {filters.most_score:g}"
+    return ""
+
+
+def _weigh(recipe: Recipe, filters: Filters, selected: Selected, languages: dict[int, str]) -> Selected:
+    """The row, or without it where its weight thins it out; the first weight that does so is the reason.
+
+    What is kept follows from the prompt and the salt alone: all rows of a prompt whose weights are equal
+    go or stay together, and a larger weight keeps all that a smaller one keeps.
+    """
+    row = selected.present_row
+    source = row.get("source") or {}
+    imported = source.get("import")
+    names = {
+        "category": [selected.category],
+        "source": [f"import {imported}", "imports"] if imported else ["people"],
+        "annotator": [source.get("annotator") or ""],
+        "language": [languages.get(int(row["prompt_id"]), "")],
+    }
+    digest = hashlib.sha256(f"weight\0{recipe.salt}\0{selected.group}".encode("utf-8", "surrogatepass"))
+    place = int.from_bytes(digest.digest()[:8], "big") / 2**64
+    weight = 1.0
+    for by, shares in filters.weights.items():
+        name = next((each for each in [*names[by], OTHERS] if each in shares), None)
+        if name is None:
+            continue
+        weight *= shares[name]
+        if place >= weight:
+            return _without(selected, f"weight {shares[name]:g} of {by} {name}".strip())
+    return selected
 
 
 def _screen(
@@ -135,23 +191,27 @@ def _screen(
         return _without(selected, "a blocked word")
     comments = [note["comment"] for note in selected.present_row.get("notes", ())]
     said = "\n".join([unit.text, *comments])
-    if filters.personal_data == "keep" or not (found := find_personal_data(said)):
+    names = filters.names
+    if filters.personal_data == "keep" or not (found := find_personal_data(said, names=names)):
         return selected
     if filters.personal_data == "drop":
         return _without(selected, "personal data")
     changed[f"personal data: {filters.personal_data}"] += 1
     if filters.personal_data == "mask":
-        return _with_masked_comments(_with_unit(kind, selected, unit.rewritten(prompt=masked, answer=masked)))
+        mask = partial(masked, names=names)
+        return _with_masked_comments(
+            _with_unit(kind, selected, unit.rewritten(prompt=mask, answer=mask)), mask
+        )
     return dataclasses.replace(
         selected, row=_flagged(selected.present_row, sorted({each.kind for each in found}))
     )
 
 
-def _with_masked_comments(selected: Selected) -> Selected:
+def _with_masked_comments(selected: Selected, mask: Rewrite = masked) -> Selected:
     row = selected.present_row
     if "notes" not in row:
         return selected
-    notes = [{**note, "comment": masked(note["comment"])} for note in row["notes"]]
+    notes = [{**note, "comment": mask(note["comment"])} for note in row["notes"]]
     return dataclasses.replace(selected, row={**row, "notes": notes})
 
 
@@ -162,19 +222,33 @@ def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
 
 def preview_filters(project: Project, kind: str, recipe: Recipe) -> dict[str, Any]:
     """What the filters would do to the first PREVIEW_ROWS rows: {"looked_at", "kept", "left_out": {reason:
-    {"count", "examples"}}, "changed": {reason: count}}; an example is the text that would go."""
+    {"count", "examples"}}, "changed": {reason: count}, "changed_examples": {reason: texts}}; an example is
+    the text that would go, or what it would become."""
     changed: Counter = Counter()
     left_out: dict[str, dict[str, Any]] = {}
+    examples: dict[str, list[str]] = {}
     looked_at = kept = 0
+    before: Counter = Counter()
     for selected in (
         filtered_rows(project, kind, recipe, changed, most=PREVIEW_ROWS) if recipe.filters else ()
     ):
         looked_at += 1
         if selected.row is not None:
             kept += 1
+            for reason in changed - before:  # rows come one by one: this is the one that was changed
+                shown = examples.setdefault(reason, [])
+                if len(shown) < EXAMPLES:
+                    shown.append(excerpt(unit_of_row(kind, selected.row)))
+            before = changed.copy()
             continue
         found = left_out.setdefault(selected.left_out, {"count": 0, "examples": []})
         found["count"] += 1
         if selected.dropped is not None and len(found["examples"]) < EXAMPLES:
             found["examples"].append(excerpt(unit_of_row(kind, selected.dropped)))
-    return {"looked_at": looked_at, "kept": kept, "left_out": left_out, "changed": dict(changed)}
+    return {
+        "looked_at": looked_at,
+        "kept": kept,
+        "left_out": left_out,
+        "changed": dict(changed),
+        "changed_examples": examples,
+    }

@@ -29,19 +29,18 @@ def rebuild_without(*, version: DatasetVersion, what: str, which: str, acting_us
     recipe = Recipe.from_json(version.recipe)
     if what == "annotator":
         changes: dict = {"exclude_annotators": (*recipe.exclude_annotators, which)}
-        note = f"v{version.number} without {which}"
+        without = which
     elif what == "import":
         changes = {"exclude_imports": (*recipe.exclude_imports, int(which))}
-        name = version.dataset.project.imports.get(pk=int(which)).filename
-        note = f"v{version.number} without {name}"
+        without = version.dataset.project.imports.get(pk=int(which)).filename
     else:
         ids = _guideline_versions(version, recipe, int(which))
         changes = {"exclude_guideline_versions": (*recipe.exclude_guideline_versions, *ids)}
-        note = f"v{version.number} without guideline version {which}"
+        without = _("guideline version %(number)s") % {"number": which}
     return freeze_dataset(
         dataset=version.dataset,
         acting_user=acting_user,
-        note=note,
+        note=_("v%(number)s without %(what)s") % {"number": version.number, "what": without},
         recipe=dataclasses.replace(recipe, **changes),
         parent=version,
     )

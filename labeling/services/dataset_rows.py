@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast
 
-from labeling.formats import comparison_row, prompt_group, prompt_row, ranks_from_tiers, sft_row
+from labeling.formats import comparison_row, prompt_group, prompt_row, sft_row
 from labeling.models import (
     Completion,
     DatasetKind,
@@ -20,6 +21,7 @@ from labeling.models import (
     Ranking,
     Review,
     ReviewDecision,
+    SpanNote,
     SubmissionStatus,
     Task,
     TaskKind,
@@ -27,8 +29,9 @@ from labeling.models import (
 )
 
 from .adjudicated_rows import with_settled_orders
+from .bulk_reading import json_text_of, parsed, with_ids
 from .dataset_extras import edit_row, notes_by_judgment, with_notes
-from .prompts import LOOKUP, chunked
+from .prompts import chunked
 from .recipes import DECISIONS, DEFAULT_SOURCES, Recipe
 
 FETCH = 500
@@ -48,6 +51,7 @@ class Selected:
     characters: int  # of what is learnt: the answer, all completions, or the prompt
     turns: int
     left_out: str = ""
+    language: str = ""  # of the prompt
     dropped: dict[str, Any] | None = None  # the row that a filter left out, for a preview to show
 
     @property
@@ -164,46 +168,73 @@ def canonical_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Sele
     if kind == DatasetKind.PROMPTS:
         return _prompt_rows(rows)
     if kind == DatasetKind.SFT:
-        return _demonstration_rows(rows)
-    rankings = _ranking_rows(rows, with_scores=recipe.include_scores)
+        return _demonstration_rows(project, rows)
+    rankings = _ranking_rows(project, rows, with_scores=recipe.include_scores)
     if recipe.rankings == "adjudicated":
         rankings = with_settled_orders(rankings, project)
-    return itertools.chain(rankings, _edit_rows(select_edits(project, kind, recipe)))
+    return chain(rankings, _edit_rows(select_edits(project, kind, recipe)))
 
 
 def _prompt_rows(rows: QuerySet) -> Iterator[Selected]:
-    values = rows.order_by("digest").values_list("pk", "messages", "category")
-    for pk, messages, category in values.iterator(chunk_size=FETCH):
+    values = rows.order_by("digest").values_list("pk", json_text_of("messages"), "category", "language")
+    for pk, text, category, language in values.iterator(chunk_size=FETCH):
+        messages = parsed(text)
         row = prompt_row(id=str(pk), prompt_id=str(pk), messages=messages)
         characters = sum(len(message["content"]) for message in messages)
-        yield Selected(prompt_group(messages), row, pk, category, characters, _turns(messages))
+        yield Selected(
+            prompt_group(messages), row, pk, category, characters, _turns(messages), language=language
+        )
 
 
 # What lineage needs of every judgment, in this order.
 _LINEAGE = (
-    "submission_id", "submission__prompt_id", "submission__prompt__messages", "submission__prompt__category",
+    "submission_id", "submission__prompt_id", json_text_of("submission__prompt__messages"),
+    "submission__prompt__category", "submission__prompt__language",
     "revision",
     "submission__annotator__pseudonym", "guideline_version__number", "decision",
     "submission__import_record_id",
-    "submission__task__batch_id", "answers", "form_version__number",
+    "submission__task__batch_id", json_text_of("answers"), "form_version__number",
     "submission__task__batch__writes_prompt",
 )  # fmt: skip
+_REVISION = 5  # its place
 
 
-def _in_order(rows: QuerySet, *fields: str) -> Iterator[tuple]:
+class _Judged(NamedTuple):
+    """The prompt that a row's judgment is of."""
+
+    submission_id: int
+    prompt_id: int
+    messages: list[dict[str, str]]
+    category: str
+    language: str
+
+    @classmethod
+    def of(cls, values: tuple) -> _Judged:
+        return cls(values[0], values[1], parsed(values[2]), values[3], values[4])
+
+    def selected(self, row: dict[str, Any] | None, characters: int, left_out: str = "") -> Selected:
+        return Selected(
+            prompt_group(self.messages),
+            row,
+            self.submission_id,
+            self.category,
+            characters,
+            _turns(self.messages),
+            left_out,
+            self.language,
+        )
+
+
+def _in_order(rows: QuerySet, *fields: str | Cast) -> Iterator[tuple]:
     # Hexadecimal digests sort alike under every collation; ties are judgments of one prompt, by age.
     ordered = rows.order_by("submission__prompt__digest", "submission_id")
     return ordered.values_list(*_LINEAGE, *fields).iterator(chunk_size=FETCH)
 
 
 def _source(values: tuple) -> dict[str, Any]:
-    (submission_id, _, _, _, revision, pseudonym, guideline, decision, import_id, batch_id, answers, form,
+    (submission_id, _, _, _, _, revision, pseudonym, guideline, decision, import_id, batch_id, answers, form,
      writes_prompt) = values[: len(_LINEAGE)]  # fmt: skip
-    # Only where there are some: rows without are the bytes they were before there were questions.
-    asked = {"answers": answers, "form_version": form} if answers else {}
-    if writes_prompt:
-        asked["prompt_written"] = True  # by the annotator, together with the answer
-    return asked | {
+    source = {
         "judgment": submission_id,
         "revision": revision,
         "annotator": pseudonym,
@@ -212,100 +243,114 @@ def _source(values: tuple) -> dict[str, Any]:
         "import": import_id,
         "batch": batch_id,
     }
+    # Only where there are some: rows without are the bytes they were before there were questions.
+    if answers != "{}" and (asked := parsed(answers)):
+        source |= {"answers": asked, "form_version": form}
+    if writes_prompt:
+        source["prompt_written"] = True  # by the annotator, together with the answer
+    return source
 
 
 def _turns(messages: list[dict[str, str]]) -> int:
     return sum(message["role"] == "user" for message in messages)
 
 
-def _demonstration_rows(rows: QuerySet) -> Iterator[Selected]:
+def _notes_of(chunk: list[tuple], kind: TaskKind) -> dict[int, list[dict[str, Any]]]:
+    return notes_by_judgment(((values[0], values[_REVISION]) for values in chunk), kind)
+
+
+def _has_notes(project: Project) -> bool:
+    """Few projects have some; the others are not asked for them with every chunk."""
+    return SpanNote.objects.filter(submission__project=project).exists()
+
+
+def _demonstration_rows(project: Project, rows: QuerySet) -> Iterator[Selected]:
+    has_notes = _has_notes(project)
     for chunk in chunked(_in_order(rows, "text"), FETCH):
-        notes = notes_by_judgment(((values[0], values[4]) for values in chunk), TaskKind.DEMONSTRATION)
+        notes = _notes_of(chunk, TaskKind.DEMONSTRATION) if has_notes else {}
         for values in chunk:
-            submission_id, prompt_id, messages, category = values[:4]
-            text = values[-1]
+            judged, text = _Judged.of(values), values[-1]
             row = sft_row(
-                id=str(submission_id),
-                prompt_id=str(prompt_id),
-                messages=messages,
+                id=str(judged.submission_id),
+                prompt_id=str(judged.prompt_id),
+                messages=judged.messages,
                 answer=text,
                 source=_source(values),
             )
-            row = with_notes(row, notes.get(submission_id))
-            yield Selected(prompt_group(messages), row, submission_id, category, len(text), _turns(messages))
+            yield judged.selected(with_notes(row, notes.get(judged.submission_id)), len(text))
 
 
 def _edit_rows(rows: QuerySet) -> Iterator[Selected]:
     for values in _in_order(rows, "text", "started_from_id", "started_from__text", "started_from__generator"):
-        submission_id, prompt_id, messages, category = values[:4]
+        judged = _Judged.of(values)
         text, *draft = values[-4:]
-        group, turns, size = prompt_group(messages), _turns(messages), len(text) + len(draft[1])
+        size = len(text) + len(draft[1])
         if text.split() == draft[1].split():
-            yield Selected(group, None, submission_id, category, size, turns, "the draft was not changed")
+            yield judged.selected(None, size, "the draft was not changed")
             continue
         row = edit_row(
-            submission_id=submission_id,
-            prompt_id=prompt_id,
-            messages=messages,
+            submission_id=judged.submission_id,
+            prompt_id=judged.prompt_id,
+            messages=judged.messages,
             draft=(draft[0], draft[1], draft[2]),
             text=text,
             source=_source(values),
         )
-        yield Selected(group, row, submission_id, category, size, turns)
+        yield judged.selected(row, size)
 
 
-def _ranking_rows(rows: QuerySet, *, with_scores: bool) -> Iterator[Selected]:
-    fields = ("scores", "unrankable_reasons", "tiers", "unrankable", "margins")
+def _ranking_rows(project: Project, rows: QuerySet, *, with_scores: bool) -> Iterator[Selected]:
+    has_notes = _has_notes(project)
+    fields = map(json_text_of, ("scores", "unrankable_reasons", "tiers", "unrankable", "margins"))
     for chunk in chunked(_in_order(rows, *fields), FETCH):
-        completions = _completions_of(chunk)
-        notes = notes_by_judgment(((values[0], values[4]) for values in chunk), TaskKind.RANKING)
-        for values in chunk:
-            selected = _ranking_row(values, completions, with_scores=with_scores)
+        orders = [(parsed(values[-3]), parsed(values[-2])) for values in chunk]
+        completions = _completions_of(orders)
+        notes = _notes_of(chunk, TaskKind.RANKING) if has_notes else {}
+        for values, (tiers, unrankable) in zip(chunk, orders, strict=True):
+            selected = _ranking_row(values, tiers, unrankable, completions, with_scores=with_scores)
             if selected.row is not None and values[0] in notes:
                 selected = replace(selected, row=with_notes(selected.row, notes[values[0]]))
             yield selected
 
 
-def _completions_of(chunk: list[tuple]) -> dict[int, tuple[str, str]]:
-    """{completion id: (text, generator)} of all completions ranked in these rows."""
-    wanted = {
-        pk for *_, tiers, unrankable, _ in chunk for pk in (*(i for tier in tiers for i in tier), *unrankable)
-    }
-    found = {}
-    for ids in chunked(wanted, LOOKUP):
-        for pk, text, generator in Completion.objects.filter(pk__in=ids).values_list(
-            "pk", "text", "generator"
-        ):
-            found[pk] = (text, generator)
-    return found
+def _completions_of(orders: list[tuple[list[list[int]], list[int]]]) -> dict[int, tuple[str, str]]:
+    """{completion id: (text, generator)} of all completions ranked in these (tiers, unrankable)."""
+    wanted = {pk for tiers, unrankable in orders for tier in (*tiers, unrankable) for pk in tier}
+    rows = with_ids(Completion.objects.order_by(), wanted).values_list("pk", "text", "generator")
+    return {pk: (text, generator) for pk, text, generator in rows}
 
 
-def _ranking_row(values: tuple, completions: dict[int, tuple[str, str]], *, with_scores: bool) -> Selected:
-    submission_id, prompt_id, messages, category = values[:4]
-    scores, reasons, tiers, unrankable, margins = values[-5:]
+def _ranking_row(
+    values: tuple,
+    tiers: list[list[int]],
+    unrankable: list[int],
+    completions: dict[int, tuple[str, str]],
+    *,
+    with_scores: bool,
+) -> Selected:
+    judged = _Judged.of(values)
+    reasons = parsed(values[-4])
     # By id: the order in which they were shown must not reach the dataset.
-    ids = sorted({pk for tier in tiers for pk in tier} | set(unrankable))
-    place = {pk: index for index, pk in enumerate(ids)}
-    characters = sum(len(completions[pk][0]) for pk in ids)
-    group, turns = prompt_group(messages), _turns(messages)
+    ids = sorted({*chain.from_iterable(tiers), *unrankable})
+    shown = [(pk, *completions[pk]) for pk in ids]
+    characters = sum([len(text) for _, text, _ in shown])
     if sum(map(len, tiers)) < 2:
         why = _none_ranked(reasons) if not tiers else "fewer than two completions ranked"
-        return Selected(group, None, submission_id, category, characters, turns, why)
+        return judged.selected(None, characters, why)
+    rank_of = {pk: rank for rank, tier in enumerate(tiers, start=1) for pk in tier}
     row = comparison_row(
-        id=str(submission_id),
-        prompt_id=str(prompt_id),
-        messages=messages,
-        completions=[
-            {"id": str(pk), "text": completions[pk][0], "generator": completions[pk][1]} for pk in ids
-        ],
-        ranks=ranks_from_tiers([[place[pk] for pk in tier] for tier in tiers], len(ids)),
-        margins=_margins(margins, len(tiers)),
+        id=str(judged.submission_id),
+        prompt_id=str(judged.prompt_id),
+        messages=judged.messages,
+        completions=[{"id": str(pk), "text": text, "generator": generator} for pk, text, generator in shown],
+        ranks=[rank_of.get(pk) for pk in ids],
+        margins=None if values[-1] == "[]" else _margins(parsed(values[-1]), len(tiers)),
         unrankable_reasons=reasons,
         source=_source(values),
     )
-    if with_scores and scores:
+    if with_scores and (scores := parsed(values[-5])):
         row["scores"] = [scores.get(str(pk)) for pk in ids]
-    return Selected(group, row, submission_id, category, characters, turns)
+    return judged.selected(row, characters)
 
 
 def _none_ranked(reasons: dict[str, Any]) -> str:

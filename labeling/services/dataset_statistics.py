@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from typing import Any
+
+import numpy
 
 from labeling.formats import SPLITS, pairs_from_ranks
 from labeling.models import DatasetKind
@@ -14,9 +17,25 @@ from .dataset_rows import Selected
 LENGTH_EDGES = tuple(2**power for power in range(4, 21))
 
 
+_LINEAGE = (
+    ("annotators", "annotator"),
+    ("guideline_versions", "guideline_version"),
+    ("reviews", "review"),
+    ("imports", "import"),
+    ("batches", "batch"),
+)
+
+
 def length_bin(characters: int) -> int:
     """The upper edge that a text of this length falls under; the last one holds all longer ones too."""
-    return next((edge for edge in LENGTH_EDGES if characters < edge), LENGTH_EDGES[-1])
+    # Between 2^(n-1) and 2^n - 1 characters have n binary digits.
+    return min(max(1 << characters.bit_length(), LENGTH_EDGES[0]), LENGTH_EDGES[-1])
+
+
+def _decided_pairs(ranks: list[int | None]) -> int:
+    if len(ranks) == 2:  # what most versions are made of
+        return int(ranks[0] != ranks[1] and None not in ranks)
+    return sum(1 for _ in pairs_from_ranks(ranks))
 
 
 class Statistics:
@@ -25,15 +44,13 @@ class Statistics:
 
     def __init__(self, kind: str):
         self.kind = kind
-        self.prompts: set[str] = set()
+        self._prompts = array("q")  # of each row, where it is not that of the row before
         self.left_out: Counter = Counter()
         self.changed: Counter = Counter()  # rows that a filter or a fix masked or rewrote, by reason
         self.turns: Counter = Counter()
         self.pairs: Counter = Counter()
         self.sizes: Counter = Counter()
-        self.by: dict[str, Counter] = {
-            name: Counter() for name in ("annotators", "guideline_versions", "reviews", "imports", "batches")
-        }
+        self.by: dict[str, Counter] = {name: Counter() for name, _ in _LINEAGE}
         self.categories: dict[str, Counter] = {split: Counter() for split in SPLITS}
         self.lengths: dict[str, Counter] = {split: Counter() for split in SPLITS}
         self.characters: Counter = Counter()
@@ -43,7 +60,9 @@ class Statistics:
 
     def add(self, split: str, selected: Selected) -> None:
         row = selected.present_row
-        self.prompts.add(row["prompt_id"])
+        prompt = int(row["prompt_id"])
+        if not self._prompts or self._prompts[-1] != prompt:
+            self._prompts.append(prompt)
         self.turns["several" if selected.turns > 1 else "one"] += 1
         self.categories[split][selected.category] += 1
         self.lengths[split][str(length_bin(selected.characters))] += 1
@@ -52,23 +71,16 @@ class Statistics:
             self._add_source(row["source"])
         if self.kind == DatasetKind.COMPARISON:
             self.sizes[str(len(row["completions"]))] += 1
-            self.pairs[split] += sum(1 for _ in pairs_from_ranks(row["ranks"]))
+            self.pairs[split] += _decided_pairs(row["ranks"])
 
     def _add_source(self, source: dict[str, Any]) -> None:
-        names = {
-            "annotators": "annotator",
-            "guideline_versions": "guideline_version",
-            "reviews": "review",
-            "imports": "import",
-            "batches": "batch",
-        }
-        for name, key in names.items():
+        for name, key in _LINEAGE:
             if source[key] is not None:
                 self.by[name][str(source[key])] += 1
 
     def to_json(self) -> dict[str, Any]:
         statistics: dict[str, Any] = {
-            "prompts": len(self.prompts),
+            "prompts": len(numpy.unique(numpy.frombuffer(self._prompts, dtype=numpy.int64))),
             "turns": dict(self.turns),
             "characters": dict(self.characters),
             "categories": {split: dict(counts) for split, counts in self.categories.items()},

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Max
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
@@ -40,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 INLINE_ROWS = 20_000  # a version of up to this many rows is built while the person waits (a few seconds)
 ATTEMPTS = 3
+# Stored as they are, said in the language of whoever reads them.
+BROKE = gettext_noop("Something broke on our side while the files were written.")
+DIED = gettext_noop("The process that wrote its files died too often.")
 PIECE = 1 << 16
 NOTHING_FITS = {
     DatasetKind.SFT: _("There is no accepted demonstration that fits this recipe."),
@@ -169,7 +173,7 @@ def build_version(*, version: DatasetVersion, in_background: bool = False) -> Da
         _fail(version, str(error), in_background)
     except Exception:
         log.exception("freeze_failed", version=version.pk)
-        _fail(version, "Something broke on our side while the files were written.", in_background)
+        _fail(version, BROKE, in_background)
         raise
     finally:
         heartbeat.end()
@@ -282,7 +286,7 @@ def lost_versions() -> list[DatasetVersion]:
 
 
 def _give_up(version: DatasetVersion) -> None:
-    _fail(version, f"The process that wrote its files died {ATTEMPTS} times.", True)
+    _fail(version, DIED, True)
 
 
 # --- Reading a version

@@ -15,15 +15,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import orjson
 from django.utils import timezone
 
+from annotate.prepared import PreparedLoad, json_text
 from labeling.formats import DemonstrationRecord, PromptRecord, RankingRecord, prompt_digest
 from labeling.formats.errors import RowError
 from labeling.models import (
-    Completion,
     CompletionOrigin,
     Demonstration,
     ImportRecord,
@@ -37,10 +38,14 @@ from labeling.models import (
 
 from .answer_checks import MOST_SHOWN, ImportLook
 from .answer_index import index_answers, is_indexed
-from .completions import LONGEST_GENERATOR, ensure_completions, imported_key
+from .completions import LONGEST_GENERATOR, NewCompletion, ensure_completions, imported_key
 from .prompts import NewPrompt, ensure_prompts, find_ids
 
 Prepared = dict[str, Any]
+IMPORTED = CompletionOrigin.IMPORTED.value
+SUBMISSIONS = PreparedLoad(Submission, "prompt_id", "import_digest")
+DEMONSTRATIONS = PreparedLoad(Demonstration, "submission_id", "text", "warnings")
+RANKINGS = PreparedLoad(Ranking, "submission_id", "tiers", "unrankable", "margins", "presented_order")
 LONGEST = {
     name: length
     for name in ("category", "language")
@@ -138,16 +143,7 @@ class RowStore:
     def _store_prompts(self, rows):
         return ensure_prompts(
             project=self.project,
-            rows=(
-                NewPrompt(
-                    messages=row["m"],
-                    digest=row["d"],
-                    category=row["c"],
-                    language=row["l"],
-                    metadata=row["x"],
-                )
-                for row in rows
-            ),
+            rows=(NewPrompt(row["m"], row["d"], row["c"], row["l"], row["x"]) for row in rows),
             import_record=self.import_record,
             acting_user=self.user,
         )
@@ -155,51 +151,53 @@ class RowStore:
     def _store_demonstrations(self, rows, prompt_ids) -> int:
         new = self._new_judgments(rows)
         submissions = self._create_submissions(TaskKind.DEMONSTRATION, new, prompt_ids)
-        Demonstration.objects.bulk_create(
-            Demonstration(
-                submission=submission, text=row["t"], warnings=row["w"], origin=JudgmentOrigin.IMPORT
-            )
-            for submission, row in zip(submissions, new, strict=True)
+        DEMONSTRATIONS.load(
+            (
+                (submission, row["t"], json_text(row["w"]))
+                for submission, row in zip(submissions, new, strict=True)
+            ),
+            origin=JudgmentOrigin.IMPORT.value,
         )
         if is_indexed(self.project):
             index_answers(
-                self.project, [(each.pk, row["t"]) for each, row in zip(submissions, new, strict=True)]
+                self.project,
+                [(submission, row["t"]) for submission, row in zip(submissions, new, strict=True)],
             )
         return len(new)
 
     def _store_completions(self, rows, prompt_ids) -> int:
         ids, new_keys = ensure_completions(
             (
-                Completion(
-                    project=self.project,
-                    prompt_id=prompt_ids[row["d"]],
-                    text=text,
-                    origin=CompletionOrigin.IMPORTED,
-                    generator=generator,
-                    source_key=key,
-                    sampling={} if score is None else {"score": score},  # as the file gave it
-                    import_record=self.import_record,
+                NewCompletion(
+                    key,
+                    prompt_ids[row["d"]],
+                    text,
+                    IMPORTED,
+                    generator,
+                    # as the file gave it
+                    sampling="{}" if score is None else json_text({"score": score}),
                 )
                 for row in rows
-                for (text, generator, key), score in zip(
-                    row["o"], row.get("s") or [None] * len(row["o"]), strict=True
-                )
+                for (text, generator, key), score in zip(row["o"], row.get("s") or repeat(None), strict=False)
             ),
             project=self.project,
+            import_record=self.import_record,
         )
         new = self._new_judgments([row for row in rows if row["tiers"] is not None])
         submissions = self._create_submissions(TaskKind.RANKING, new, prompt_ids)
-        Ranking.objects.bulk_create(
-            _ranking(submission, row, [ids[key] for _, _, key in row["o"]])
-            for submission, row in zip(submissions, new, strict=True)
+        RANKINGS.load(
+            (
+                _ranking(submission, row, [ids[key] for _, _, key in row["o"]])
+                for submission, row in zip(submissions, new, strict=True)
+            ),
+            origin=JudgmentOrigin.IMPORT.value,
         )
         added = len(new)
         for row in rows:
             if row["tiers"] is None:
                 fresh = [key for _, _, key in row["o"] if key in new_keys]
-                new_keys.difference_update(
-                    fresh
-                )  # so that a second row with the same completions adds nothing
+                # so that a second row with the same completions adds nothing
+                new_keys.difference_update(fresh)
                 added += bool(fresh)
         return added
 
@@ -211,30 +209,21 @@ class RowStore:
         known = find_ids(Submission.objects.filter(project=self.project), "import_digest", by_digest)
         return [row for digest, row in by_digest.items() if digest not in known]
 
-    def _create_submissions(self, kind, rows, prompt_ids):
-        now = timezone.now()
-        return Submission.objects.bulk_create(
-            Submission(
-                project=self.project,
-                kind=kind,
-                prompt_id=prompt_ids[row["d"]],
-                import_record=self.import_record,
-                import_digest=row["j"],
-                status=SubmissionStatus.ACCEPTED,
-                decided_at=now,
-            )
-            for row in rows
+    def _create_submissions(self, kind: TaskKind, rows, prompt_ids) -> list[int]:
+        return SUBMISSIONS.load(
+            ((prompt_ids[row["d"]], row["j"]) for row in rows),
+            project_id=self.project.pk,
+            kind=kind.value,
+            import_record_id=self.import_record.pk,
+            status=SubmissionStatus.ACCEPTED.value,
+            decided_at=timezone.now(),
         )
 
 
-def _ranking(submission: Submission, row: Prepared, completion_ids: list[int]) -> Ranking:
+def _ranking(submission_id: int, row: Prepared, completion_ids: list[int]) -> tuple[int, str, str, str, str]:
+    """In the order of RANKINGS."""
     tiers = [[completion_ids[index] for index in tier] for tier in row["tiers"]]
     ranked = {completion_id for tier in tiers for completion_id in tier}
-    return Ranking(
-        submission=submission,
-        tiers=tiers,
-        unrankable=[completion_id for completion_id in completion_ids if completion_id not in ranked],
-        margins=list(row["margins"] or []),
-        presented_order=completion_ids,
-        origin=JudgmentOrigin.IMPORT,
-    )
+    unrankable = [completion_id for completion_id in completion_ids if completion_id not in ranked]
+    margins = json_text(row["margins"] or [])
+    return submission_id, json_text(tiers), json_text(unrankable), margins, json_text(completion_ids)

@@ -399,8 +399,12 @@ def revive_lost_imports() -> int:
         if not Progress("import", import_record.pk).is_silent():
             continue
         if import_record.attempt >= ATTEMPTS:
-            problem = f"The process that brought it in died {ATTEMPTS} times. Nothing was stored."
-            _fail(import_record, DomainError(problem, code="import_lost", hint="Split the file."), True)
+            lost = DomainError(
+                "The process that brought it in died too often. Nothing was stored.",
+                code="import_lost",
+                hint="Split the file.",
+            )
+            _fail(import_record, lost, True)
             continue
         revived += ImportRecord.objects.filter(
             pk=import_record.pk, status=ImportStatus.RUNNING, attempt=import_record.attempt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -29,6 +31,7 @@ from .activity import notify, record_event
 from .answer_checks import check_answer, subject_of
 from .answers import answers_from_fields
 from .blind import notes_from_public, public_ids, ranking_from_fields
+from .draft_shapes import readable_fields, texts_of_field
 from .forms import current_version
 from .judgments import Content, check_prompt_flags, check_ranking
 from .ranking_signals import refresh_signals
@@ -48,13 +51,14 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
     task = lock_task(draft.task_id)
     draft = _locked(draft, acting_user)
     form = draft.form_version or current_version(task.project, task.batch.layout)
-    content, notes = _content(draft, task, form.definition)
-    flags = check_prompt_flags(_as_list(draft.body.get("prompt_flags")), form.definition)
+    fields = readable_fields(draft)
+    content, notes = _content(draft, fields, task, form.definition)
+    flags = check_prompt_flags(texts_of_field(fields.get("prompt_flags")), form.definition)
     slot = _extra_slot(draft, task, form)
     submission = Submission.objects.create(
         project=task.project,
         kind=task.kind,
-        prompt_id=prompt_for(content, task.project, task.prompt_id, draft.user),
+        prompt_id=prompt_for(content, task.project, task.prompt_id, draft.user, task),
         task=task,
         assignment=slot,
         annotator=draft.user,
@@ -131,24 +135,26 @@ def _locked(draft: Draft, acting_user) -> Draft:
     return found
 
 
-def _content(draft: Draft, task: Task, form: FormDefinition) -> tuple[Content, list[NewNote]]:
+def _content(
+    draft: Draft, body: dict[str, Any], task: Task, form: FormDefinition
+) -> tuple[Content, list[NewNote]]:
     if task.kind == TaskKind.DEMONSTRATION:
-        counted = draft.body.get("pasted_characters")
+        counted = body.get("pasted_characters")
         content = check_answer(
-            text=draft.body.get("text", ""),
+            text=body.get("text", ""),
             subject=subject_of(task, task.project, draft.user),
             form=form,
-            answers=answers_from_fields(draft.body, form),
+            answers=answers_from_fields(body, form),
             pasted_characters=whole_number(counted) if counted is not None else None,
             confirmed=None,
-            **written_in(draft.body, task.batch),
+            **written_in(body, task.batch),
         )
         return content, []
     names = public_ids(task)
     order, _ = shown_order(task=task, user=draft.user)
-    fields = ranking_from_fields(draft.body, names, form, order)
+    fields = ranking_from_fields(body, names, form, order)
     texts: dict[int | None, str] = dict(task.completions.values_list("pk", "text"))
-    notes = check_notes(notes_from_public(draft.body.get("notes", []), names), texts)
+    notes = check_notes(notes_from_public(body.get("notes", []), names), texts)
     return check_ranking(completion_ids=list(names.values()), form=form, **fields), notes
 
 
@@ -173,7 +179,3 @@ def _extra_slot(draft: Draft, task: Task, form: FormVersion) -> Assignment:
         form_version=form,
         guideline_version_id=read.values_list("version_id", flat=True).first(),
     )
-
-
-def _as_list(value) -> list:
-    return [] if value is None else value if isinstance(value, list) else [value]

@@ -8,12 +8,15 @@ from typing import Any
 
 import orjson
 
+from annotate.errors import Invalid
+from annotate.words import _
 from labeling.formats import SPLITS, FormatError, Record, detect, read_file
 from labeling.models import DatasetVersion, ImportRecord, Preparation, Project, Prompt
 from labeling.preparation import Options, Plan, Unit, record_of_unit, unit_of_record, unit_of_row
 
 from . import import_files
 from .dataset_files import folder_of
+from .export_encoders import ModelTokenizer, encoder
 from .import_preview import checked_columns
 from .preparation_options import DEFAULT_CONTEXT
 from .prompts import chunked
@@ -25,23 +28,53 @@ OnFault = Callable[[FormatError], None]
 
 
 def options_for(
-    project: Project, *, context: int | None = None, is_plain: bool = False, evaluation: Iterable[int] = ()
+    project: Project,
+    *,
+    context: int | None = None,
+    tokenizer: str = "",
+    is_plain: bool = False,
+    evaluation: Iterable[int] = (),
 ) -> Options:
-    """`evaluation`: ids of imports of the project whose prompts may not be trained on."""
+    """`tokenizer`: a model by whose tokens rows are measured, and by its context where none is given.
+    `evaluation`: ids of imports of the project whose prompts may not be trained on. Raises Invalid where the
+    model, or its tokenizer.json, is gone."""
+    chosen = chosen_tokenizer(project, tokenizer)
+    file = chosen.file if chosen is not None else None
 
     def tokens(text: str) -> int:
-        return count_tokens(project=project, text=text).count
+        return count_tokens(project=project, text=text, file=file).count
 
-    knows_tokens = not count_tokens(project=project, text="a").is_estimate
+    def is_one(text: str) -> bool:
+        # As the first of an answer, or after a blank, as most tokenizers write a word amid a text.
+        return tokens(text) == 1 or tokens(f" {text}") == 1
+
+    knows_tokens = not count_tokens(project=project, text="a", file=file).is_estimate
+    if chosen is not None and not knows_tokens:
+        raise Invalid(
+            _("The tokenizer of %(name)s cannot be read.") % {"name": chosen.name}, field="tokenizer"
+        )
     prompts = Prompt.objects.filter(project=project, import_record__in=list(evaluation)).order_by("pk")
     held_out = prompts.values_list("messages", flat=True)[:MOST_EVALUATION].iterator(chunk_size=500)
     return Options(
         count_tokens=tokens,
-        context=context or DEFAULT_CONTEXT,
-        single_token=(lambda text: tokens(text) == 1) if knows_tokens else None,
+        context=context or (chosen.context if chosen is not None else 0) or DEFAULT_CONTEXT,
+        single_token=is_one if knows_tokens else None,
         is_plain=is_plain,
         evaluation=tuple("\n".join(each["content"] for each in messages) for messages in held_out),
     )
+
+
+def chosen_tokenizer(project: Project, model: str) -> ModelTokenizer | None:
+    """The tokenizer of a model, None where none is chosen. Raises Invalid for one that cannot be counted
+    with here."""
+    if not model:
+        return None
+    found = encoder().tokenizer(project, model)
+    if found.file is None:
+        raise Invalid(
+            _("%(name)s has no tokenizer.json on this machine.") % {"name": found.name}, field="tokenizer"
+        )
+    return found
 
 
 def units_of_import(
@@ -105,6 +138,7 @@ class ImportPlan:
         options = options_for(
             import_record.project,
             context=preparation.options.get("context"),
+            tokenizer=preparation.options.get("tokenizer", ""),
             is_plain=is_plain_file(import_record, import_record.kind),
             evaluation=preparation.options.get("evaluation", ()),
         )

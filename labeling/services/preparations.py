@@ -9,6 +9,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
@@ -28,7 +29,7 @@ from .activity import record_event
 from .datasets import change_recipe, require_ready
 from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
 from .preparation_options import DEFAULT_CONTEXT, MOST_CONTEXT, checked_fixes
-from .preparation_rows import is_plain_file, options_for, units_of_import, units_of_version
+from .preparation_rows import chosen_tokenizer, is_plain_file, options_for, units_of_import, units_of_version
 from .progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,9 @@ log = structlog.get_logger(__name__)
 INLINE_BYTES = 1_000_000  # looked through while the person waits (some seconds)
 ATTEMPTS = 3
 FAULTS_SHOWN = 5
+# Stored as they are, said in the language of whoever reads them.
+BROKE = gettext_noop("Something broke on our side while the rows were looked through.")
+DIED = gettext_noop("The process that looked through it died too often.")
 DECISIONS = ("apply", "ignore", "open")
 Subject = ImportRecord | DatasetVersion
 
@@ -74,6 +78,7 @@ def ask_for_report(
     subject: Subject,
     acting_user,
     context: int | None = None,
+    tokenizer: str = "",
     evaluation: Iterable[int] = (),
     kind: str | None = None,
     format: str = "",
@@ -81,12 +86,13 @@ def ask_for_report(
 ) -> Preparation:
     """Have all rows looked through: at once where they are few, else in the background.
 
-    `context`: tokens that a row may have. `evaluation`: imports whose prompts may not be trained on. `kind`,
-    `format`, `column_mapping`: how an import is to be read, as on its preview. What was decided before stays.
-    Raises Invalid (an option), Conflict (confirmed already, or not ready).
+    `context`: tokens that a row may have. `tokenizer`: the model whose tokens they are, and whose context it
+    is where none is given; the project's own where none is chosen. `evaluation`: imports whose prompts may
+    not be trained on. `kind`, `format`, `column_mapping`: how an import is to be read, as on its preview.
+    What was decided before stays. Raises Invalid (an option), Conflict (confirmed already, or not ready).
     """
     _require_open(subject)
-    options = _checked_options(subject, context, evaluation)
+    options = _checked_options(subject, context, evaluation, tokenizer)
     if isinstance(subject, ImportRecord):
         kind = kind or subject.kind
         check_kind(kind)
@@ -105,8 +111,13 @@ def ask_for_report(
     return preparation if ring else run_preparation(preparation=preparation)
 
 
-def _checked_options(subject: Subject, context: int | None, evaluation: Iterable[int]) -> dict[str, Any]:
-    context = DEFAULT_CONTEXT if context is None else context
+def _checked_options(
+    subject: Subject, context: int | None, evaluation: Iterable[int], tokenizer: str = ""
+) -> dict[str, Any]:
+    chosen = chosen_tokenizer(_project_of(subject), tokenizer)
+    is_given = context is not None
+    if context is None:
+        context = (chosen.context if chosen is not None else 0) or DEFAULT_CONTEXT
     if isinstance(context, bool) or not isinstance(context, int) or not 1 <= context <= MOST_CONTEXT:
         raise Invalid(
             _("A number of tokens from 1 to %(most)s.") % {"most": f"{MOST_CONTEXT:,}"}, field="context"
@@ -115,7 +126,9 @@ def _checked_options(subject: Subject, context: int | None, evaluation: Iterable
     known = _project_of(subject).imports.filter(pk__in=wanted, status=ImportStatus.SUCCEEDED)
     if len(wanted) != known.count():
         raise Invalid("Choose finished imports of this project.", field="evaluation")
-    return {"context": context, "evaluation": wanted}
+    named = {"tokenizer": tokenizer, "tokenizer_name": chosen.name} if chosen is not None else {}
+    # What was not typed in follows the tokenizer that is chosen the next time.
+    return {"context": context, "context_is_given": is_given, "evaluation": wanted, **named}
 
 
 def _project_of(subject: Subject):
@@ -138,8 +151,7 @@ def run_preparation(*, preparation: Preparation) -> Preparation:
         _finish(preparation, status=PreparationStatus.FAILED, error=error.message)
     except Exception:
         log.exception("preparation_failed", preparation=preparation.pk)
-        problem = "Something broke on our side while the rows were looked through."
-        _finish(preparation, status=PreparationStatus.FAILED, error=problem)
+        _finish(preparation, status=PreparationStatus.FAILED, error=BROKE)
         raise
     else:
         _finish(preparation, status=PreparationStatus.READY, report=report, computed_at=timezone.now())
@@ -160,9 +172,13 @@ def _look(preparation: Preparation, heartbeat: Progress) -> dict[str, Any]:
         heartbeat.tell("looking through", done)
 
     options = preparation.options
-    context, evaluation = options.get("context"), options.get("evaluation", ())
     if (version := preparation.version) is not None:
-        measured = options_for(version.dataset.project, context=context, evaluation=evaluation)
+        measured = options_for(
+            version.dataset.project,
+            context=options.get("context"),
+            tokenizer=options.get("tokenizer", ""),
+            evaluation=options.get("evaluation", ()),
+        )
         return look_through(lambda: units_of_version(version), measured, tell=tell).to_json()
     if preparation.import_record is None:
         raise ValueError("a preparation is of an import or of a version")
@@ -179,6 +195,7 @@ def _look_at_file(
         measured = options_for(
             record.project,
             context=options["context"],
+            tokenizer=options.get("tokenizer", ""),
             is_plain=is_plain_file(record, kind),
             evaluation=options["evaluation"],
         )
@@ -271,6 +288,7 @@ def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], a
         filters = {**dataset.recipe.get("filters", {}), "fixes": fixes}
         if "drop_over_long" in fixes:
             filters["context"] = preparation.options.get("context", DEFAULT_CONTEXT)
+            filters["tokenizer"] = preparation.options.get("tokenizer", "")
         recipe = {**dataset.recipe, "filters": filters}
         change_recipe(dataset=dataset, recipe=recipe, acting_user=acting_user)
         return
@@ -305,8 +323,7 @@ def lost_preparations() -> list[Preparation]:
         if not Progress("preparation", preparation.pk).is_silent():
             continue
         if preparation.attempt >= ATTEMPTS:
-            problem = f"The process that looked through it died {ATTEMPTS} times."
-            _finish(preparation, status=PreparationStatus.FAILED, error=problem)
+            _finish(preparation, status=PreparationStatus.FAILED, error=DIED)
             continue
         _finish(preparation, status=PreparationStatus.WAITING)
         lost.append(preparation)

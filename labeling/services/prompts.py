@@ -11,6 +11,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from annotate.errors import Conflict
+from annotate.prepared import PreparedLoad, json_text
 from labeling.formats import prompt_digest
 from labeling.models import AssignmentStatus, ImportRecord, Project, Prompt
 
@@ -20,6 +21,7 @@ from .answer_index import index_prompts, is_indexed
 CHUNK = 1_000
 LOOKUP = 5_000  # values in one IN (…): below the limits of both databases
 PREVIEW_CHARACTERS = 300
+PROMPTS = PreparedLoad(Prompt, "messages", "digest", "preview", "category", "language", "metadata")
 Item = TypeVar("Item")
 
 
@@ -75,24 +77,26 @@ def ensure_prompts(
         by_digest.setdefault(row.digest, row)
     ids = find_ids(Prompt.objects.filter(project=project), "digest", by_digest)
     missing = [row for digest, row in by_digest.items() if digest not in ids]
-    created = Prompt.objects.bulk_create(
-        Prompt(
-            project=project,
-            messages=list(row.messages),
-            digest=row.digest,
-            preview=preview_of(row.messages),
-            category=row.category,
-            language=row.language,
-            metadata=row.metadata,
-            import_record=import_record,
-            created_by=acting_user,
+    keys = PROMPTS.load(
+        (
+            (
+                json_text(row.messages), row.digest, preview_of(row.messages), row.category, row.language,
+                json_text(row.metadata),
+            )
+            for row in missing
+        ),
+        project_id=project.pk,
+        import_record_id=import_record.pk if import_record is not None else None,
+        created_by_id=acting_user.pk if acting_user is not None else None,
+    )  # fmt: skip
+    if keys and is_indexed(project):
+        index_prompts(
+            project,
+            [Prompt(pk=pk, messages=list(row.messages)) for pk, row in zip(keys, missing, strict=True)],
         )
-        for row in missing
-    )
-    if created and is_indexed(project):
-        index_prompts(project, created)
-    ids |= {prompt.digest: prompt.pk for prompt in created}
-    return ids, {row.digest for row in missing}
+    new = {row.digest for row in missing}
+    ids |= zip((row.digest for row in missing), keys, strict=True)
+    return ids, new
 
 
 @transaction.atomic

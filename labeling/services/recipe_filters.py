@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from annotate.errors import Invalid
@@ -19,6 +20,9 @@ PERSONAL_DATA = {
     "drop": _("Leave the row out"),
 }
 MOST_ENTRIES = 10_000
+# What a weight may be given by, and what stands for all that is not named.
+WEIGHED_BY = ("category", "source", "annotator", "language")
+OTHERS = "*"
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,17 @@ class Filters:
     most_characters: int = 0
     blocked_words: tuple[str, ...] = ()  # whole words and phrases, whatever their case
     personal_data: str = "keep"  # a key of PERSONAL_DATA
+    names: bool = False  # whether people's names are personal data too
     category_most: int = 0  # rows of one category, the first in the version's order
     least_agreement: float = 0.0  # of those who ranked the task; tasks of one person pass
+    least_score: float | None = None  # of the best completion, as people or its file scored it
+    most_score: float | None = None
+    scored_only: bool = False  # rows without a score are left out
+    # {one of WEIGHED_BY: {name, or OTHERS: the share of such rows that is kept}}
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     fixes: tuple[str, ...] = ()  # of the preparation report
     context: int = DEFAULT_CONTEXT  # tokens, for drop_over_long
+    tokenizer: str = ""  # whose tokens they are: a checkpoint's id, a base model; "": the project's own
 
     def __post_init__(self) -> None:
         for name in ("languages", "blocked_words", "fixes"):
@@ -55,12 +66,33 @@ class Filters:
             raise Invalid(_("Fewer than the least."), field="most_characters")
         if self.personal_data not in PERSONAL_DATA:
             raise Invalid(_("One of %(names)s.") % {"names": ", ".join(PERSONAL_DATA)}, field="personal_data")
+        self._check_scores()
+        object.__setattr__(self, "weights", _checked_weights(self.weights))
+        for name in ("names", "scored_only"):
+            if not isinstance(getattr(self, name), bool):
+                raise Invalid(_("Yes or no."), field=name)
+        if not isinstance(self.tokenizer, str) or len(self.tokenizer) > 300:
+            raise Invalid(_("A checkpoint's id, or a base model."), field="tokenizer")
         is_share = type(self.least_agreement) in (int, float) and 0 <= self.least_agreement <= 1
         if not is_share:
             raise Invalid(_("A share from 0 to 1."), field="least_agreement")
         object.__setattr__(self, "least_agreement", float(self.least_agreement))
         if type(self.context) is not int or not 1 <= self.context <= MOST_CONTEXT:
             raise Invalid(_("A number of tokens."), field="context")
+
+    def _check_scores(self) -> None:
+        for name in ("least_score", "most_score"):
+            value = getattr(self, name)
+            if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+                raise Invalid(_("A number."), field=name)
+            object.__setattr__(self, name, None if value is None else float(value))
+        low, high = self.least_score, self.most_score
+        if low is not None and high is not None and high < low:
+            raise Invalid(_("Fewer than the least."), field="most_score")
+
+    @property
+    def by_score(self) -> bool:
+        return self.least_score is not None or self.most_score is not None or self.scored_only
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any] | None) -> Filters:
@@ -81,3 +113,54 @@ class Filters:
         plain = dataclasses.asdict(Filters())
         values = {name: value for name, value in dataclasses.asdict(self).items() if value != plain[name]}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _checked_weights(value: Any) -> dict[str, dict[str, float]]:
+    """In the order of WEIGHED_BY, names sorted; a share of 1 restricts nothing and is left away."""
+    if not isinstance(value, Mapping) or set(value) - set(WEIGHED_BY):
+        raise Invalid(
+            _("Weights are given by %(names)s.") % {"names": ", ".join(WEIGHED_BY)}, field="weights"
+        )
+    found = {}
+    for by in WEIGHED_BY:
+        shares = value.get(by, {})
+        if not isinstance(shares, Mapping) or len(shares) > MOST_ENTRIES:
+            raise Invalid(_("An object of names and shares."), field="weights")
+        for name, share in shares.items():
+            if not isinstance(name, str) or type(share) not in (int, float) or not 0 <= share <= 1:
+                raise Invalid(_("A weight is a share from 0 to 1."), field="weights")
+        # Beside a share for all others, one of 1 says that these are kept.
+        kept = {name: float(share) for name, share in sorted(shares.items()) if share < 1 or OTHERS in shares}
+        if any(share < 1 for share in kept.values()):
+            found[by] = kept
+    return found
+
+
+def weights_of_lines(text: str) -> dict[str, dict[str, float]]:
+    """What is written as one weight a line: `category law 0.5`, `source * 0.3`. Raises Invalid with the line.
+
+    >>> weights_of_lines("category law 1\\ncategory * 0.5\\nsource import 3 0.25")
+    {'category': {'law': 1.0, '*': 0.5}, 'source': {'import 3': 0.25}}
+    """
+    found: dict[str, dict[str, float]] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        by, _blank, rest = line.partition(" ")
+        name, _blank, share = rest.rpartition(" ")
+        try:
+            number = float(share.removesuffix("%").replace(",", ".")) / (100 if share.endswith("%") else 1)
+        except ValueError:
+            number = math.nan
+        if by not in WEIGHED_BY or not name.strip() or not 0 <= number <= 1:
+            raise Invalid(
+                _("“%(line)s” is no weight.") % {"line": line[:100]},
+                field="weights",
+                hint=_("Write %(names)s, a name or *, and a share: category law 0.5")
+                % {"names": ", ".join(WEIGHED_BY)},
+            )
+        found.setdefault(by, {})[name.strip()] = number
+    return found
+
+
+def weight_lines(weights: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The lines that `weights_of_lines` reads."""
+    return [f"{by} {name} {share:g}" for by, shares in weights.items() for name, share in shares.items()]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from django.db.models import BigIntegerField
+
 from annotate.errors import Invalid
 from annotate.words import _
 from labeling.formats import SPLITS, split_of
@@ -85,7 +87,8 @@ class Recipe:
     def _check_list(self, name: str, kind: type) -> None:
         value = getattr(self, name)
         is_list = isinstance(value, list | tuple) and len(value) <= MOST_ENTRIES
-        if not is_list or not all(type(item) is kind for item in value):
+        fits = is_list and all(type(item) is kind for item in value)
+        if not fits or (kind is int and any(abs(item) > BigIntegerField.MAX_BIGINT for item in value)):
             said = (
                 _("A list of at most %(most)s numbers.")
                 if kind is int

@@ -142,7 +142,9 @@ def fix_submission(
         content = _fixed_content(before, text, tiers, ranking | {"answers": answers}, form.definition)
     review = _decide(submission, ReviewDecision.FIXED, reviewer, reasons, note, active_seconds)
     begin_revision(submission)
-    submission.prompt_id = prompt_for(content, submission.project, submission.prompt_id, reviewer)
+    submission.prompt_id = prompt_for(
+        content, submission.project, submission.prompt_id, reviewer, submission.task
+    )
     submission.save(update_fields=["revision_count", "prompt_id"])
     add_judgment(
         submission,

@@ -13,12 +13,13 @@ from labeling.models import (
     Project,
     Ranking,
     Submission,
+    Task,
     TaskKind,
 )
 
 from .answer_index import reindex_answer
 from .judgments import Content, RankingContent
-from .written_prompts import settle_prompts, store_prompt
+from .written_prompts import language_of_batch, settle_prompts, store_prompt
 
 STORED_RANKING = PreparedInsert(Ranking)
 
@@ -56,7 +57,7 @@ def add_judgment(
         shown = slot.presentation if slot is not None else {}
         return STORED_RANKING.create(
             **common,
-            **asdict(content),
+            **vars(content),
             presented_order=shown.get("order", []),
             shuffle_seed=shown.get("seed"),
         )
@@ -75,9 +76,12 @@ def add_judgment(
     return demonstration
 
 
-def prompt_for(content: Content, project: Project, prompt_id: int, author) -> int:
+def prompt_for(content: Content, project: Project, prompt_id: int, author, task: Task | None) -> int:
     """The prompt this judgment belongs to: the task's, or the one that was written with it."""
     if isinstance(content, RankingContent) or content.prompt is None:
         return prompt_id
-    written = store_prompt(project=project, text=content.prompt, category=content.category, author=author)
+    language = language_of_batch(task.batch) if task is not None else ""
+    written = store_prompt(
+        project=project, text=content.prompt, category=content.category, language=language, author=author
+    )
     return written.pk

@@ -35,6 +35,8 @@ from labeling.models import (
     TaskStatus,
 )
 
+from .written_prompts import language_of_batch
+
 MEMBER = Prepared(
     lambda project, user: Membership.objects.select_for_update(no_key=True).filter(
         project=project, user=user
@@ -107,11 +109,16 @@ def mirrored(task: Task) -> dict[str, Any]:
         "batch_id": task.batch_id,
         "kind": task.kind,
         "purpose": task.purpose,
-        "language": task.prompt.language if task.project.settings.match_languages else "",
+        "language": _language(task) if task.project.settings.match_languages else "",
         "priority": batch.priority if task.priority is None else task.priority,
         "due_at": batch.deadline_at or NO_DEADLINE,
         "is_held": task.parked_at is not None,
     }
+
+
+def _language(task: Task) -> str:
+    """The prompt's, or that in which a batch wants its prompts written."""
+    return task.prompt.language or language_of_batch(task.batch)
 
 
 def add_slot(task: Task, **fields: Any) -> Assignment:

@@ -314,7 +314,7 @@ def _store(
     draft = DRAFT.first(task=task.pk, user=work.user.pk)
     measured = ledger.measure_draft(draft=draft, assignment=slot, user=work.user, claimed=work.active_seconds)
     seconds = measured.seconds + (draft.booked_seconds if draft is not None else 0)
-    prompt_id = prompt_for(content, work.assignment.project, task.prompt_id, work.user)
+    prompt_id = prompt_for(content, work.assignment.project, task.prompt_id, work.user, task)
     if submission is None:
         reason = reason_to_review(task=task, annotator=work.user, content=content, prompt_flags=flags)
         submission = STORED.create(

@@ -40,8 +40,9 @@ def register_tokenizer(finder: TokenizerFinder) -> None:
         _finders.append(finder)
 
 
-def count_tokens(*, project: Project, text: str) -> TokenCount:
-    path = _tokenizer_of(project)
+def count_tokens(*, project: Project, text: str, file: Path | None = None) -> TokenCount:
+    """`file`: the tokenizer.json to count with, in place of the project's own."""
+    path = file or _tokenizer_of(project)
     tokenizer = _loaded(str(path), path.stat().st_mtime_ns) if path is not None and path.is_file() else None
     if tokenizer is None:
         return TokenCount(estimate(text), True)

@@ -24,6 +24,7 @@ def completion_sets_for(
     checkpoint_keys: Sequence | None = None,
     generators: Sequence[str] | None = None,
     category: str = "",
+    language: str = "",
 ) -> Iterator[tuple[int, list[int]]]:
     """Sets of up to `size` different completions per prompt, from those that no task ranks yet.
 
@@ -40,6 +41,8 @@ def completion_sets_for(
         rows = rows.filter(generator__in=generators)
     if category:
         rows = rows.filter(prompt__category=category)
+    if language:
+        rows = rows.filter(prompt__language=language)
     fields = rows.order_by("prompt_id", "id").values_list("prompt_id", "pk", "generator", "text")
     for prompt_id, group in itertools.groupby(fields.iterator(chunk_size=CHUNK * 2), key=lambda row: row[0]):
         by_generator: dict[str, list[int]] = defaultdict(list)
@@ -66,14 +69,17 @@ def unranked_completions(project: Project) -> QuerySet[Completion]:
     return rows.filter(~Exists(imported))
 
 
-def prompts_without_task(*, project: Project, kind: str, category: str = "") -> QuerySet[Prompt]:
+def prompts_without_task(
+    *, project: Project, kind: str, category: str = "", language: str = ""
+) -> QuerySet[Prompt]:
     """Active prompts that no task of this kind asks for and no imported file judged yet, oldest first."""
     asked = Task.objects.filter(prompt=OuterRef("pk"), kind=kind).exclude(status=TaskStatus.CLOSED)
     imported = Submission.objects.filter(prompt=OuterRef("pk"), kind=kind, import_record__isnull=False)
     rows = project.prompts.active().filter(~Exists(asked), ~Exists(imported)).order_by("pk")
     if kind == TaskKind.DEMONSTRATION:
         rows = rows.exclude(answered_by_their_author())
-    return rows.filter(category=category) if category else rows
+    rows = rows.filter(category=category) if category else rows
+    return rows.filter(language=language) if language else rows
 
 
 def waiting_for_batches(*, project: Project) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Who asked for work when there was none is told when there is some again."""
+"""Who asked for work, or looked for it, when there was none is told when there is some again."""
 
 from __future__ import annotations
 
@@ -36,6 +36,16 @@ def note_out_of_work(*, user, project: Project) -> None:
     now = timezone.now()
     stale = Q(out_of_work_at=None) | Q(out_of_work_at__lt=now - SPARED)
     Membership.objects.filter(stale, project=project, user=user).update(out_of_work_at=now)
+
+
+def note_empty_page(*, membership: Membership) -> None:
+    """The page of work had nothing for them, and no button to ask with: they wait like those who asked.
+
+    Written once until they work again or are told, as the page asks again by itself.
+    """
+    asked, worked = membership.out_of_work_at, membership.last_active_at
+    if asked is None or (worked is not None and worked >= asked):
+        note_out_of_work(user=membership.user, project=membership.project)
 
 
 def tell_of_work() -> int:

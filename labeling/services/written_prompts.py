@@ -87,10 +87,15 @@ def _wrong_length(message: str, start: int, end: int) -> Invalid:
     return Invalid(message, field="prompt", details=[where])
 
 
-def store_prompt(*, project: Project, text: str, category: str, author) -> Prompt:
+def language_of_batch(batch: Batch) -> str:
+    """The language in which its prompts are to be written; "" where any will do."""
+    return batch.source.get("language", "") if batch.writes_prompt else ""
+
+
+def store_prompt(*, project: Project, text: str, category: str, language: str = "", author) -> Prompt:
     """The project's prompt of these words, made if it is new; in the caller's transaction.
 
-    Words that the project has already keep the category they have there.
+    Words that the project has already keep the category and language they have there.
     """
     messages = messages_of(text)
     prompt, is_new = Prompt.objects.get_or_create(
@@ -100,6 +105,7 @@ def store_prompt(*, project: Project, text: str, category: str, author) -> Promp
             "messages": messages,
             "preview": preview_of(messages),
             "category": category,
+            "language": language,
             "metadata": {WRITTEN: True},
             "created_by": author,
             "archived_at": timezone.now(),

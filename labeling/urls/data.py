@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from labeling.views import dataset_exports, dataset_frozen, datasets, imports, preparation, prompts
+from labeling.views import (
+    dataset_exports,
+    dataset_frozen,
+    dataset_sizes,
+    datasets,
+    imports,
+    lineage,
+    preparation,
+    prompts,
+)
 
 PROJECT = "projects/<slug:slug>/"
 IMPORT = f"{PROJECT}imports/<int:pk>/"
@@ -22,6 +31,9 @@ urlpatterns = [
     path(f"{IMPORT}progress/", imports.import_progress, name="import_progress"),
     path(f"{IMPORT}preparation/", preparation.import_preparation, name="import_preparation"),
     path(f"{IMPORT}preparation/decide/", preparation.import_decide, name="import_decide"),
+    path(f"{PROJECT}submissions/<int:pk>/lineage/", lineage.judgment_lineage, name="judgment_lineage"),
+    path(f"{PROJECT}prompts/<int:pk>/lineage/", lineage.prompt_lineage, name="prompt_lineage"),
+    path(f"{IMPORT}lineage/", lineage.import_lineage, name="import_lineage"),
     path(f"{PROJECT}datasets/", datasets.datasets, name="datasets"),
     path(f"{PROJECT}datasets/new/", datasets.dataset_new, name="dataset_new"),
     path(f"{PROJECT}datasets/count/", datasets.dataset_count, name="dataset_count"),
@@ -35,6 +47,7 @@ urlpatterns = [
     path(f"{VERSION}card/", dataset_frozen.dataset_card, name="dataset_card"),
     path(f"{VERSION}compare/", dataset_frozen.dataset_compare, name="dataset_compare"),
     path(f"{VERSION}rebuild/", dataset_frozen.dataset_rebuild_without, name="dataset_rebuild_without"),
+    path(f"{VERSION}sizes/", dataset_sizes.dataset_sizes, name="dataset_sizes"),
     path(f"{VERSION}exports/", dataset_exports.dataset_exports, name="dataset_exports"),
     path(f"{PROJECT}exports/<int:pk>/file/", dataset_exports.dataset_export_file, name="dataset_export_file"),
     path(f"{PROJECT}exports/<int:pk>/link/", dataset_exports.dataset_export_link, name="dataset_export_link"),

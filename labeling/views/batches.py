@@ -43,10 +43,15 @@ def batches(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     )
 
 
+PROPOSED = ("name", "kind", "limit", "category", "language", "writes_prompt")
+
+
 @project_route(Action.MANAGE_BATCHES, methods=("GET", "HEAD", "POST"))
 def batch_new(request: HttpRequest, *, project, membership) -> HttpResponse:
-    """Tasks out of prompts not demonstrated yet, or of completions not ranked yet."""
-    form = BatchForm(request.POST or None, project=project, initial={"kind": request.GET.get("kind")})
+    """Tasks out of prompts not demonstrated yet, or of completions not ranked yet; a link may propose what
+    the form begins with (PROPOSED)."""
+    proposed = {name: request.GET[name] for name in PROPOSED if name in request.GET}
+    form = BatchForm(request.POST or None, project=project, initial={"kind": None, **proposed})
     if request.method == "POST" and form.is_valid():
         try:
             batch = service.create_batch_from_waiting(
@@ -64,7 +69,7 @@ def batch_new(request: HttpRequest, *, project, membership) -> HttpResponse:
 
 
 @project_route(Action.MANAGE_BATCHES)
-def batch_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+def batch_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpResponseBase:
     batch = reports.with_progress(project.batches.filter(pk=pk)).first()
     if batch is None:
         raise NotFound("There is no such batch.")
@@ -84,12 +89,20 @@ def batch_detail(request: HttpRequest, *, project, membership, pk: int) -> HttpR
     policy = {"priority": batch.priority, "review_rate": batch.review_rate, "deadline_at": batch.deadline_at}
     context = {
         "batch": batch,
-        "listing": listing,
         "policy_form": BatchPolicyForm(initial=policy),
         "figure": batch.figures.first() if batch.kind == TaskKind.RANKING else None,
         "is_ranking": batch.kind == TaskKind.RANKING,
     }
-    return render(request, "labeling/batch_detail.html", context)
+    return answer_list(
+        request,
+        "labeling/batch_detail.html",
+        listing,
+        page="tasks",
+        columns=list_columns.TASKS,
+        context=context,
+        of=batch.pk,
+        name=f"batch-{batch.pk}-tasks",
+    )
 
 
 BATCH_CHANGES = {"pause": service.pause_batch, "resume": service.resume_batch, "close": service.close_batch}

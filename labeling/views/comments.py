@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -11,8 +11,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.words import _
-from labeling import talk
+from labeling import list_columns, talk
 from labeling.access import project_route
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import Comment
 from labeling.permissions import Action
@@ -23,7 +24,7 @@ STATES = [("all", _("All")), ("open", _("Open")), ("resolved", _("Resolved"))]
 
 
 @project_route(Action.REVIEW)
-def comment_threads(request: HttpRequest, *, project, membership) -> HttpResponse:
+def comment_threads(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     """Threads of everybody's work: the open ones, oldest word first, unless asked otherwise."""
     state = request.GET.get("state", "open")
     rows = talk.threads_of(project)
@@ -33,18 +34,25 @@ def comment_threads(request: HttpRequest, *, project, membership) -> HttpRespons
         request,
         rows,
         sorts={
-            "waiting": ("Waiting longest first", ("last_comment_at", "pk")),
-            "newest": ("Last comment first", ("-last_comment_at", "-pk")),
+            "waiting": (_("Waiting longest first"), ("last_comment_at", "pk")),
+            "newest": (_("Last comment first"), ("-last_comment_at", "-pk")),
         },
         # Looked up apart: a join would count each comment once for every one that matches.
         search=lambda found, text: found.filter(
             pk__in=Comment.objects.filter(text__icontains=text).values("thread")
         ),
-        filters=[Filter("state", "State", STATES, apply=_by_state)],
+        filters=[Filter("state", _("State"), STATES, apply=_by_state)],
     )
     if "state" not in request.GET:
         listing.filters[0].value = "open"  # type: ignore[index]
-    return render(request, "labeling/comment_threads.html", {"listing": listing, "state": state})
+    return answer_list(
+        request,
+        "labeling/comment_threads.html",
+        listing,
+        page="comments",
+        columns=list_columns.COMMENTS,
+        context={"state": state},
+    )
 
 
 @project_route(Action.VIEW_OWN_WORK, methods=("POST",))

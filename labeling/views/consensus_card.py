@@ -59,8 +59,8 @@ def _line(each: RuleOrder, weighed: Weighed, name: dict[int, str]) -> Line:
 def _sure(each: RuleOrder) -> str:
     optima = each.opinion.optima
     if optima is not None:
-        one, many = "the only best order", "%(n)s orders are equally good; this is their middle"
-        return ngettext(one, many, optima) % {"n": optima}
+        said = ngettext("the only best order", "%(n)s orders are equally good; this is their middle", optima)
+        return said % {"n": optima}
     if each.least_sure is not None:
         return gettext("its least sure step: %(share)s %%") % {"share": round(each.least_sure * 100)}
     if each.opinion.surest_of == () and each.rule == "plackett_luce":

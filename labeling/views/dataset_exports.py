@@ -11,6 +11,7 @@ from annotate.accounts.requests import SignedInRequest
 from annotate.errors import NotFound
 from annotate.ranges import serve_files
 from labeling.access import project_route, public_route
+from labeling.format_words import formats_in_words
 from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
 from labeling.models import DatasetExport, DatasetExportStatus, DatasetKind, DatasetVersion, Project
 from labeling.permissions import Action
@@ -80,6 +81,7 @@ def _context(version: DatasetVersion, **more: Any) -> dict[str, Any]:
         ],
         "is_waiting": bool(waiting),
         "formats": formats,
+        "formats_in_words": formats_in_words(formats),
         "models": model_choices(version.dataset.project) if version.dataset.kind == DatasetKind.SFT else [],
         "row_formats": [each for each in formats if not each.columns and not each.is_text],
         "splits": [split for split in SPLITS if version.row_counts.get(split)],

@@ -11,20 +11,23 @@ from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import Conflict, DomainError, NotFound
-from annotate.forms import add_domain_error
+from annotate.forms import add_domain_error, whole_number
 from annotate.ranges import serve_files
 from annotate.streaming import stream_file
 from annotate.words import _
+from labeling import list_columns
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
-from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
+from labeling.dataset_page import described_recipe, sizes_context
+from labeling.format_words import formats_of_kind
+from labeling.formats import EXPORT_FORMATS, SPLITS
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import (
     Dataset,
     DatasetKind,
     DatasetVersion,
     DatasetVersionStatus,
-    GuidelineVersion,
     Project,
     TaskKind,
 )
@@ -34,22 +37,28 @@ from labeling.services import datasets as service
 from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
 from labeling.services.progress import Progress
-from labeling.services.recipes import DECISIONS, DEFAULT_SOURCES, SOURCES, Recipe
+from labeling.services.recipes import DECISIONS, Recipe
 
 MOST_CATEGORIES = 30  # bars in the table of categories
 
 
 @project_route(Action.VIEW_DATASETS)
-def datasets(request: SignedInRequest, *, project, membership) -> HttpResponse:
+def datasets(request: SignedInRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.datasets.annotate(version_count=Count("versions"), last_at=Max("versions__created_at")),
-        sorts={"newest": ("Newest first", "-id"), "name": ("Name", "name")},
+        sorts={"newest": (_("Newest first"), "-id"), "name": (_("Name"), ("name", "id"))},
         search=lambda rows, text: rows.filter(name__icontains=text),
         filters=[Filter("kind", _("Kind"), [("", _("All")), *DatasetKind.choices])],
     )
-    may_freeze = can(membership, Action.FREEZE_DATASETS)
-    return render(request, "labeling/datasets.html", {"listing": listing, "may_freeze": may_freeze})
+    return answer_list(
+        request,
+        "labeling/datasets.html",
+        listing,
+        page="datasets",
+        columns=list_columns.DATASETS,
+        context={"may_freeze": can(membership, Action.FREEZE_DATASETS)},
+    )
 
 
 @project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))
@@ -127,51 +136,13 @@ def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
     return version
 
 
-def _described(project: Project, recipe: dict[str, Any]) -> list[tuple[str, str]]:
-    """A recipe in words: only what restricts, then the split."""
-    lines = []
-    if set(recipe["sources"]) != set(DEFAULT_SOURCES):
-        lines.append((_("Sources"), ", ".join(str(SOURCES[name]) for name in recipe["sources"])))
-    if len(recipe["decisions"]) < len(DECISIONS):
-        lines.append((_("Review"), ", ".join(str(DECISIONS[name]) for name in recipe["decisions"])))
-    if recipe["batches"]:
-        batches = project.batches.filter(pk__in=recipe["batches"])
-        lines.append((_("Batches"), ", ".join(batches.values_list("name", flat=True))))
-    if recipe["imports"]:
-        imports = project.imports.filter(pk__in=recipe["imports"])
-        lines.append((_("Imports"), ", ".join(imports.values_list("filename", flat=True))))
-    if recipe["categories"]:
-        lines.append((_("Categories"), ", ".join(recipe["categories"])))
-    if recipe["guideline_versions"]:
-        lines.append((_("Guideline versions"), _("%(n)s chosen") % {"n": len(recipe["guideline_versions"])}))
-    if recipe["exclude_annotators"]:
-        lines.append((_("Without"), ", ".join(recipe["exclude_annotators"])))
-    if recipe.get("include_scores"):
-        lines.append((_("Scores"), _("included, where people gave some")))
-    if recipe.get("exclude_imports"):
-        files = project.imports.filter(pk__in=recipe["exclude_imports"])
-        lines.append((_("Without files"), ", ".join(files.values_list("filename", flat=True))))
-    if recipe.get("exclude_guideline_versions"):
-        versions = GuidelineVersion.objects.filter(pk__in=recipe["exclude_guideline_versions"])
-        numbers = versions.order_by("number").values_list("number", flat=True)
-        lines.append((_("Without guideline versions"), ", ".join(str(number) for number in numbers)))
-    if recipe["submitted_from"] or recipe["submitted_until"]:
-        days = {"first": recipe["submitted_from"] or "…", "last": recipe["submitted_until"] or "…"}
-        lines.append((_("Days"), _("%(first)s to %(last)s") % days))
-    shares = " · ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
-    return [
-        *(lines or [(_("Selects"), _("All accepted work"))]),
-        (_("Split"), _("%(shares)s, salt “%(salt)s”") % {"shares": shares, "salt": recipe["salt"]}),
-    ]
-
-
 @project_route(Action.VIEW_DATASETS)
 def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     dataset = _dataset(project, pk)
     recipe = Recipe.from_json(dataset.recipe).resolved_for(project)
     context = {
         "dataset": dataset,
-        "recipe": _described(project, recipe.to_json()),
+        "recipe": described_recipe(project, recipe.to_json()),
         "counts": preview_counts(project, dataset.kind, recipe),
         "versions": dataset.versions.select_related("created_by").order_by("-number"),
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
@@ -195,7 +166,7 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
     context: dict[str, Any] = {
         "version": version,
         "dataset": version.dataset,
-        "recipe": _described(project, version.recipe),
+        "recipe": described_recipe(project, version.recipe),
         "may_download": can(membership, Action.DOWNLOAD_DATASETS),
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
         "may_preview": can(membership, Action.LAUNCH_RUNS) and version.dataset.kind != DatasetKind.PROMPTS,
@@ -205,9 +176,11 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
         context |= _rows_context(request, version)
         if request.htmx and request.htmx.target == "rows":
             return render(request, "labeling/_dataset_rows.html", context)
-        context |= _statistics_context(project, version)
+        context |= _statistics_context(project, version) | sizes_context(
+            version, request.GET.get("sizes", "")
+        )
         context["usages"] = lineage.usages_of(version)
-        context["formats"] = formats_for(version.dataset.kind)
+        context["formats"] = context["formats_in_words"] = formats_of_kind(version.dataset.kind)
     return render(request, "labeling/dataset_version.html", context)
 
 
@@ -217,9 +190,14 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
     split = split if split in SPLITS else (splits or SPLITS)[0]
     page = request.GET.get("page", "1")
     text = request.GET.get("q", "").strip()
+    row_id = request.GET.get("row", "")
+    shown = None
     try:
+        if row_id and not text and (found := dataset_browse.find_row(version=version, row_id=row_id)):
+            split, shown = found
+            page = str((shown - 1) // dataset_browse.PER_PAGE + 1)
         rows = dataset_browse.browse_rows(
-            version=version, split=split, text=text, page=int(page) if page.isdecimal() else 1
+            version=version, split=split, text=text, page=whole_number(page) or 1
         )
     except DomainError as error:  # gone or changed: the page says so, and still shows what the database knows
         return {"splits": splits, "split": split, "q": text, "rows": None, "files_problem": error.message}
@@ -229,7 +207,7 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
         if "ranks" in row:  # best first, what could not be ranked last
             pairs = zip(row["completions"], row["ranks"], strict=True)
             row["ranked"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))
-    return {"splits": splits, "split": split, "q": text, "rows": rows}
+    return {"splits": splits, "split": split, "q": text, "rows": rows, "shown_row": shown}
 
 
 def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, Any]:

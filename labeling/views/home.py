@@ -13,39 +13,49 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Forbidden
 from annotate.forms import add_domain_error
+from annotate.words import _
 from labeling.access import signed_in_route
 from labeling.forms import NewProjectForm
-from labeling.listing import Listing
+from labeling.listing import Filter, Listing
 from labeling.models import AssignmentStatus, BatchStatus, Membership, Project
 from labeling.permissions import can_create_projects
 from labeling.services.notifications import mark_all_read, open_notification
 from labeling.services.projects import create_project
+
+PROJECT_STATES = [("", _("In use")), ("archived", _("Archived"))]
+MOST_NAMED = 200  # projects in a drop-down
 
 
 @signed_in_route
 @require_safe
 def project_list(request: SignedInRequest) -> HttpResponse:
     """One's projects; somebody with just one is taken there at once."""
-    rows = (
-        Project.objects.visible_to(request.user)
-        .active()
-        .annotate(
-            open_slots=Count(
-                "assignments",
-                filter=Q(
-                    assignments__status=AssignmentStatus.OPEN, assignments__batch__status=BatchStatus.OPEN
-                ),
-            )
-        )
+    open_slots = Q(assignments__status=AssignmentStatus.OPEN, assignments__batch__status=BatchStatus.OPEN)
+    rows = Project.objects.visible_to(request.user).annotate(
+        open_slots=Count("assignments", filter=open_slots)
+    )
+    if request.GET.get("state") != "archived":
+        rows = rows.active()
+    listing = Listing(
+        request,
+        rows,
+        sorts={
+            "name": (_("Name"), ("name", "id")),
+            "newest": (_("Newest first"), "-id"),
+            "open": (_("Most open work first"), ("-open_slots", "name", "id")),
+        },
+        search=lambda found, text: found.filter(Q(name__icontains=text) | Q(description__icontains=text)),
+        filters=[Filter("state", _("State"), PROJECT_STATES, lambda rows, _: rows.exclude(archived_at=None))],
     )
     roles = dict(Membership.objects.filter(user=request.user).values_list("project_id", "role"))
-    projects: list[Any] = list(rows)  # each with `role`, for the page
+    projects: list[Any] = list(listing.page)  # each with `role`, for the page
     for project in projects:
         project.role = roles.get(project.pk, "admin" if request.user.is_superuser else "")
     may_create = can_create_projects(request.user)
-    if len(projects) == 1 and not may_create and "all" not in request.GET:
+    if len(projects) == 1 and not may_create and not request.GET:
         return redirect("labeling:project_detail", slug=projects[0].slug)
-    return render(request, "labeling/project_list.html", {"projects": projects, "may_create": may_create})
+    context = {"listing": listing, "projects": projects, "may_create": may_create}
+    return render(request, "labeling/project_list.html", context)
 
 
 @signed_in_route
@@ -72,10 +82,24 @@ def notifications(request: SignedInRequest) -> HttpResponse:
     listing = Listing(
         request,
         request.user.notifications.select_related("project"),
-        sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
+        sorts={"newest": (_("Newest first"), "-id"), "oldest": (_("Oldest first"), "id")},
         search=lambda rows, text: rows.filter(text__icontains=text),
+        filters=[
+            Filter(
+                "state",
+                _("State"),
+                [("", _("All")), ("new", _("New")), ("read", _("Read"))],
+                apply=lambda rows, value: rows.filter(read_at__isnull=value == "new"),
+            ),
+            Filter("project", _("Project"), [("", _("All")), *_named(request.user)]),
+        ],
     )
     return render(request, "labeling/notifications.html", {"listing": listing})
+
+
+def _named(user) -> list[tuple[str, str]]:
+    rows = Project.objects.visible_to(user).order_by("name").values_list("pk", "name")
+    return [(str(pk), name) for pk, name in rows[:MOST_NAMED]]
 
 
 @signed_in_route

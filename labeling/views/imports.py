@@ -15,9 +15,11 @@ from annotate.errors import DomainError, NotFound
 from annotate.forms import add_domain_error, whole_number
 from annotate.streaming import stream_file
 from annotate.words import _
+from labeling import list_columns
 from labeling.access import project_route
 from labeling.data_forms import UploadForm
 from labeling.formats import FORMATS
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import ImportKind, ImportRecord, ImportStatus, Project
 from labeling.permissions import Action
@@ -35,7 +37,7 @@ STOP_POLLING = 286  # htmx: swap, and ask no more
 
 
 @project_route(Action.IMPORT)
-def imports(request: SignedInRequest, *, project, membership) -> HttpResponse:
+def imports(request: SignedInRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.imports.select_related("created_by"),
@@ -50,7 +52,9 @@ def imports(request: SignedInRequest, *, project, membership) -> HttpResponse:
             Filter("status", _("Status"), [("", _("All")), *ImportStatus.choices]),
         ],
     )
-    return render(request, "labeling/imports.html", {"listing": listing})
+    return answer_list(
+        request, "labeling/imports.html", listing, page="imports", columns=list_columns.IMPORTS
+    )
 
 
 @project_route(Action.IMPORT, methods=("GET", "POST"))

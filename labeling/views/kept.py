@@ -7,6 +7,7 @@ from typing import Any
 from annotate.errors import Invalid
 from labeling.models import Draft, Task, TaskKind
 from labeling.services.blind import public_ids, ranking_from_public
+from labeling.services.draft_shapes import readable_fields
 from labeling.services.pairwise import NEITHER, STRENGTHS
 from labeling.services.slots import shown_order
 
@@ -15,16 +16,17 @@ def kept_words(draft: Draft | None, task: Task) -> str:
     """The text of an answer; of a ranking its order in letters, its scores and its words. "" for none."""
     if draft is None:
         return ""
+    body = readable_fields(draft)
     if task.kind == TaskKind.DEMONSTRATION:
-        asked = str(draft.body.get("prompt", ""))
-        return "\n\n".join(filter(None, [asked, str(draft.body.get("text", ""))]))
+        asked = str(body.get("prompt", ""))
+        return "\n\n".join(filter(None, [asked, str(body.get("text", ""))]))
     try:
-        fields = ranking_from_public(draft.body, public_ids(task))
+        fields = ranking_from_public(body, public_ids(task))
     except Invalid:
-        return str(draft.body.get("rationale", ""))  # a draft is whatever a program has sent
+        return str(body.get("rationale", ""))  # a draft is whatever a program has sent
     order, _ = shown_order(task=task, user=draft.user)
     letters = {pk: chr(ord("A") + index) for index, pk in enumerate(order)}
-    said = draft.body.get("strength")
+    said = body.get("strength")
     strength = next((str(each.label) for each in (*STRENGTHS, NEITHER) if each.value == said), "")
     return "\n".join(filter(None, [strength, *_lines(fields, letters)]))
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,7 +22,7 @@ from annotate.streaming import stream_file
 from annotate.words import _
 from labeling import list_columns, timesheet
 from labeling.access import project_route
-from labeling.list_pages import csv_answer, csv_lines
+from labeling.list_pages import answer_list, csv_lines
 from labeling.listing import Filter, Listing
 from labeling.models import Activity, LedgerEntry, Project, Rate, work_choices
 from labeling.pay import Line, totals
@@ -154,26 +155,40 @@ def _person_time(request, project: Project, membership, pk: int, form=None) -> H
     listing = Listing(
         request,
         entries.filter(day__range=(period.first, period.last)),
-        sorts={"newest": ("Newest first", "-id"), "day": ("By day", ("day", "id"))},
+        sorts={
+            "newest": (_("Newest first"), "-id"),
+            "day": (_("By day"), ("day", "id")),
+            "longest": (_("Most active time first"), ("-seconds", "id")),
+        },
+        search=lambda rows, text: rows.filter(
+            Q(reason__icontains=text) | Q(submission__prompt__preview__icontains=text)
+        ),
         filters=[
             Filter("work", _("Work"), [("", _("All")), *work_choices()]),
             Filter("activity", _("For"), [("", _("All")), *Activity.choices]),
         ],
+        kept={name: request.GET.get(name, "") for name in ("first", "last")},
+        path=reverse("labeling:person_time", args=[project.slug, pk]),
     )
-    if request.GET.get("format") == "csv":
-        name = f"{project.slug}-time-{member.user.pseudonym}"
-        return csv_answer(request, listing.rows, list_columns.ENTRIES, name=name, whole=listing.whole)
     lines = timesheet.day_lines(project=project, period=period, user_id=member.user_id)
     initial = {"day": timesheet.today_of(member.user), "idempotency_key": uuid.uuid4()}
     context = _days_context(member.user, period, lines) | {
         "member": member,
-        "listing": listing,
         "form": form or CorrectionForm(initial=initial),
         "may_correct": can(membership, Action.CORRECT_TIME) and member.user_id != request.user.pk,
         "shows_pay": True,
     }
-    status = 422 if form is not None else 200
-    return render(request, "labeling/person_time.html", context, status=status)
+    return answer_list(
+        request,
+        "labeling/person_time.html",
+        listing,
+        page="time",
+        columns=list_columns.ENTRIES,
+        context=context,
+        status=422 if form is not None else 200,
+        of=pk,
+        name=f"time-{member.user.pseudonym}",
+    )
 
 
 # --- Inside -------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from annotate.words import _, in_a_sentence
 from labeling import list_columns, people_report, task_reports, timesheet
 from labeling.access import project_route, public_route
 from labeling.forms import InvitationForm, RegistrationForm
-from labeling.list_pages import answer_list, csv_answer
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import (
     Membership,
@@ -178,14 +178,20 @@ def person_skips(request: HttpRequest, *, project, membership, pk: int) -> HttpR
     listing = Listing(
         request,
         _skips(project, member),
-        sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
+        sorts={"newest": (_("Newest first"), "-id"), "oldest": (_("Oldest first"), "id")},
         search=lambda rows, text: rows.filter(task__prompt__preview__icontains=text),
         filters=[Filter("reason", _("Reason"), [("", _("All")), *SkipReason.choices])],
     )
-    if request.GET.get("format") == "csv":
-        name = f"{project.slug}-skips-{member.user.pseudonym}"
-        return csv_answer(request, listing.rows, list_columns.SKIPS, name=name, whole=listing.whole)
-    return render(request, "labeling/person_skips.html", {"member": member, "listing": listing})
+    return answer_list(
+        request,
+        "labeling/person_skips.html",
+        listing,
+        page="skips",
+        columns=list_columns.SKIPS,
+        context={"member": member},
+        of=member.pk,
+        name=f"skips-{member.user.pseudonym}",
+    )
 
 
 def find_member(project, pk: int) -> Membership:

@@ -21,12 +21,14 @@ from labeling.models import (
     Preparation,
     PreparationStatus,
     Project,
+    TaskKind,
 )
 from labeling.permissions import Action, can
 from labeling.preparation import gaps
 from labeling.preparation_words import FIXES, meaning_of, title_of, title_of_fix
 from labeling.services import background
 from labeling.services import preparations as service
+from labeling.services.export_encoders import model_choices
 from labeling.services.preparation_options import DEFAULT_CONTEXT
 from labeling.services.progress import Progress
 
@@ -34,6 +36,7 @@ from .datasets import version_of as load_version
 from .imports import MAP, _choices, _record
 
 MOST_BARS = 20
+GAPS = {"categories": "category", "languages": "language"}  # what a batch can be asked to fill
 MOST_EVALUATION_CHOICES = 100
 COVERAGE = {
     "categories": _("Categories"),
@@ -93,12 +96,18 @@ def version_decide(request: SignedInRequest, *, project, membership, pk: int, nu
 def _ask(
     request: SignedInRequest, subject: ImportRecord | DatasetVersion, here: str, **reading
 ) -> HttpResponse:
-    context = whole_number(request.POST.get("context") or str(DEFAULT_CONTEXT))
-    if not context:
+    typed = request.POST.get("context", "").strip()
+    context = whole_number(typed) if typed else None
+    if typed and not context:
         raise Invalid(_("A number of tokens."), field="context")
     evaluation = [number for text in request.POST.getlist("evaluation") if (number := whole_number(text))]
     preparation = service.ask_for_report(
-        subject=subject, acting_user=request.user, context=context, evaluation=evaluation, **reading
+        subject=subject,
+        acting_user=request.user,
+        context=context,
+        tokenizer=request.POST.get("tokenizer", ""),
+        evaluation=evaluation,
+        **reading,
     )
     background.take_up_if_nobody_does(preparation)
     return redirect(here)
@@ -129,6 +138,10 @@ def _show(
     imports = project.imports.filter(status=ImportStatus.SUCCEEDED).order_by("-pk")
     context |= {
         "context_tokens": options.get("context", DEFAULT_CONTEXT),
+        "typed_context": options.get("context", "") if options.get("context_is_given", True) else "",
+        "tokenizer": options.get("tokenizer", ""),
+        "tokenizer_name": options.get("tokenizer_name", ""),
+        "models": model_choices(project),
         "evaluation": options.get("evaluation", []),
         "imports": imports[:MOST_EVALUATION_CHOICES],
         "is_busy": False,
@@ -169,12 +182,32 @@ def _described(preparation: Preparation, fixes: list[str]) -> dict[str, Any]:
             for key, title in COVERAGE.items()
             if len(coverage.get(key, {})) > 1
         ],
-        "gaps": gaps(coverage.get("categories", {})),
+        "gaps": {key: _gaps(coverage.get(key, {}), field) for key, field in GAPS.items()},
         "lengths": {
             "x": [int(edge) for edge in lengths],
             "series": [{"name": str(_("rows")), "key": "rows", "values": list(lengths.values())}],
         },
     }
+
+
+def _gaps(counts: dict[str, int], field: str) -> list[dict[str, Any]]:
+    """Where there are few rows: the name, how many would do, and the form of a batch to have them written."""
+    return [
+        {
+            "name": name,
+            "lacking": lacking,
+            "query": urlencode(
+                {
+                    "kind": TaskKind.DEMONSTRATION,
+                    "writes_prompt": "on",
+                    "name": _("More rows: %(name)s") % {"name": name},
+                    "limit": lacking,
+                    field: name,
+                }
+            ),
+        }
+        for name, lacking in gaps(counts).items()
+    ]
 
 
 def _bars(counts: dict[str, int]) -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,11 +60,12 @@ def review_queue(request: HttpRequest, *, project, membership) -> HttpResponseBa
     rows = review_queues.waiting(
         project=project, reviewer=request.user, reason=reason if reason in ReviewReason.values else ""
     )
+    sorts = review_queues.sorts(project=project, reason=reason, chosen=request.GET.get("sort", ""))
     listing = Listing(
         request,
         rows.select_related("prompt", "annotator", "task__batch"),
-        sorts={name: (sort.label, sort.order) for name, sort in review_queues.SORTS.items()},
-        search=review_queues.search,
+        sorts={name: (sort.label, sort.order) for name, sort in sorts.items()},
+        search=partial(review_queues.search, project=project),
         known_count=counts.get(reason if reason in ReviewReason.values else "", 0),
         filters=[
             # The rows are of this reason already.

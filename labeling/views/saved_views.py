@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 
 from annotate.errors import Invalid
+from annotate.forms import whole_number
 from annotate.words import _
 from labeling.access import project_route
 from labeling.models import Project, SavedView
 from labeling.permissions import Action
-from labeling.saved_views import LISTS
+from labeling.saved_views import LISTS, page_address
 from labeling.services import saved_views as service
 
 
@@ -34,9 +34,10 @@ def view_save(request: HttpRequest, *, project, membership) -> HttpResponse:
         if form.get("page") not in LISTS:
             raise
         messages.error(request, _("Not saved. %(message)s") % {"message": error.message})
-        return redirect(f"{_page_of(project, form['page'])}?{service.clean_query(form.get('query', ''))}")
+        back = _page_of(request, project, form["page"])
+        return redirect(f"{back}?{service.clean_query(form.get('query', ''))}")
     messages.success(request, _("The view “%(name)s” is saved.") % {"name": view.name})
-    return redirect(_address(project, view))
+    return redirect(_address(request, project, view))
 
 
 @project_route(Action.SAVE_VIEWS, methods=("POST",))
@@ -47,7 +48,7 @@ def view_default(request: HttpRequest, *, project, membership, pk: int) -> HttpR
     service.set_default(view=view, acting_user=request.user, is_default=not clear)
     said = _("The list opens as usual again.") if clear else _("The list opens with “%(name)s” from now on.")
     messages.success(request, said % {"name": view.name})
-    return redirect(_address(project, view))
+    return redirect(_address(request, project, view))
 
 
 @project_route(Action.SAVE_VIEWS, methods=("POST",))
@@ -55,13 +56,13 @@ def view_delete(request: HttpRequest, *, project, membership, pk: int) -> HttpRe
     view = service.find_view(project=project, membership=membership, user=request.user, pk=pk)
     service.delete_view(view=view, acting_user=request.user)
     messages.success(request, _("The view “%(name)s” is deleted.") % {"name": view.name})
-    return redirect(f"{_page_of(project, view.page)}?view=")
+    return redirect(f"{_page_of(request, project, view.page)}?view=")
 
 
-def _page_of(project: Project, page: str) -> str:
-    return reverse(LISTS[page], args=[project.slug])
+def _page_of(request: HttpRequest, project: Project, page: str) -> str:
+    return page_address(project=project, page=page, of=whole_number(request.POST.get("of")))
 
 
-def _address(project: Project, view: SavedView) -> str:
+def _address(request: HttpRequest, project: Project, view: SavedView) -> str:
     query = f"{view.query}&" if view.query else ""
-    return f"{_page_of(project, view.page)}?{query}view={view.pk}"
+    return f"{_page_of(request, project, view.page)}?{query}view={view.pk}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
 from annotate.errors import DomainError
 from annotate.forms import add_domain_error
 from annotate.words import _
+from labeling import list_columns
 from labeling.access import project_route
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import DeliveryStatus, Webhook
 from labeling.models.webhook import TEST_EVENT, WEBHOOK_EVENTS
@@ -35,7 +38,7 @@ class WebhookForm(forms.Form):
 
 
 @project_route(Action.MANAGE_WEBHOOKS, methods=("GET", "HEAD", "POST"))
-def webhooks(request: HttpRequest, *, project, membership) -> HttpResponse:
+def webhooks(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     """The project's webhooks, and a form for one more. POST makes it and shows its secret, this once."""
     if request.method != "POST":
         return _list_page(request, project, WebhookForm())
@@ -53,7 +56,7 @@ def webhooks(request: HttpRequest, *, project, membership) -> HttpResponse:
 
 
 @project_route(Action.MANAGE_WEBHOOKS, methods=("GET", "HEAD", "POST"))
-def webhook(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+def webhook(request: HttpRequest, *, project, membership, pk: int) -> HttpResponseBase:
     """One webhook with its log. POST changes its address and events."""
     found = service.find_webhook(project=project, pk=pk)
     if request.method != "POST":
@@ -81,7 +84,7 @@ def webhook_switch(request: HttpRequest, *, project, membership, pk: int) -> Htt
 
 @never_cache
 @project_route(Action.MANAGE_WEBHOOKS, methods=("POST",))
-def webhook_secret(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+def webhook_secret(request: HttpRequest, *, project, membership, pk: int) -> HttpResponseBase:
     """A new secret: answers with the page itself, not a redirect, as it is shown this once."""
     found = service.find_webhook(project=project, pk=pk)
     secret = service.renew_secret(webhook=found, acting_user=request.user)
@@ -133,24 +136,34 @@ def _one_page(
     form: WebhookForm | None = None,
     new_secret: str = "",
     status: int = 200,
-) -> HttpResponse:
+) -> HttpResponseBase:
     listing = Listing(
         request,
         webhook.deliveries.all(),
-        sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
+        sorts={"newest": (_("Newest first"), "-id"), "oldest": (_("Oldest first"), "id")},
         search=lambda rows, text: rows.filter(body__icontains=text),
         filters=[
             Filter("status", _("Status"), [("", _("All")), *DeliveryStatus.choices]),
             Filter("event", _("Event"), [("", _("All")), *EVENT_CHOICES, (TEST_EVENT, _("A test"))]),
         ],
         per_page=LOG_ROWS,
+        path=reverse("labeling:webhook", args=[project.slug, webhook.pk]),
     )
     context = {
         "webhook": webhook,
-        "listing": listing,
         "form": form or WebhookForm(initial={"url": webhook.url, "events": webhook.events}),
         "new_secret": new_secret,
         "is_waiting": webhook.is_active
         and webhook.deliveries.filter(status=DeliveryStatus.WAITING, attempts=0).exists(),
     }
-    return render(request, "labeling/webhook.html", context, status=status)
+    return answer_list(
+        request,
+        "labeling/webhook.html",
+        listing,
+        page="deliveries",
+        columns=list_columns.DELIVERIES,
+        context=context,
+        status=status,
+        of=webhook.pk,
+        name=f"webhook-{webhook.pk}-deliveries",
+    )

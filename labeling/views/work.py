@@ -24,10 +24,11 @@ from labeling.permissions import Action, can
 from labeling.qualification_reports import standings
 from labeling.quality_page import categories_of
 from labeling.sections import sections_of
-from labeling.services import assignments, submissions
+from labeling.services import assignments, submissions, work_again
 from labeling.services.answers import answers_from_fields
 from labeling.services.blind import notes_from_public, public_ids, ranking_from_fields
 from labeling.services.caps import reason_to_stop
+from labeling.services.draft_shapes import texts_of_field
 from labeling.services.forms import form_shown
 from labeling.services.guidelines import acknowledge_version, current_version
 from labeling.services.pairwise import strengths
@@ -39,7 +40,7 @@ from labeling.worksheet import Worksheet, is_in_hand, open_worksheet
 
 from .kept import kept_words
 from .presenting import labels
-from .work_forms import as_list, flat_fields, initial_inputs, stretches_of, to_confirm
+from .work_forms import flat_fields, initial_inputs, stretches_of, to_confirm
 
 ID_DIGITS = 16  # the longest number of a slot
 SCREENS = {
@@ -53,17 +54,23 @@ SCREENS = {
 def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
     """What waits for this person, per kind, and what they did today."""
     waiting = queues.waiting_counts(project=project, user=request.user)
+    total = sum(each.total for each in waiting)
+    returned = list(queues.returned_work(user=request.user, project=project)[:20])
+    full_day = reason_to_stop(project=project, membership=membership, user=request.user)
+    may_work, may_manage = can(membership, Action.WORK), can(membership, Action.MANAGE_BATCHES)
+    if may_work and not may_manage and not (total or returned or full_day):
+        work_again.note_empty_page(membership=membership)
     context = {
         "waiting": waiting,
-        "total": sum(each.total for each in waiting),
-        "returned": list(queues.returned_work(user=request.user, project=project)[:20]),
+        "total": total,
+        "returned": returned,
         "today": queues.day_of_work(project=project, user=request.user),
         "goal": preferences_of(request.user)["daily_goal"],
-        "may_work": can(membership, Action.WORK),
-        "may_manage": can(membership, Action.MANAGE_BATCHES),
+        "may_work": may_work,
+        "may_manage": may_manage,
         "done": _done(request, project),
         "standings": standings(project=project, membership=membership),
-        "full_day": reason_to_stop(project=project, membership=membership, user=request.user),
+        "full_day": full_day,
         "asks_languages": membership.pk is not None and project.settings.match_languages,
         "languages": membership.languages.all() if membership.pk else [],
     }
@@ -126,10 +133,8 @@ def work_take_up(request: SignedInRequest, *, project, membership, pk: int) -> H
     assignment = _assignment(request, project, pk)
     try:
         assignments.lease_assignment(assignment=assignment, user=request.user)
-    except Conflict as error:
-        if error.code == "guideline_not_acknowledged":
-            return redirect("labeling:work_guideline", slug=project.slug, kind=assignment.kind)
-        raise
+    except assignments.GuidelineUnread as error:
+        return redirect("labeling:work_guideline", slug=project.slug, kind=error.kind)
     return redirect("labeling:work_task", slug=project.slug, pk=pk)
 
 
@@ -203,21 +208,15 @@ def _go_on(request: SignedInRequest, project, kind: str | None, done: int | None
     query = f"?done={done}" if done else ""
     try:
         assignment = assignments.claim_next(user=request.user, project=project, kind=kind)
+    except assignments.GuidelineUnread as error:
+        return redirect("labeling:work_guideline", slug=project.slug, kind=error.kind)
     except Conflict as error:
-        if error.code == "day_is_full":  # the work page says so
-            return redirect(reverse("labeling:work", args=[project.slug]) + query)
-        if error.code != "guideline_not_acknowledged":
+        if error.code != "day_is_full":
             raise
-        return redirect(_unread(request, project, kind))
+        assignment = None  # the work page says so
     if assignment is None:
         return redirect(reverse("labeling:work", args=[project.slug]) + query)
     return redirect(reverse("labeling:work_task", args=[project.slug, assignment.pk]) + query)
-
-
-def _unread(request: SignedInRequest, project, kind: str | None) -> str:
-    gates = queues.gates(user=request.user, project=project)
-    kinds = [kind] if kind else [name for name, gate in gates.items() if not gate.is_open]
-    return reverse("labeling:work_guideline", args=[project.slug, kinds[0]])
 
 
 def _submit(request: SignedInRequest, assignment: Assignment) -> None:
@@ -279,7 +278,7 @@ def _screen(request: SignedInRequest, sheet: Worksheet, error: Invalid | None = 
         "assignment": assignment,
         "fields": fields,
         "initial": initial_inputs(fields),
-        "chosen_flags": as_list(fields.get("prompt_flags")),
+        "chosen_flags": texts_of_field(fields.get("prompt_flags")),
         "completions": [
             {"id": public, "text": each.text, "asked": asked(sheet.form, public, fields, wrong)}
             for public, each in zip(names, sheet.completions, strict=True)

@@ -18,13 +18,6 @@ def initial_inputs(fields: dict[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
 
 
-def as_list(value: Any) -> list:
-    """A form's field that may occur several times: one value is text, several are a list."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
 def flat_fields(sent: QueryDict) -> dict[str, Any]:
     """A form's fields as drafts keep them: one value is text, several are a list."""
     return {name: values[0] if len(values) == 1 else values for name, values in sent.lists()}

@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 
+from labeling.format_words import LOSS_WORDS
 from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FORMATS
+from labeling.formats.losses import LOSSES
 from labeling.formats.shapes import SHAPES
 
 DOC = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -24,7 +26,7 @@ def test_every_format_that_is_read_is_listed():
 
 
 def test_every_export_format_is_listed_with_its_kinds():
-    table = section("Writing")
+    table = section("Writing").split("### What does not come back")[0]
     assert sorted(names_in_first_cells(table)) == sorted(EXPORT_FORMATS)
     for line in table.splitlines():
         if line.startswith("| `"):
@@ -33,6 +35,19 @@ def test_every_export_format_is_listed_with_its_kinds():
                 assert EXPORT_FORMATS[name].kinds == (
                     (kinds,) if kinds != "all" else ("sft", "comparison", "prompts")
                 )
+
+
+def test_what_does_not_come_back_is_said_of_each_format():
+    """In the words of the pages, in English."""
+    said = {}
+    for line in section("Writing").split("### What does not come back")[1].splitlines():
+        if line.startswith("| `"):
+            names, lost = (cell.strip() for cell in line.strip("|").split("|"))
+            said |= dict.fromkeys(re.findall(r"`([a-z_]+)`", names), lost)
+    assert said == {
+        name: "; ".join(str(LOSS_WORDS[key]) for key in lost) or "nothing is lost"
+        for name, lost in LOSSES.items()
+    }
 
 
 def test_every_field_that_is_read_is_named():

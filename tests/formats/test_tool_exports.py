@@ -112,7 +112,7 @@ def test_demonstrations_come_back(format, how):
         row = sft_row(id="d", prompt_id="p", messages=messages, answer=answer, source={})
         summary = write_rows([row], format, stream)
         texts = [answer, *(m["content"] for m in messages)]
-        if is_table and any("\t" in text or len(text.splitlines()) != 1 for text in texts):
+        if is_table and any("\t" in text or text.splitlines() != [text] for text in texts):
             assert summary.written == 0 or all(
                 "\t" not in t and "\n" not in t and "\r" not in t for t in texts
             )

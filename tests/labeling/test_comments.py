@@ -10,7 +10,7 @@ from annotate.errors import Invalid
 from labeling.models import CommentThread, Notification
 from labeling.services.comments import LONGEST_COMMENT, add_comment, settle_thread
 from labeling.services.reviews import return_submission
-from labeling.talk import piece_of, talk_of
+from labeling.talk import handle_of, piece_of, talk_of
 from tests.factories import make_demonstration_batch, publish_guideline
 from tests.labeling.work import do_next
 
@@ -59,6 +59,17 @@ def test_a_mention_tells_who_is_named(cast, submission):
 def test_a_mention_needs_the_whole_name(cast, submission):
     add_comment(piece=piece_of(submission), author=cast.lead, text="mail@alice and @Alicelike and @@Alice")
     assert told(kind="comment.mentioned") == set()
+
+
+def test_a_name_without_letters_is_mentioned_by_the_pseudonym(cast, submission):
+    cast.admin.display_name = "★ !"
+    cast.admin.save()
+    handle = handle_of(cast.admin)
+    assert handle == f"@{cast.admin.pseudonym}"
+    add_comment(piece=piece_of(submission), author=cast.annotator, text="To me @ home, or an @ alone: @?")
+    assert told(kind="comment.mentioned") == set()
+    add_comment(piece=piece_of(submission), author=cast.annotator, text=f"And you, {handle}?")
+    assert told(kind="comment.mentioned") == {cast.admin.username}
 
 
 def test_a_peer_cannot_be_mentioned_and_nothing_tells_that_they_exist(cast, submission):

@@ -153,7 +153,7 @@ def test_one_that_dies_is_taken_up_again_and_given_up_after_three(cast, version,
     DatasetExport.objects.filter(pk=export.pk).update(attempt=3)
     assert dataset_exports.lost_exports() == []
     export.refresh_from_db()
-    assert (export.status, "died 3 times" in export.error) == ("failed", True)
+    assert (export.status, "died too often" in export.error) == ("failed", True)
     again = prepare_export(version=version, format="messages", acting_user=cast.admin)
     assert again.status == "ready"
 

@@ -204,6 +204,40 @@ def test_the_filter_by_person_does_not_tell_whose_unscored_gold_it_is(cast, clie
         assert scoring(unscored) not in page
 
 
+def test_a_search_for_its_author_does_not_find_unscored_gold(cast, client, unscored):
+    for reason in ("", "gold_unscored"):
+        page = queue(client, cast, f"?reason={reason}&q={cast.annotator.name}").content.decode()
+        assert scoring(unscored) not in page
+        page = queue(client, cast, f"?reason={reason}&q={unscored.prompt.preview[:8]}").content.decode()
+        assert scoring(unscored) in page
+    score_demonstration(submission=unscored, score=1, acting_user=cast.lead)
+    Submission.objects.filter(pk=unscored.pk).update(status="awaiting_review", review_reason="reopened")
+    page = queue(client, cast, f"?q={cast.annotator.name}")
+    assert [row.pk for row in page.context["listing"].page] == [unscored.pk]
+
+
+def test_the_order_by_person_does_not_tell_whose_unscored_gold_it_is(cast, client, unscored):
+    """It comes last, whoever wrote it, in the list and on the way through the list."""
+    make_demonstration_batch(cast.project, tasks=2, overlap=2, review_rate=1)
+    others = [do_next(who, cast.project) for who in (cast.peer, cast.annotator, cast.peer, cast.annotator)]
+    Submission.objects.filter(pk__in=[each.pk for each in others]).update(
+        status="awaiting_review", review_reason="sampled"
+    )
+    rows = list(queue(client, cast, "?sort=person").context["listing"].page)
+    assert [row.annotator_id for row in rows[:-1]] == sorted(row.annotator_id for row in rows[:-1])
+    assert (len(rows), rows[-1]) == (5, unscored)
+    walked, at = [], None
+    for _ in rows:
+        pk = review_queues.next_after(
+            project=cast.project, reviewer=cast.lead, chosen={"sort": "person"}, after=at
+        )
+        at = cast.project.submissions.get(pk=pk)
+        walked.append(at)
+    assert walked == rows
+    assert "person" not in queue(client, cast).context["listing"].sorts
+    assert "person" in queue(client, cast, "").context["listing"].sorts
+
+
 def scoring(submission):
     return reverse("labeling:gold_score", args=[submission.project.slug, submission.pk])
 

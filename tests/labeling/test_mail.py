@@ -9,6 +9,7 @@ from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import transaction
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from annotate.accounts.preferences import MAIL_NAMES, change_preferences, preferences_of
@@ -221,6 +222,29 @@ def test_who_had_no_work_is_told_once_when_there_is_some_again(cast, out_of_work
     make_demonstration_batch(cast.project, tasks=1)
     assert [tell_of_work(), tell_of_work()] == [1, 0]
     assert (told_of_work(out_of_work), told_of_work(cast.peer)) == (1, 0)
+
+
+def test_who_looks_at_an_empty_page_of_work_waits_too(cast, client):
+    """There is no button to ask with. Written once, not each time that the page looks again by itself."""
+    publish_guideline(cast.project, "demonstration", readers=[cast.annotator])
+    mine = Membership.objects.filter(project=cast.project, user=cast.annotator)
+    page = reverse("labeling:work", args=[cast.project.slug])
+    client.force_login(cast.annotator)
+    client.get(page)
+    first = mine.get().out_of_work_at
+    mine.update(out_of_work_at=first - timedelta(hours=1))
+    client.get(page)
+    assert mine.get().out_of_work_at == first - timedelta(hours=1)
+    make_demonstration_batch(cast.project, tasks=1)
+    assert [tell_of_work(), tell_of_work()] == [1, 0]
+    client.get(page)
+    assert mine.get().out_of_work_at is None, "there is work on the page"
+
+
+def test_a_lead_who_looks_at_the_page_of_work_does_not_wait(cast, client):
+    client.force_login(cast.lead)
+    client.get(reverse("labeling:work", args=[cast.project.slug]))
+    assert not Membership.objects.exclude(out_of_work_at=None).exists()
 
 
 def empty(cast):

@@ -59,6 +59,46 @@ def test_annotations_and_joins_come_with_the_rows(submissions, django_assert_num
         assert all(each.prompt.preview and each.annotator.name for each in page)
 
 
+def test_a_search_is_read_once_for_its_count_and_its_pages(submissions, django_assert_num_queries):
+    found = submissions.filter(annotator__display_name="Anna").order_by("-agreement", "id")
+    plain = Paginator(found, PER_PAGE)
+    for number in (1, 2, 3):
+        quick = KeyPaginator(found, PER_PAGE, submissions, is_searched=True)
+        with django_assert_num_queries(2):
+            page = quick.get_page(number)
+        assert (list(page), quick.count) == (list(plain.page(number)), plain.count)
+
+
+def test_a_search_that_finds_very_much_is_counted_apart(submissions, monkeypatch):
+    monkeypatch.setattr(paging, "MOST_FOUND", 9)
+    rows = submissions.order_by("-id")
+    plain = Paginator(rows, PER_PAGE)
+    for number in plain.page_range:
+        quick = KeyPaginator(rows, PER_PAGE, submissions, is_searched=True)
+        assert (list(quick.page(number)), quick.count) == (list(plain.page(number)), ROWS)
+
+
+def test_a_search_counts_what_is_grouped_and_what_is_distinct(cast, submissions):
+    make_completions(make_prompt(cast.project), 3)
+    grouped = submissions.annotate(revisions=Count("demonstrations")).order_by("id")
+    assert KeyPaginator(grouped, PER_PAGE, grouped, is_searched=True).count == ROWS
+    prompts = cast.project.prompts.filter(completions__isnull=False).distinct().order_by("id")
+    assert KeyPaginator(prompts, PER_PAGE, prompts, is_searched=True).count == 1
+    nothing = submissions.none().order_by("id")
+    quick = KeyPaginator(nothing, PER_PAGE, submissions, is_searched=True)
+    assert (quick.count, list(quick.get_page("7"))) == (0, [])
+
+
+def test_a_short_list_that_is_narrowed_is_read_by_its_keys(submissions, django_assert_num_queries):
+    three = list(submissions.order_by("id")[:3])
+    few = submissions.filter(pk__in=[row.pk for row in three]).order_by("id")
+    quick = KeyPaginator(few, PER_PAGE, submissions, is_narrowed=True)
+    with django_assert_num_queries(3):
+        assert list(quick.get_page(1)) == three
+    with django_assert_num_queries(2):
+        list(KeyPaginator(few, PER_PAGE, submissions).get_page(1))
+
+
 def test_a_search_across_a_join_shows_each_row_once(cast):
     for _ in range(8):
         make_completions(make_prompt(cast.project), 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -287,3 +288,20 @@ def test_fixes_named_with_the_upload_are_carried_out(admin, cast):
     wrong = {"file": SimpleUploadedFile("y.jsonl", ROWS), "kind": "demonstrations", "fixes": "nonsense"}
     assert admin.post(api(cast, "imports/"), wrong).status_code == 422
     assert ImportRecord.objects.count() == 1
+
+
+def test_a_gap_is_one_click_from_a_batch_that_fills_it(client, cast):
+    for category, language, count in (("tea", "en", 40), ("law & order", "de", 2)):
+        for _ in range(count):
+            prompt = make_prompt(cast.project, category=category, language=language)
+            make_demonstration(cast.project, cast.annotator, prompt=prompt)
+    version = make_version(cast)
+    ask(cast, version)
+    client.force_login(cast.lead)
+    base = f"/projects/{cast.project.slug}"
+    page = client.get(f"{base}/datasets/{version.dataset_id}/versions/1/preparation/").content.decode()
+    # Half of an even share of 42 rows is 10, and two there are.
+    found = re.search(r'href="([^"]*batches/new/[^"]*)">Have 8 more written', page)
+    form = client.get(found[1].replace("&amp;", "&")).content.decode()
+    assert '<option value="law &amp; order" selected>' in form and 'value="8"' in form
+    assert re.search(r'name="writes_prompt"[^>]*checked', form)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import uuid
+
 import pytest
 
 from annotate.errors import Invalid
-from labeling.formats import SPLITS
-from labeling.models import SpanNote, Submission, TaskAgreement
+from labeling.formats import SPLITS, prompt_group
+from labeling.models import CompletionScore, ImportRecord, SpanNote, Submission, TaskAgreement
 from labeling.services import datasets
 from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_filters import preview_filters
+from labeling.services.recipe_filters import weight_lines, weights_of_lines
 from labeling.services.recipes import Recipe
 from tests.factories import make_prompt
 
-from .judgments import make_demonstration
+from .judgments import make_demonstration, make_ranking
 from .test_dataset_freeze import make_version
 
 TEXTS = {
@@ -163,3 +167,150 @@ def test_the_form_of_a_recipe_has_the_filters_and_counts_them(filled, client):
         "fixes": ["drop_empty_answers"],
         "least_agreement": 0.5,
     }
+
+
+# --- Scores, weights, names -------------------------------------------------------------------------------
+def test_rankings_are_filtered_by_the_score_of_their_best_completion(cast):
+    members = {}
+    for name, scores in (("low", [1, 3, 2]), ("high", [6, 2, 5]), ("none", [])):
+        submission = make_ranking(cast.project, cast.annotator)
+        ranking = submission.rankings.get()
+        ids = [tier[0] for tier in ranking.tiers]
+        ranking.scores = {str(pk): score for pk, score in zip(ids, scores, strict=False)}
+        ranking.save()
+        members[name] = str(submission.pk)
+
+    def kept(name, **filters):
+        version = make_version(cast, "comparison", name, filters=filters)
+        rows = [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
+        return {row["id"] for row in rows}, version.manifest["left_out"]
+
+    assert kept("a", least_score=4) == ({members["high"], members["none"]}, {"scored under 4": 1})
+    assert kept("b", most_score=3.0) == ({members["low"], members["none"]}, {"scored over 3": 1})
+    reasons = {"scored under 4": 1, "without a score": 1}
+    assert kept("c", least_score=4, scored_only=True) == ({members["high"]}, reasons)
+
+
+def test_what_a_file_scored_is_a_score_and_a_reward_models_opinion_is_none(cast):
+    record = ImportRecord.objects.create(
+        project=cast.project, kind="completions", filename="scored.jsonl", size_bytes=1
+    )
+    prompt = make_prompt(cast.project, metadata={"rating": "4.5"})
+    make_demonstration(cast.project, cast.annotator, "Rated.", prompt=prompt)
+    make_demonstration(cast.project, cast.annotator, "Not rated.")
+    assert frozen(cast, least_score=4.5, scored_only=True)[0] == {"Rated."}
+    submission = make_ranking(cast.project, cast.annotator)
+    first, second, _third = submission.prompt.completions.order_by("pk")
+    first.sampling, first.import_record = {"score": 8}, record
+    first.save()
+    second.sampling = {"score": 99}  # not of a file
+    second.save()
+    CompletionScore.objects.create(completion=first, scorer_key=uuid.uuid4(), score=12.0)
+    make_ranking(cast.project, cast.annotator)
+    version = make_version(cast, "comparison", "b", filters={"least_score": 9})
+    assert version.manifest["left_out"] == {"scored under 9": 1}
+
+
+def test_a_weight_keeps_its_share_and_a_larger_one_keeps_all_of_that(cast):
+    for number in range(80):
+        prompt = make_prompt(cast.project, f"Question {number}", category="law" if number % 2 else "tea")
+        make_demonstration(cast.project, cast.annotator, f"Answer {number}.", prompt=prompt)
+
+    def texts(name, weights):
+        version = make_version(cast, name=name, filters={"weights": weights})
+        rows = [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
+        return {row["messages"][-1]["content"] for row in rows}, version.manifest["left_out"]
+
+    half, left_out = texts("half", {"category": {"law": 0.5}})
+    [(reason, gone)] = left_out.items()
+    assert (reason, len(half) + gone) == ("weight 0.5 of category law", 80)
+    assert 10 <= gone <= 30  # three standard deviations around 20
+    tea = {f"Answer {number}." for number in range(0, 80, 2)}
+    assert tea < half < texts("more", {"category": {"law": 0.8}})[0]
+    others = texts("others", {"category": {"law": 1, "*": 0}, "source": {"people": 1}})
+    assert (others[0] & tea, others[1]) == (set(), {"weight 0 of category *": 40})
+    assert texts("again", {"category": {"law": 0.5}})[0] == half
+
+
+def test_weights_multiply_and_the_one_that_decides_is_the_reason(cast):
+    for number in range(60):
+        prompt = make_prompt(cast.project, f"Question {number}", category="law", language="en")
+        make_demonstration(cast.project, cast.annotator, f"Answer {number}.", prompt=prompt)
+    name = cast.annotator.pseudonym
+    weights = {"category": {"law": 0.6}, "annotator": {name: 0.5}, "language": {"en": 1.0, "*": 0}}
+    kept, left_out, _ = frozen(cast, weights=weights)
+    assert set(left_out) == {"weight 0.6 of category law", f"weight 0.5 of annotator {name}"}
+    expected = set()
+    for number in range(60):
+        group = prompt_group([{"role": "user", "content": f"Question {number}"}])
+        digest = hashlib.sha256(f"weight\0{cast.project.slug}\0{group}".encode()).hexdigest()
+        if int(digest[:16], 16) / 2**64 < 0.6 * 0.5:
+            expected.add(f"Answer {number}.")
+    assert kept == expected
+
+
+def test_names_are_personal_data_only_where_that_is_asked_for(filled):
+    make_demonstration(filled.project, filled.annotator, "Ask Mary Jones, or Dr. Brown, in Paris.")
+    recipe = Recipe.from_json({"filters": {"personal_data": "mask"}}).resolved_for(filled.project)
+    assert preview_filters(filled.project, "sft", recipe)["changed"] == {"personal data: mask": 1}
+    recipe = Recipe.from_json({"filters": {"personal_data": "mask", "names": True}})
+    found = preview_filters(filled.project, "sft", recipe.resolved_for(filled.project))
+    assert found["changed"] == {"personal data: mask": 2}
+    shown = " ".join(found["changed_examples"]["personal data: mask"])
+    assert "Ask [name], or Dr. [name], in Paris." in shown and "[email]" in shown
+    texts, _, changed = frozen(filled, personal_data="mask", names=True)
+    assert "Ask [name], or Dr. [name], in Paris." in texts
+    assert changed == found["changed"]
+
+
+@pytest.mark.parametrize(
+    "filters, field",
+    [
+        ({"least_score": "4"}, "least_score"),
+        ({"most_score": float("nan")}, "most_score"),
+        ({"least_score": 5, "most_score": 4}, "most_score"),
+        ({"scored_only": 1}, "scored_only"),
+        ({"names": "yes"}, "names"),
+        ({"weights": []}, "weights"),
+        ({"weights": {"batch": {"1": 0.5}}}, "weights"),
+        ({"weights": {"category": {"law": 1.5}}}, "weights"),
+        ({"weights": {"category": {"law": True}}}, "weights"),
+        ({"weights": {"category": {"law": float("nan")}}}, "weights"),
+        ({"tokenizer": 3}, "tokenizer"),
+    ],
+)
+def test_scores_and_weights_that_make_no_sense_are_refused(filters, field):
+    with pytest.raises(Invalid) as refusal:
+        Recipe.from_json({"filters": filters})
+    assert refusal.value.field == field
+
+
+def test_weights_that_keep_everything_are_none():
+    assert "filters" not in Recipe.from_json({"filters": {"weights": {"category": {"law": 1}}}}).to_json()
+    weights = weights_of_lines("category law 1\ncategory * 50%\n\nsource import 3 0,25")
+    assert weights == {"category": {"law": 1.0, "*": 0.5}, "source": {"import 3": 0.25}}
+    assert weights_of_lines("\n".join(weight_lines(weights))) == weights
+    for wrong in ("category 0.5", "law 0.5", "category law", "category law 2", "category law -0.1"):
+        with pytest.raises(Invalid, match=wrong):
+            weights_of_lines(wrong)
+
+
+def test_the_pages_say_what_a_recipe_filters(client, filled):
+    client.force_login(filled.admin)
+    fields = {
+        "name": "Chosen", "kind": "sft", "sources": ["people", "imports"], "train": 80, "validation": 10,
+        "test": 10, "decisions": ["accepted", "fixed", "unreviewed"], "personal_data": "mask", "names": "on",
+        "weights": "category one 0.5", "least_score": "4", "scored_only": "on", "languages": ["en"],
+        "blocked_words": "darn\nzounds", "most_characters": 500, "category_most": 9, "least_agreement": 50,
+        "fixes": ["drop_exact_duplicates"],
+    }  # fmt: skip
+    slug = filled.project.slug
+    wrong = client.post(f"/projects/{slug}/datasets/new/", fields | {"weights": "one 0.5"})
+    assert (wrong.status_code, "“one 0.5” is no weight." in wrong.content.decode()) == (422, True)
+    page = client.get(client.post(f"/projects/{slug}/datasets/new/", fields).url).content.decode()
+    for said in (
+        "category one 0.5", "Mask, as [email], names too", "at least 4", "only rows with a score", "2 words",
+        "at most 500", "at most 9", "at least 50%", "Rows that are there already: Keep the first of each",
+    ):  # fmt: skip
+        assert said in page, said
+    assert "zounds" not in page

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
 from labeling.formats import prompt_digest
@@ -33,6 +35,7 @@ from labeling.services.reviews import (
 )
 from labeling.services.undo import undo_decision
 from labeling.services.written_prompts import batch_prompt_ids
+from labeling.worksheet import as_json, open_worksheet
 from tests.factories import make_prompt
 
 from .work import claim, expire, submit
@@ -459,3 +462,50 @@ def test_a_demonstration_of_a_prompt_that_was_given_names_none(cast):
     make_demonstration_batch(cast.project, tasks=1)
     submit(claim(cast.annotator, cast.project), cast.annotator)
     assert Demonstration.objects.get().prompt is None
+
+
+# --- In a language ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("matches", [False, True])
+def test_prompts_are_written_in_the_language_that_the_batch_asks_for(cast, matches):
+    update_settings(project=cast.project, values={"match_languages": matches}, acting_user=cast.admin)
+    batch = create_batch_from_waiting(
+        project=cast.project, name="German", kind="demonstration", limit=2, category="law", language="de",
+        writes_prompt=True, review_rate=0, acting_user=cast.lead,
+    )  # fmt: skip
+    assert batch.source == {"tasks": 2, "category": "law", "language": "de"}
+    assert set(batch.tasks.values_list("assignments__language", flat=True)) == {"de" if matches else ""}
+    if matches:  # only who works in it gets one
+        membership = cast.project.memberships.get(user=cast.annotator)
+        membership.languages.create(code="de", confirmed_at=timezone.now())
+    assignment = claim(cast.annotator, cast.project)
+    sheet = open_worksheet(assignment=assignment, user=cast.annotator, project=cast.project)
+    assert as_json(sheet)["prompt_language"] == "de"
+    submission = submit(assignment, cast.annotator, prompt="Was ist ein Vertrag?", category="law")
+    assert (submission.prompt.language, submission.prompt.category) == ("de", "law")
+
+
+def test_a_batch_takes_up_prompts_of_one_language(cast):
+    german = make_prompt(cast.project, language="de")
+    make_prompt(cast.project, language="en")
+    batch = create_batch_from_waiting(
+        project=cast.project, name="German", kind="demonstration", language="de", acting_user=cast.lead
+    )
+    assert list(batch.tasks.values_list("prompt_id", flat=True)) == [german.pk]
+
+
+def test_a_link_proposes_what_the_form_begins_with(client, cast):
+    client.force_login(cast.lead)
+    page = f"/projects/{cast.project.slug}/batches/new/"
+    proposed = {"kind": "demonstration", "writes_prompt": "on", "name": "More law", "limit": "21",
+                "category": "law", "language": "de"}  # fmt: skip
+    shown = client.get(page, proposed).content.decode()
+    chosen = [f'<option value="{value}" selected>' for value in ("law", "de", "demonstration")]
+    for said in ('value="More law"', 'value="21"', *chosen):
+        assert said in shown, said
+    assert re.search(r'name="writes_prompt"[^>]*checked', shown)
+    assert "law" not in client.get(page).content.decode()
+    form = proposed | {"layout": "ranking", "completions_per_task": 4, "overlap": 1, "review_rate": 0.1,
+                       "priority": 0, "purpose": "work"}  # fmt: skip
+    assert client.post(page, form).status_code == 302
+    batch = cast.project.batches.get(name="More law")
+    assert batch.source == {"tasks": 21, "category": "law", "language": "de"}

@@ -19,6 +19,7 @@ from annotate.words import in_a_sentence, later
 from labeling.models import TaskKind
 from labeling.models.event_words import EVENT_WORDS
 from labeling.services.activity import notify
+from training.rlhf.config import STAGES, describe
 
 DOMAINS = ["django", "djangojs"]
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -46,6 +47,13 @@ def test_the_catalogue_holds_exactly_what_the_site_says(language, domain):
     held = {message.id for message in messages(language, domain)}
     assert (said - held, held - said) == (set(), set()), "run `manage.py catalogues`"
     assert len(said) > 100
+
+
+def test_what_a_hyperparameter_says_of_itself_is_there_for_translators():
+    """`training.rlhf` knows no Django: its texts are taken from its declarations."""
+    said = {message.id for message in catalogues.collected("django")}
+    missing = {spec.help for stage in STAGES for spec in describe(stage)} - said
+    assert missing == set()
 
 
 @pytest.mark.parametrize(("language", "domain"), CATALOGUES)

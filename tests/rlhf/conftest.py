@@ -127,7 +127,7 @@ class World:
                 "maximum_prompt_length": 40,
             },
             "sample": {"prompts_file": self.prompts, "max_new_tokens": 16},
-            "evaluate": {},
+            "evaluate": {"max_new_tokens": 16},
             "score": {},
             "export": {},
         }

@@ -9,7 +9,7 @@ import torch
 from training.rlhf.chat import ChatEncoder, load_tokenizer
 from training.rlhf.data import read_demonstrations
 from training.rlhf.encode import encode_file
-from training.rlhf.encoder_decoder import PairLogits, logits_of, pair_up, start_token
+from training.rlhf.encoder_decoder import PairLogits, logits_of, pair_up, start_token, what_follows
 from training.rlhf.generation import generate, stop_ids
 from training.rlhf.models import load_language_model
 from training.rlhf.preview import as_text, preview
@@ -107,6 +107,19 @@ def test_it_learns_and_says_what_it_learnt(world, tuned, tmp_path):
     assert run_here("sample", sampling, tmp_path / "sample") == 0
     rows = [json.loads(line) for line in (tmp_path / "sample" / "completions.jsonl").open()]
     assert len(rows) == 28 and any(row["finish_reason"] == "stop" for row in rows)
+
+
+def test_class_probabilities_are_those_of_the_first_token_that_is_written(tuned):
+    found, tokenizer = load_language_model(str(tuned[1]), allowed_hub_ids=[])
+    found.eval()
+    encoder = ChatEncoder(tokenizer)
+    prompts = [encoder.encode_prompt(PROMPT), encoder.encode_prompt(PROMPT * 2)]
+    scorer = logits_of(found)
+    ours = scorer(what_follows(scorer, prompts, encoder.pad_id))
+    for prompt, logits in zip(prompts, ours, strict=True):
+        start = torch.tensor([[start_token(found)]])
+        theirs = found(input_ids=torch.tensor([prompt]), decoder_input_ids=start).logits[0, 0]
+        torch.testing.assert_close(logits, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_greedy_sampling_is_the_librarys_own(tuned):

@@ -124,3 +124,30 @@ def test_the_form_of_a_run_leads_there(client, cast, data_dir):
     new = reverse("training:run_new", args=[cast.project.slug])
     assert target in client.get(new, {"stage": "sft"}).content.decode()
     assert target not in client.get(new, {"stage": "ppo"}).content.decode()
+
+
+def test_the_style_of_gpt3_is_shown_and_taken_over_into_the_form_of_a_run(shown, sft_version, base_folder):
+    chosen = {"template": "gpt3", "separator": r"\n##\n", "stop_sequence": " ."}
+    text = shown(train_data=sft_version.pk, base_model="letters", rows=1, **chosen)
+    learnt = text.split('<h2 id="tokens-title">')[1].split("<article")[1].split('<mark class="learnt">')[1]
+    # Letters are tokens here: a space, the answer, the stop sequence, and the stop token.
+    assert learnt.split("</mark>")[0].count('class="token') == len(" It is 1. .") + 1
+    for part in ("hp_template=gpt3", "hp_separator=%5Cn%23%23%5Cn", "hp_stop_sequence=%20."):
+        assert part in text
+
+
+def test_the_form_of_a_run_keeps_the_space_before_a_stop_sequence(client, cast, sft_version, checkpoint):
+    from training.models import TrainingRun
+
+    client.force_login(cast.admin)
+    address = reverse("training:run_new", args=[cast.project.slug]) + "?stage=sft"
+    page = client.get(address + "&hp_template=gpt3&hp_stop_sequence=%20STOP").content.decode()
+    assert '<option value="gpt3" selected>' in page and "\n STOP</textarea>" in page
+    given = {"train_data": sft_version.pk, "model": str(checkpoint.pk), "hp_template": "gpt3"}
+    given |= {"after_completions": "4", "after_temperature": "1.0", "after_split": "train"}
+    answer = client.post(address, {**given, "hp_stop_sequence": " STOP", "hp_separator": "{{"})
+    assert answer.status_code == 422 and "without braces" in answer.content.decode()
+    answer = client.post(address, {**given, "hp_stop_sequence": " STOP", "hp_separator": r"\n##\n"})
+    assert answer.status_code == 302, answer.content.decode()[-2000:]
+    kept = TrainingRun.objects.get(stage="sft", status="queued").hyperparameters
+    assert (kept["template"], kept["separator"], kept["stop_sequence"]) == ("gpt3", r"\n##\n", " STOP")

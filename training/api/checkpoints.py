@@ -17,6 +17,7 @@ from training.api import serializers as shapes
 from training.models import Checkpoint, Round
 from training.services import rounds as round_service
 from training.services.checkpoints import open_archive, set_pinned
+from training.services.exporting import export_checkpoint
 from training.services.scoring import score_completions
 
 
@@ -42,6 +43,7 @@ class Checkpoints(ProjectRows):
         "pin": Action.LAUNCH_RUNS,
         "unpin": Action.LAUNCH_RUNS,
         "score": Action.LAUNCH_RUNS,
+        "export": Action.LAUNCH_RUNS,
     }
     filterset_class = CheckpointFilter
     search_fields = ["run__name"]
@@ -92,6 +94,28 @@ class Checkpoints(ProjectRows):
         409 `nothing_to_score` and `scoring_under_way` where there is nothing to do.
         """
         run = score_completions(project=self.project, checkpoint=self.get_object(), acting_user=request.user)
+        return Response(shapes.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(
+        summary="Export a checkpoint for other tools",
+        request=shapes.ExportSerializer,
+        responses={201: shapes.RunSerializer},
+        examples=[
+            OpenApiExample(
+                "For llama.cpp", value={"format": "gguf", "license": "apache-2.0"}, request_only=True
+            )
+        ],
+    )
+    @action(detail=True, methods=["post"])
+    def export(self, request, slug, pk):
+        """Queue a run that writes safetensors, ONNX or GGUF, reads it again and compares it.
+
+        What a format cannot hold is refused at once. Download the result at `runs/ID/export/`.
+        """
+        values = valid_input(shapes.ExportSerializer, request)
+        run = export_checkpoint(
+            project=self.project, checkpoint=self.get_object(), values=values, acting_user=request.user
+        )
         return Response(shapes.RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
     def _pinned(self, request, is_pinned: bool) -> Response:

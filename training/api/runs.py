@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import django_filters
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -13,14 +14,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotate.errors import Invalid, NotFound
+from annotate.streaming import stream_file
 from annotate.words import _
-from labeling.api.base import ProjectRows, ProjectViewMixin, valid_input
+from labeling.api.base import AnyAccept, ProjectRows, ProjectViewMixin, valid_input
 from labeling.permissions import Action
 from training.api import serializers as shapes
 from training.models import Preset, Stage, TrainingRun
 from training.rlhf.config import PRESETS
 from training.services import runs as service
 from training.services.event_log import live_message
+from training.services.exports import open_export
 from training.services.hyperparameters import fields_of
 from training.services.inputs import INPUTS
 from training.services.learning_curves import create_learning_curve
@@ -77,6 +80,7 @@ class Runs(ProjectRows):
         "cancel": Action.LAUNCH_RUNS,
         "resume": Action.LAUNCH_RUNS,
         "retry": Action.LAUNCH_RUNS,
+        "export": Action.DOWNLOAD_CHECKPOINTS,
     }
     filterset_class = RunFilter
     search_fields = ["name"]
@@ -139,6 +143,16 @@ class Runs(ProjectRows):
         if not since.isdecimal() or len(since) > 12:
             raise Invalid("since: the sequence number of the last event you have.", field="since")
         return Response(live_message(self.get_object(), int(since)))
+
+    @extend_schema(
+        summary="Download what an export run made, as a tar archive",
+        responses={(200, "application/x-tar"): OpenApiTypes.BINARY},
+    )
+    @action(detail=True, methods=["get"], content_negotiation_class=AnyAccept)
+    def export(self, request, slug, pk):
+        """Streamed, after every digest was compared. 409 `nothing_exported` of any other run."""
+        filename, pieces = open_export(run=self.get_object(), acting_user=request.user)
+        return stream_file(request._request, pieces, filename=filename, media_type="application/x-tar")
 
     @extend_schema(summary="Cancel a run", request=None, responses=shapes.RunDetailSerializer)
     @action(detail=True, methods=["post"])

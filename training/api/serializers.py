@@ -226,6 +226,17 @@ class StageSerializer(serializers.Serializer):
     presets = serializers.DictField()
 
 
+class ExportSerializer(serializers.Serializer):
+    """Hyperparameters of the export stage, as `training/stages/` describes them."""
+
+    format = serializers.ChoiceField(choices=["safetensors", "onnx", "gguf"], default="safetensors")
+    weights = serializers.ChoiceField(choices=["float32", "bfloat16", "float16"], default="float32")
+    name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    license = serializers.CharField(max_length=60, default="other")
+    license_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    license_link = serializers.CharField(max_length=300, default="", allow_blank=True)
+
+
 class RoundStepSerializer(serializers.ModelSerializer):
     label = serializers.CharField(source="get_kind_display")
     run = serializers.UUIDField(source="run_id", allow_null=True)

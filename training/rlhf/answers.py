@@ -12,6 +12,7 @@ from training.rlhf.data import Demonstration
 from training.rlhf.encoder_decoder import logits_of
 from training.rlhf.errors import InterruptedRun
 from training.rlhf.generation import Sampled, generate, stop_ids
+from training.rlhf.model_folders import room_beside
 from training.rlhf.models import context_length
 from training.rlhf.run import Run
 from training.rlhf.text_metrics import bleu, distinct_n, rouge_l, words
@@ -26,7 +27,7 @@ def measure_answers(
     some, from the least alike to the most. Empty where no prompt fits.
     """
     encoder = ChatEncoder(tokenizer)
-    room = context_length(model) - config.max_new_tokens
+    room = require_room(model, config)
     prompts = [(row, encoder.encode_prompt(row.prompt)) for row in spread(rows, config.answers)]
     chosen = [(row, ids) for row, ids in prompts if len(ids) <= room]
     if len(chosen) < len(prompts):
@@ -36,7 +37,7 @@ def measure_answers(
         )
     if not chosen:
         return {}
-    found = _answer([ids for _, ids in chosen], model, encoder, run, config, accelerator)
+    found = answer_prompts([ids for _, ids in chosen], model, encoder, run, config, accelerator)
     texts = [encoder.decode(sampled.tokens) for sampled in found]
     references = [row.response for row, _ in chosen]
     alike = [rouge_l(text, reference).f1 for text, reference in zip(texts, references, strict=True)]
@@ -54,6 +55,11 @@ def measure_answers(
     }
 
 
+def require_room(model: nn.Module, config: Any) -> int:
+    """Tokens that a prompt may have beside the longest answer; ConfigError where none are left."""
+    return room_beside(config.max_new_tokens, context_length(model))
+
+
 def spread(rows: Sequence[Any], count: int) -> list[Any]:
     """At most `count` of them, evenly over all.
 
@@ -64,9 +70,10 @@ def spread(rows: Sequence[Any], count: int) -> list[Any]:
     return [rows[index * len(rows) // count] for index in range(count)]
 
 
-def _answer(
+def answer_prompts(
     prompts: list[list[int]], model: nn.Module, encoder: ChatEncoder, run: Run, config: Any, accelerator: Any
 ) -> list[Sampled]:
+    """The likeliest answer to each prompt."""
     stops = stop_ids(model, encoder.tokenizer, encoder.stop_id)
     reader = logits_of(model, packing=config.packing).model
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
@@ -86,6 +93,7 @@ def _answer(
                 temperature=0.0,
                 device=accelerator.device,
                 stop_requested=lambda: run.stop_requested,
+                is_over=encoder.says_it_is_over,
             )
         found.update(zip(part, sampled, strict=True))
     return [found[index] for index in range(len(prompts))]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from training.rlhf.errors import ModelFolderError, first_line
 from training.rlhf.model_folders import is_encoder_decoder
+from training.rlhf.template_styles import SIMPLE, wrapping_of
 
 ROLE_TOKENS = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
 END_TOKEN, PAD_TOKEN = "<|endoftext|>", "<|pad|>"
@@ -65,7 +66,8 @@ def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # the library raises whatever the broken file provokes
         raise ModelFolderError(f"the tokenizer of {name} cannot be read: {first_line(error)}") from error
-    if not chat_template and not tokenizer.chat_template and is_encoder_decoder(name):
+    takes_ours = chat_template == SIMPLE or not (chat_template or tokenizer.chat_template)
+    if takes_ours and is_encoder_decoder(name):
         chat_template = ENCODER_TEMPLATE
     prepare_tokenizer(tokenizer, chat_template)
     tokenizer.padding_side = "right"
@@ -75,7 +77,8 @@ def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
 def prepare_tokenizer(tokenizer: Any, chat_template: str = "") -> bool:
     """Give a tokenizer what training needs: a stop token, a pad token that is not the stop token, a template.
 
-    Returns whether a token was added, in which case the model's embeddings must grow.
+    `chat_template` is Jinja, or “simple” for ours even where the model has one of its own. Returns whether a
+    token was added, in which case the model's embeddings must grow.
     """
     if tokenizer.eos_token_id is None:
         raise ModelFolderError(
@@ -86,8 +89,8 @@ def prepare_tokenizer(tokenizer: Any, chat_template: str = "") -> bool:
         # With pad == eos the stop token would be masked out of the loss and never learnt.
         added = tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
     if chat_template:
-        tokenizer.chat_template = chat_template
-    elif not tokenizer.chat_template:
+        tokenizer.chat_template = "" if chat_template == SIMPLE else chat_template
+    if not tokenizer.chat_template:
         vocabulary = tokenizer.get_vocab()
         marked = all(token in vocabulary for token in ROLE_TOKENS.values())
         tokenizer.chat_template = MARKED_TEMPLATE if marked else PLAIN_TEMPLATE
@@ -101,6 +104,7 @@ class ChatEncoder:
         self.tokenizer = tokenizer
         self.pad_id: int = tokenizer.pad_token_id
         self._added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
+        self.wrapping = wrapping_of(tokenizer.chat_template)
         self.stop_id = self._find_stop_token()
         self.stop_text = str(tokenizer.convert_ids_to_tokens(self.stop_id))
 
@@ -114,23 +118,43 @@ class ChatEncoder:
         return self._encode_turns(messages, add_generation_prompt=True)
 
     def encode_response(self, text: str) -> list[int]:
-        """Ids of an answer, closed by the stop token."""
-        return self._encode_typed(text) + [self.stop_id]
+        """Ids of an answer, closed by the template's stop sequence, if it has one, and the stop token."""
+        return [*self.encode_answer(text), *self._plain(self.wrapping.stop_sequence), self.stop_id]
+
+    def encode_answer(self, text: str) -> list[int]:
+        """Ids of an answer as it begins after a prompt, not closed."""
+        return self._encode_typed(self.wrapping.lead + text)
 
     def encode(self, prompt: list[dict[str, str]], response: str) -> Encoded:
         return Encoded(self.encode_prompt(prompt), self.encode_response(response))
 
     def decode(self, ids: list[int]) -> str:
-        """Text of a response: everything before the stop token, special tokens left out."""
+        """Text of a response: everything before the stop token or stop sequence, special tokens left out."""
         if self.stop_id in ids:
             ids = ids[: ids.index(self.stop_id)]
-        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if self.wrapping.stop_sequence:
+            text = text.split(self.wrapping.stop_sequence, 1)[0].removeprefix(self.wrapping.lead)
+        return text
+
+    @property
+    def says_it_is_over(self) -> Callable[[list[int]], bool] | None:
+        """Whether a response ends in the template's stop sequence, as text: however it was cut into tokens.
+        None where the stop token alone says so."""
+        sequence = self.wrapping.stop_sequence
+        if not sequence:
+            return None
+        enough = (
+            len(sequence.encode()) + 4
+        )  # no token is shorter than a byte; 4 bytes may be of one character
+        return lambda ids: sequence in self.tokenizer.decode(ids[-enough:], skip_special_tokens=True)
 
     def closes_turn(self, prompt: list[dict[str, str]], response: str) -> bool:
         """Whether the template itself ends this answer with the stop token."""
         rendered = self._render([*prompt, {"role": "assistant", "content": response}], False)
         said = response.strip()
-        return self.stop_text in rendered[rendered.rfind(said) + len(said) :]
+        closing = rendered[rendered.rfind(said) + len(said) :]
+        return self.stop_text in closing and self.wrapping.stop_sequence in closing
 
     def _encode_turns(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> list[int]:
         """Render with the template, and encode so that only the template's own special tokens count as

@@ -25,8 +25,11 @@ from training.rlhf.errors import (
 )
 from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
+from training.rlhf.template_styles import template_of
 
-PREVIEW, ENCODE = "preview", "encode"
+PREVIEW, ENCODE, SIZES = "preview", "encode", "sizes"
+# Fields that may be given as options too, by stage: what one types rather than writes into a file.
+AS_OPTIONS = {"export": ("checkpoint", "format", "weights", "license")}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _preview(options)
     if options.stage == ENCODE:
         return _encode(options)
+    if options.stage == SIZES:
+        return _sizes(options)
     try:
         opened = Follower if own_rank() else Run
         with opened(Path(options.out), options.stage) as run:
@@ -89,8 +94,40 @@ def _encode(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sizes(options: argparse.Namespace) -> int:
+    """A line of JSON now and then with the rows looked at, the last line with the sizes."""
+    from training.rlhf.sizes import measure_files
+
+    def tell(done: int) -> None:
+        print(json.dumps({"done": done}), flush=True)
+
+    try:
+        found = measure_files(
+            model=options.model,
+            data=options.data,
+            tell=tell,
+            chat_template=_template_of(options),
+            allowed_hub_ids=options.allow_hub_id,
+        )
+    except (RlhfError, OSError, UnicodeDecodeError) as error:
+        return _refused(SIZES, error)
+    print(json.dumps(found))
+    return 0
+
+
 def _template_of(options: argparse.Namespace) -> str:
-    return Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+    own = Path(options.chat_template_file).read_text() if options.chat_template_file else ""
+    return template_of(
+        options.template, separator=options.separator, stop_sequence=options.stop_sequence, chat_template=own
+    )
+
+
+def _add_template(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    for spec in describe("sft"):
+        if spec.name in ("template", "separator", "stop_sequence"):
+            flag = "--" + spec.name.replace("_", "-")
+            command.add_argument(flag, default=spec.default, choices=spec.choices, help=spec.help)
 
 
 def _refused(command: str, error: Exception) -> int:
@@ -105,7 +142,7 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
     try:
         if options.resume and run.finished():
             return 0
-        config = run.settle_config(_read_config(options.config), resume=options.resume)
+        config = run.settle_config(_config_of(options), resume=options.resume)
         run.state("starting", resume=options.resume)
         if run.leads:
             checkpoints.sweep_leftovers(run.checkpoints)
@@ -172,6 +209,14 @@ def _checkpoint_to_resume(run: Run) -> Path | None:
     return found
 
 
+def _config_of(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The configuration file with what was given as options over it."""
+    values = _read_config(options.config)
+    given = {name: getattr(options, name) for name in AS_OPTIONS.get(options.stage, ())}
+    given = {name: value for name, value in given.items() if value is not None}
+    return {**(values or {}), **given} if given and isinstance(values, dict | None) else values
+
+
 def _read_config(path: str | None) -> dict[str, Any] | None:
     if path is None:
         return None
@@ -200,9 +245,21 @@ def _parser() -> argparse.ArgumentParser:
         stage.add_argument("--config", help="JSON file with the fields below; may be left out with --resume")
         stage.add_argument("--out", required=True, help="run folder, made if missing")
         stage.add_argument("--resume", action="store_true", help="continue the run in that folder")
+        for field in AS_OPTIONS.get(name, ()):
+            stage.add_argument(f"--{field}", help="the field of that name")
     _add_preview(stages)
     _add_encode(stages)
+    _add_sizes(stages)
     return parser
+
+
+def _add_sizes(stages: Any) -> None:
+    text = "Say how many tokens the rows of files have, and how many do not fit the model's context."
+    command = stages.add_parser(SIZES, help=text, description=text)
+    command.add_argument("--model", required=True, help="model folder (its tokenizer is read), or hub id")
+    command.add_argument("--data", required=True, action="append", help="JSONL; may be given several times")
+    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
 
 
 def _add_encode(stages: Any) -> None:
@@ -214,7 +271,7 @@ def _add_encode(stages: Any) -> None:
     command.add_argument(
         "--maximum-length", type=_whole(8, 1_000_000), default=1_000_000, help="longer rows are left out"
     )
-    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    _add_template(command)
     command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
 
 
@@ -230,7 +287,7 @@ def _add_preview(stages: Any) -> None:
         "--maximum-length", type=_whole(8, 1_000_000), default=512, help="most tokens of a row (512)"
     )
     command.add_argument("--over-long", choices=("drop", "refuse"), default="drop", help="as in a run (drop)")
-    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    _add_template(command)
     command.add_argument(
         "--at-most",
         type=_whole(0, 10**9),

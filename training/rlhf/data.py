@@ -53,6 +53,16 @@ class PromptRow:
 
 
 @dataclass(frozen=True)
+class SafetyPrompt:
+    """Prompt turns; `expected` is refuse, answer, or empty where the row does not say."""
+
+    prompt: list[dict[str, str]]
+    expected: str
+    category: str
+    row: int
+
+
+@dataclass(frozen=True)
 class CompletionRow:
     """Prompt turns and one completion, with its identifier."""
 
@@ -242,6 +252,29 @@ def read_prompts(path: str) -> list[PromptRow]:
         for number, row in read_jsonl(path)
     ]
     return _some(rows, path)
+
+
+def read_safety_prompts(path: str) -> list[SafetyPrompt]:
+    """Prompts with what ought to become of them. A `.txt` file holds one prompt a line."""
+    if path.endswith(".txt"):
+        rows: Iterator[tuple[int, dict[str, Any]]] = (
+            (number, {"messages": [{"role": "user", "content": line}]})
+            for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1)
+            if line.strip()
+        )
+    else:
+        rows = read_jsonl(path)
+    found = []
+    for number, row in rows:
+        if isinstance(row.get("prompt"), str) and "messages" not in row:
+            row = {**row, "messages": [{"role": "user", "content": row["prompt"]}]}
+        expected, category = row.get("expected") or "", row.get("category") or ""
+        if expected not in ("", "refuse", "answer"):
+            raise DataError("must be refuse or answer", file=path, row=number, field="expected")
+        if not isinstance(category, str):
+            raise DataError("must be a text", file=path, row=number, field="category")
+        found.append(SafetyPrompt(_prompt(row, path, number), expected, category, number))
+    return _some(found, path)
 
 
 def read_completions(path: str) -> list[CompletionRow]:

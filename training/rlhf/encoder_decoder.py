@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from training.rlhf.batches import pad_right
+from training.rlhf.batches import TokenBatch, pad_right, read_ends
 from training.rlhf.models import TokenLogits, inner_model
 
 
@@ -79,6 +79,15 @@ class PairLogits(nn.Module):
 def logits_of(model: nn.Module, *, packing: bool = True) -> TokenLogits | PairLogits:
     """Whatever reads this language model where it predicts."""
     return PairLogits(model) if is_encoder_decoder(model) else TokenLogits(model, packing=packing)
+
+
+def what_follows(
+    scorer: TokenLogits | PairLogits, prompts: Sequence[list[int]], pad_id: int
+) -> TokenBatch | PairBatch:
+    """A batch that is read where the first token of each response is predicted."""
+    if isinstance(scorer, PairLogits):
+        return pair_up(prompts, [[pad_id]] * len(prompts), pad_id, start_token(scorer.model))
+    return read_ends(prompts, pad_id, packed=scorer.packs)
 
 
 def start_token(model: nn.Module) -> int:

@@ -79,12 +79,31 @@ def learning_problem(
             "the stop token would not be in the loss, so the model would never learn to end; give the "
             "tokenizer an eos_token of its own that is not its pad_token",
         )
+    if (typed := _control_text(encoder, prompt, text)) is not None:
+        return typed
     if not encoder.closes_turn(prompt, text):
         return Problem(
             "turn_not_closed",
             "the chat template does not end the assistant's turn with its stop token; put "
             "{{ eos_token }} after the assistant's message (chat_template)",
         )
+    return None
+
+
+def _control_text(encoder: ChatEncoder, prompt: Messages, text: str) -> Problem | None:
+    """A separator or stop sequence that people typed would end a prompt, or an answer, too early."""
+    around = encoder.wrapping
+    said = [turn["content"] for turn in prompt]
+    for name, part, texts in (
+        ("separator", around.separator, said),
+        ("stop sequence", around.stop_sequence, [*said, text]),
+    ):
+        if part and any(part in each for each in texts):
+            return Problem(
+                "control_text",
+                f"contains the {name} of the template ({part!r}), which would end it too early; take it "
+                "out of the row, or choose another",
+            )
     return None
 
 

@@ -105,8 +105,11 @@ def generate(
     top_p: float = 1.0,
     device: torch.device,
     stop_requested: Callable[[], bool] = lambda: False,
+    is_over: Callable[[list[int]], bool] | None = None,
 ) -> list[Sampled]:
-    """A response for each prompt. Equal prompts are read once for all of their rows. Rows that have ended
+    """A response for each prompt; it ends at one of `stops`, or where `is_over` says so of its tokens.
+
+    Equal prompts are read once for all of their rows. Rows that have ended
     leave the batch, and their part of the cache with them.
     """
     if stop_requested():
@@ -127,6 +130,8 @@ def generate(
         written[alive[open_rows], column] = tokens[open_rows]
         lengths[alive[open_rows]] += 1
         ended[alive[open_rows]] = torch.isin(tokens[open_rows], stop_tensor)
+        if is_over is not None:
+            _end_by_text(written, ended, alive[open_rows], column + 1, is_over)
         open_rows = ~ended[alive]
         count = int(open_rows.sum())
         if count == 0:
@@ -164,6 +169,15 @@ class CausalReader:
         self._attention = torch.cat([self._attention, torch.ones_like(feed)], dim=1)
         self._positions = self._positions + 1
         return _next_logits(self._model, feed, self._attention, self._positions, self._cache)
+
+
+def _end_by_text(
+    written: Tensor, ended: Tensor, rows: Tensor, length: int, is_over: Callable[[list[int]], bool]
+) -> None:
+    """Mark those of `rows` whose first `length` tokens end a response as text."""
+    for row, tokens in zip(rows.tolist(), written[rows, :length].tolist(), strict=True):
+        if not ended[row] and is_over(tokens):
+            ended[row] = True
 
 
 def _read_prompts(

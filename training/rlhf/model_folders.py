@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from training.rlhf import checkpoints
-from training.rlhf.errors import CheckpointError, ModelFolderError
+from training.rlhf.errors import CheckpointError, ConfigError, ModelFolderError, first_line
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 UNBOUNDED = 1_000_000  # tokens; of a model that names no longest sequence
@@ -102,6 +102,27 @@ def context_of(config: Any) -> int:
         if isinstance(value, int) and value > 0:
             return value
     return UNBOUNDED
+
+
+def config_context(folder: str) -> int:
+    """`context_of` the configuration in a checked folder (or of a hub id). Loads no torch."""
+    from transformers import AutoConfig  # takes half a second
+
+    try:
+        return context_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    except Exception as error:  # the library raises whatever the broken file provokes
+        raise ModelFolderError(f"the config.json of {folder} cannot be read: {first_line(error)}") from error
+
+
+def room_beside(max_new_tokens: int, context: int) -> int:
+    """Tokens left for a prompt; ConfigError where an answer of that length fills all that the model reads."""
+    if max_new_tokens >= context:
+        raise ConfigError(
+            "max_new_tokens",
+            f"is {max_new_tokens}, but the model reads {context} tokens, which leaves none for a prompt, so "
+            f"that nothing could be answered; lower it to {context // 2}, say",
+        )
+    return context - max_new_tokens
 
 
 def _check_weights(folder: Path, field: str) -> None:

@@ -24,13 +24,18 @@ from training.rlhf.data import (
     untied_pairs,
 )
 from training.rlhf.encoding import Problem, learning_problem, length_problem
-from training.rlhf.errors import ModelFolderError, first_line
-from training.rlhf.model_folders import check_model, context_of, is_encoder_decoder, refuse_encoder_decoder
+from training.rlhf.errors import ModelFolderError
+from training.rlhf.model_folders import (
+    check_model,
+    config_context,
+    is_encoder_decoder,
+    refuse_encoder_decoder,
+)
 
 STAGES = ("sft", "reward")
 BARS = 16
 MOST_NAMED = 20  # rows that are named one by one; beyond, they are counted
-UNTEACHABLE = ("stop_not_learnt", "turn_not_closed")
+UNTEACHABLE = ("stop_not_learnt", "turn_not_closed", "control_text")
 OVER_LONG = ("no_response_left", "too_long")
 LONGEST_CHARACTER = 4  # tokens of one UTF-8 character at most, cut bytewise
 
@@ -96,7 +101,7 @@ def preview(
     has_encoder = is_encoder_decoder(folder)
     if stage == "reward":
         refuse_encoder_decoder(folder, "model")
-    context = _context(folder)
+    context = config_context(folder)
     limit = min(maximum_length, context)
     found: list[Any] = list(_reader(stage, labels)(data))
     chosen = _spread(found, at_most or len(found))
@@ -304,15 +309,6 @@ def _others(looks: list[_Look], left_out: list[_Look], rows: int) -> list[_Look]
 
 def _row_number(look: _Look) -> int:
     return look.row
-
-
-def _context(folder: str) -> int:
-    from transformers import AutoConfig
-
-    try:
-        return context_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    except Exception as error:  # the library raises whatever the broken file provokes
-        raise ModelFolderError(f"the config.json of {folder} cannot be read: {first_line(error)}") from error
 
 
 def _text(encoder: ChatEncoder, ids: Sequence[int]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import BigIntegerField
+
 from annotate.errors import Invalid
 from annotate.words import _, in_a_sentence
 from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, Project, Prompt
@@ -20,13 +22,14 @@ from .locations import check_text_name, has_encoder, text_files
 
 SPLITS = ("train", "validation", "test")
 ANY_KIND = tuple(DatasetKind.values)
+ANY_CHECKPOINT = "any"
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """One input of a stage.
 
-    `datasets`: kinds of dataset that fit; `checkpoint`: the kind of checkpoint that fits.
+    `datasets`: kinds of dataset that fit; `checkpoint`: the kind of checkpoint that fits, or ANY_CHECKPOINT.
     """
 
     role: RunInputRole
@@ -39,14 +42,14 @@ class InputSpec:
     or_base_model: bool = False  # a base model may stand in for the checkpoint
 
 
-START = "The model that is trained further: one of the checkpoints, or a base model."
+START = _("The model that is trained further: one of the checkpoints, or a base model.")
 
 
 def _mixed(kind: str) -> InputSpec:
     return InputSpec(
         RunInputRole.MIX_DATA,
-        "Mixed in",
-        "Former data beside the new, so that what was learnt from it stays; mix_ratio says how much.",
+        _("Mixed in"),
+        _("Former data beside the new, so that what was learnt from it stays; mix_ratio says how much."),
         datasets=(kind,),
         is_required=False,
     )
@@ -56,8 +59,8 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.PRETRAIN: (
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Dataset versions",
-            "Their conversations are read as plain text.",
+            _("Dataset versions"),
+            _("Their conversations are read as plain text."),
             datasets=ANY_KIND,
             is_required=False,
             is_many=True,
@@ -65,31 +68,38 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     ),
     Stage.SFT: (
         InputSpec(
-            RunInputRole.TRAIN_DATA, "Demonstrations", "An SFT dataset version.", datasets=(DatasetKind.SFT,)
+            RunInputRole.TRAIN_DATA,
+            _("Demonstrations"),
+            _("An SFT dataset version."),
+            datasets=(DatasetKind.SFT,),
         ),
         InputSpec(
-            RunInputRole.MODEL, "Start from", START, checkpoint=CheckpointKind.CAUSAL_LM, or_base_model=True
+            RunInputRole.MODEL,
+            _("Start from"),
+            START,
+            checkpoint=CheckpointKind.CAUSAL_LM,
+            or_base_model=True,
         ),
         _mixed(DatasetKind.SFT),
     ),
     Stage.REWARD: (
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Comparisons",
-            "A comparison dataset version.",
+            _("Comparisons"),
+            _("A comparison dataset version."),
             datasets=(DatasetKind.COMPARISON,),
         ),
         InputSpec(
             RunInputRole.MODEL,
-            "Start from",
-            "Usually the SFT checkpoint.",
+            _("Start from"),
+            _("Usually the SFT checkpoint."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             or_base_model=True,
         ),
         InputSpec(
             RunInputRole.DEMONSTRATIONS,
-            "Demonstrations",
-            "Their mean score becomes zero. Without them, the mean over the training completions does.",
+            _("Demonstrations"),
+            _("Their mean score becomes zero. Without them, the mean over the training completions does."),
             datasets=(DatasetKind.SFT,),
             is_required=False,
         ),
@@ -97,33 +107,36 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     ),
     Stage.PPO: (
         InputSpec(
-            RunInputRole.PROMPTS, "Prompts", "Prompts to practise on; any dataset version.", datasets=ANY_KIND
+            RunInputRole.PROMPTS,
+            _("Prompts"),
+            _("Prompts to practise on; any dataset version."),
+            datasets=ANY_KIND,
         ),
         InputSpec(
             RunInputRole.MODEL,
-            "Policy",
-            "The SFT checkpoint to improve; also the reference.",
+            _("Policy"),
+            _("The SFT checkpoint to improve; also the reference."),
             checkpoint=CheckpointKind.CAUSAL_LM,
         ),
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Scores what the policy writes.",
+            _("Reward model"),
+            _("Scores what the policy writes."),
             checkpoint=CheckpointKind.REWARD_MODEL,
         ),
     ),
     Stage.SAMPLE: (
         InputSpec(
             RunInputRole.SAMPLE_FROM,
-            "Checkpoints",
-            "Each answers every prompt.",
+            _("Checkpoints"),
+            _("Each answers every prompt."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             is_many=True,
         ),
         InputSpec(
             RunInputRole.PROMPTS,
-            "Prompts",
-            "A dataset version whose prompts are answered.",
+            _("Prompts"),
+            _("A dataset version whose prompts are answered."),
             datasets=ANY_KIND,
             is_required=False,
         ),
@@ -131,29 +144,36 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.EVALUATE: (
         InputSpec(
             RunInputRole.MODEL,
-            "Language model",
-            "Measured on held-out demonstrations.",
+            _("Language model"),
+            _("Measured on held-out demonstrations."),
             checkpoint=CheckpointKind.CAUSAL_LM,
             is_required=False,
         ),
         InputSpec(
             RunInputRole.DEMONSTRATIONS,
-            "Demonstrations",
-            "What the language model is measured on.",
+            _("Demonstrations"),
+            _("What the language model is measured on."),
             datasets=(DatasetKind.SFT,),
             is_required=False,
         ),
         InputSpec(
+            RunInputRole.PROMPTS,
+            "Safety prompts",
+            "Prompts of any dataset version that the language model ought to refuse: how often does it?",
+            datasets=ANY_KIND,
+            is_required=False,
+        ),
+        InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Measured on held-out comparisons.",
+            _("Reward model"),
+            _("Measured on held-out comparisons."),
             checkpoint=CheckpointKind.REWARD_MODEL,
             is_required=False,
         ),
         InputSpec(
             RunInputRole.TRAIN_DATA,
-            "Comparisons",
-            "What the reward model is measured on.",
+            _("Comparisons"),
+            _("What the reward model is measured on."),
             datasets=(DatasetKind.COMPARISON,),
             is_required=False,
         ),
@@ -161,9 +181,14 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
     Stage.SCORE: (
         InputSpec(
             RunInputRole.REWARD_MODEL,
-            "Reward model",
-            "Scores the completions of ranking tasks that it has not scored yet.",
+            _("Reward model"),
+            _("Scores the completions of ranking tasks that it has not scored yet."),
             checkpoint=CheckpointKind.REWARD_MODEL,
+        ),
+    ),
+    Stage.EXPORT: (
+        InputSpec(
+            RunInputRole.MODEL, "Checkpoint", "The model that is given away.", checkpoint=ANY_CHECKPOINT
         ),
     ),
 }
@@ -215,6 +240,7 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
         Stage.SAMPLE: {"splits", "prompt_ids"},
         Stage.PRETRAIN: {"text_files"},
         Stage.PPO: {"text_files"},
+        Stage.EVALUATE: {"text_files"},
     }.get(Stage(stage), set())
     for name in options:
         if name not in known:
@@ -229,7 +255,7 @@ def check_options(project: Project, stage: str, options: dict[str, Any]) -> dict
         checked["prompt_ids"] = _check_prompts(project, options["prompt_ids"])
     if options.get("text_files"):
         present = {path.name for path in text_files(project)}
-        for name in options["text_files"]:
+        for name in _listed(options["text_files"], "text_files"):
             if check_text_name(name) not in present:
                 raise Invalid(
                     _("No text “%(name)s” was uploaded to this project.") % {"name": name}, field="text_files"
@@ -287,8 +313,14 @@ def check_labels(values: dict[str, Any], sources: list[tuple[str, Source]]) -> N
             )
 
 
+def _listed(value: Any, field: str) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise Invalid("Must be a list.", field=field)
+    return list(value)
+
+
 def check_splits(splits: Iterable[str]) -> list[str]:
-    chosen = [splits] if isinstance(splits, str) else list(splits)
+    chosen = [splits] if isinstance(splits, str) else _listed(splits, "splits")
     for split in chosen:
         if split not in SPLITS:
             raise Invalid(_("A split is one of %(known)s.") % {"known": ", ".join(SPLITS)}, field="splits")
@@ -326,7 +358,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         raise Invalid(
             _("%(input)s: there is no such checkpoint in this project.") % {"input": spec.label}, field=role
         )
-    if source.kind != spec.checkpoint:
+    if spec.checkpoint not in (source.kind, ANY_CHECKPOINT):
         wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
         said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
         raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)
@@ -359,19 +391,29 @@ def _check_together(project: Project, stage: Stage, roles: set[str], options: di
     if stage == Stage.SAMPLE and (RunInputRole.PROMPTS in roles) == bool(options.get("prompt_ids")):
         raise Invalid("Choose a dataset version, or prompts, to answer.", field="prompts")
     if stage == Stage.EVALUATE:
-        for model, data in (
-            (RunInputRole.MODEL, RunInputRole.DEMONSTRATIONS),
-            (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA),
-        ):
-            if (model in roles) != (data in roles):
+        has_texts = bool(options.get("text_files"))
+        measured = (
+            (
+                RunInputRole.MODEL,
+                has_texts or bool(roles & {RunInputRole.DEMONSTRATIONS, RunInputRole.PROMPTS}),
+            ),
+            (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA in roles),
+        )
+        for model, has_data in measured:
+            if (model in roles) != has_data:
                 raise Invalid("A model and the data it is measured on go together.", field=str(model))
         if not roles:
             raise Invalid("Choose a model and the data it is measured on.", field="model")
+        if has_texts and (RunInputRole.PROMPTS in roles or len(options["text_files"]) > 1):
+            raise Invalid("Safety prompts come from one dataset version or one list.", field="text_files")
 
 
 def _check_prompts(project: Project, prompt_ids: Iterable[int]) -> list[int]:
-    chosen = list(dict.fromkeys(prompt_ids))
-    if not all(isinstance(pk, int) and not isinstance(pk, bool) for pk in chosen):
+    given = _listed(prompt_ids, "prompt_ids")
+    chosen = list(
+        dict.fromkeys(pk for pk in given if type(pk) is int and 0 < pk <= BigIntegerField.MAX_BIGINT)
+    )
+    if len(chosen) < len(set(map(str, given))):
         raise Invalid("Prompts are named by their number.", field="prompt_ids")
     present: set[int] = set()
     for start in range(0, len(chosen), 500):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,10 @@ def answer_of(command: str, options: list[str], *, data: Path, patience: float, 
     Raises Invalid, on `field` of the form, with the library's own sentence where it refuses, and where it is
     not done in `patience` seconds.
     """
-    asked = [*trainer_command(), command, "--data", str(data), *options]
-    for name in settings.ALLOWED_HUB_MODELS:
-        asked += ["--allow-hub-id", name]
+    asked = ["--data", str(data), *options]
     try:
         answer = subprocess.run(
-            asked,
+            _command(command, asked),
             cwd=settings.BASE_DIR,
             env=child_environment(),
             stdin=subprocess.DEVNULL,
@@ -36,13 +37,78 @@ def answer_of(command: str, options: list[str], *, data: Path, patience: float, 
             timeout=patience,
         )
     except subprocess.TimeoutExpired as error:
-        raise Invalid(
-            _("The tokens were not there after %(n)s seconds.") % {"n": f"{patience:.0f}"},
-            hint="Does the model's chat template loop? On a busy machine, try again.",
-        ) from error
+        raise _too_slow(patience) from error
     try:
         return json.loads(answer.stdout)
     except ValueError:
-        lines = answer.stderr.strip().splitlines() or [f"the {command} ended without a word"]
-        said = lines[-1].removeprefix(f"{command}: ").replace(f"{data}", data.stem)
-        raise Invalid(without_our_folders(said)[:600], field=field) from None
+        raise _refusal(command, answer.stderr, field, data) from None
+
+
+def followed_answer_of(
+    command: str, options: list[str], *, tell: Callable[[int], None], patience: float, field: str
+) -> Any:
+    """As `answer_of`, of a command that says {"done": rows} now and then: `tell` is called with each.
+
+    Raises Invalid as it does; a child that is over its time is ended.
+    """
+    with tempfile.TemporaryFile("w+") as errors:
+        child = subprocess.Popen(
+            _command(command, options),
+            cwd=settings.BASE_DIR,
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        is_late = threading.Event()
+
+        def give_up() -> None:
+            is_late.set()
+            child.kill()
+
+        timer = threading.Timer(patience, give_up)
+        timer.start()
+        found: Any = None
+        try:
+            for line in child.stdout or ():
+                found = json.loads(line)
+                if isinstance(found, dict) and set(found) == {"done"}:
+                    tell(found["done"])
+        except ValueError:
+            found = None
+        finally:
+            timer.cancel()
+            child.kill()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+        if is_late.is_set():
+            raise _too_slow(patience)
+        if not isinstance(found, dict) or set(found) == {"done"}:
+            errors.seek(0)
+            raise _refusal(command, errors.read(), field)
+        return found
+
+
+def _command(command: str, options: list[str]) -> list[str]:
+    asked = [*trainer_command(), command, *options]
+    for name in settings.ALLOWED_HUB_MODELS:
+        asked += ["--allow-hub-id", name]
+    return asked
+
+
+def _too_slow(patience: float) -> Invalid:
+    return Invalid(
+        _("The tokens were not there after %(n)s seconds.") % {"n": f"{patience:.0f}"},
+        hint="Does the model's chat template loop? On a busy machine, try again.",
+    )
+
+
+def _refusal(command: str, said: str, field: str, data: Path | None = None) -> Invalid:
+    """The library's own sentence, without the places of our folders."""
+    lines = said.strip().splitlines() or [f"the {command} ended without a word"]
+    sentence = lines[-1].removeprefix(f"{command}: ")
+    if data is not None:
+        sentence = sentence.replace(f"{data}", data.stem)
+    return Invalid(without_our_folders(sentence)[:600], field=field)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from annotate.words import _
 from labeling.models import Completion, CompletionScore, DatasetVersion
 from training.models import Checkpoint, RunInput, RunInputRole, TrainingRun
+from training.rlhf.checkpoints import digest
+
+from .locations import texts_directory
 
 DEEPEST = 20  # checkpoints one behind the other
 
@@ -40,6 +46,47 @@ def ancestry(run: TrainingRun) -> list[Ancestor]:
             if row.checkpoint is not None and row.checkpoint.run_id not in seen:
                 seen.add(row.checkpoint.run_id)
                 waiting.append((row.checkpoint.run, row.checkpoint))
+    return found
+
+
+def card_lineage(run: TrainingRun) -> list[dict[str, Any]]:
+    """What made the checkpoint that `run` reads, for its card: as training.rlhf.lineage has it, with names
+    that people know and the digests of frozen versions. People appear in it nowhere.
+    """
+    exported = run.inputs.select_related("checkpoint__run__project").get(role=RunInputRole.MODEL).checkpoint
+    steps = []
+    for ancestor in ancestry(exported.run):
+        used = ancestor.checkpoint or exported
+        started = next((row.checkpoint for row in ancestor.inputs if row.role == RunInputRole.MODEL), None)
+        data = [
+            {
+                "role": str(role),
+                "name": str(version),
+                "rows": version.row_count,
+                "sha256": version.sha256,
+            }
+            for role, version in ancestor.versions
+        ]
+        base = Path(ancestor.run.base_model).name
+        steps.append(
+            {
+                "stage": ancestor.run.stage,
+                "step": used.step,
+                "name": str(ancestor.run),
+                "manifest_sha256": used.manifest_sha256,
+                "base": str(started) if started else base,
+                "data": data + _texts_of(ancestor.run),
+            }
+        )
+    return steps
+
+
+def _texts_of(run: TrainingRun) -> list[dict[str, Any]]:
+    found = []
+    for name in run.options.get("text_files", []):
+        path = texts_directory(run.project) / name
+        sha256 = digest(path)["sha256"] if path.is_file() else ""
+        found.append({"role": str(_("Text")), "name": name, "sha256": sha256})
     return found
 
 

@@ -55,9 +55,9 @@ def text_files(project: Project) -> list[Path]:
 
 def check_text_name(name: str) -> str:
     """A file name without any path, with a known ending. Raises Invalid."""
-    if not SAFE_NAME.match(name) or not name.lower().endswith(TEXT_SUFFIXES):
+    if not isinstance(name, str) or not SAFE_NAME.match(name) or not name.lower().endswith(TEXT_SUFFIXES):
         raise Invalid(
-            _("“%(name)s” cannot be used as a file name here.") % {"name": name[:100]},
+            _("“%(name)s” cannot be used as a file name here.") % {"name": str(name)[:100]},
             field="text_files",
             hint=_("Letters, digits, dots, dashes; ending in %(known)s.")
             % {"known": ", ".join(TEXT_SUFFIXES)},

@@ -22,6 +22,7 @@ from labeling.services.datasets import open_split
 from labeling.services.scores import unscored_completions
 from training.models import RunInputRole, TrainingRun
 
+from .lineage import card_lineage
 from .locations import checkpoint_directory, run_directory, texts_directory
 from .scoring import reward_model_of
 
@@ -123,11 +124,17 @@ class Preparation:
 
     def _evaluate(self) -> None:
         if RunInputRole.MODEL in self.models:
-            version = self._one(RunInputRole.DEMONSTRATIONS)
             self.config["model"] = self.models[RunInputRole.MODEL][0]
-            self.config["messages_file"] = self._write(
-                "messages.jsonl", self._rows(version, [held_out_split(version)])
-            )
+            if demonstrations := self.versions.get(RunInputRole.DEMONSTRATIONS):
+                version = demonstrations[0]
+                self.config["messages_file"] = self._write(
+                    "messages.jsonl", self._rows(version, [held_out_split(version)])
+                )
+            if prompts := self.versions.get(RunInputRole.PROMPTS):
+                rows = self._safety_prompts(self._rows(prompts[0], ["train", "validation", "test"]))
+                self.config["safety_file"] = self._write("safety.jsonl", rows)
+            elif texts := self._texts():
+                self.config["safety_file"] = texts[0]
         if RunInputRole.REWARD_MODEL in self.models:
             version = self._one(RunInputRole.TRAIN_DATA)
             self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
@@ -137,6 +144,12 @@ class Preparation:
     def _score(self) -> None:
         self.config["completions_file"] = self._write("completions.jsonl", self._unscored_completions())
         self.config["reward_model"] = self.models[RunInputRole.REWARD_MODEL][0]
+
+    def _export(self) -> None:
+        self.config["checkpoint"] = self.models[RunInputRole.MODEL][0]
+        path = self.folder / INPUTS / "card.json"
+        path.write_text(json.dumps({"lineage": card_lineage(self.run)}), encoding="utf-8")
+        self.config["card_file"] = str(path)
 
     # --- Pieces ---------------------------------------------------------------------------------------------
     def _learning_files(
@@ -254,6 +267,17 @@ class Preparation:
             if digest not in seen:
                 seen.add(digest)
                 yield {"messages": messages, "digest": digest}
+
+    def _safety_prompts(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Each prompt once, with its category in this project. Nobody learns from them: all splits count."""
+        prompts = self._prompts(rows)
+        while chunk := list(itertools.islice(prompts, 500)):
+            found = Prompt.objects.filter(
+                project=self.run.project_id, digest__in=[row["digest"] for row in chunk]
+            )
+            categories = dict(found.values_list("digest", "category"))
+            for row in chunk:
+                yield {"messages": row["messages"], "category": categories.get(row["digest"]) or ""}
 
     def _with_our_ids(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Rows of `_prompts` with the number of the prompt in this project, so that answers find their way

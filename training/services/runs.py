@@ -20,7 +20,9 @@ from labeling.services.activity import record_event
 from training.models import FollowUpStatus, RunInput, RunStatus, Stage, TrainingRun
 
 from .endings import EXECUTE, FOLLOW_UP
+from .evaluations import fitted_answers
 from .event_log import append_event
+from .exports import check_export
 from .follow_up_plans import check_follow_up
 from .hyperparameters import check_hyperparameters, preset_values
 from .inputs import check_inputs, check_labels, check_options, check_texts, fitted_batch_size
@@ -58,6 +60,8 @@ def create_run(
         project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
     )
     check_labels(checked, sources)
+    check_export(stage, checked, sources)
+    checked |= fitted_answers(stage, checked, chosen=hyperparameters, sources=sources)
     checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
     Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0

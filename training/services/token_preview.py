@@ -37,11 +37,12 @@ def preview_tokens(
     base_model: str = "",
     maximum_length: int,
     rows: int,
+    template: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """What `python -m training.rlhf preview` says of a split (training/rlhf/preview.py).
 
-    Raises Invalid with the sentence of the library where it cannot read the model or a row, Conflict while
-    two others are at it.
+    `template`: template, separator and stop_sequence as an SFT run takes them. Raises Invalid with the
+    sentence of the library where it cannot read the model or a row, Conflict while two others are at it.
     """
     stage = STAGE_OF.get(version.dataset.kind)
     if stage is None:
@@ -54,7 +55,10 @@ def preview_tokens(
             data = Path(folder) / f"{split}.jsonl"
             total = version.row_counts.get(split, 0)
             _write(data, open_split(version=version, split=split), total, str(stage))
-            found = _ask(stage=str(stage), model=model, data=data, length=maximum_length, rows=rows)
+            asked = ["--json", "--stage", str(stage), "--model", model]
+            asked += ["--maximum-length", str(maximum_length), "--rows", str(rows)]
+            asked += [f"--{name.replace('_', '-')}={text}" for name, text in (template or {}).items()]
+            found = answer_of("preview", asked, data=data, patience=PATIENCE_SECONDS, field="model")
     finally:
         _places.release()
     return found | {"rows": total}
@@ -74,9 +78,3 @@ def _write(path: Path, rows: Iterator[dict[str, Any]], total: int, stage: str) -
             written += kept is not None
     if not written:
         raise Invalid(_("There is not one usable row in %(name)s.") % {"name": path.stem}, field="split")
-
-
-def _ask(*, stage: str, model: str, data: Path, length: int, rows: int) -> dict[str, Any]:
-    asked = ["--json", "--stage", stage, "--model", model]
-    asked += ["--maximum-length", str(length), "--rows", str(rows)]
-    return answer_of("preview", asked, data=data, patience=PATIENCE_SECONDS, field="model")

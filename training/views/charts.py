@@ -66,6 +66,7 @@ STAGE_PLOTS = {
     "sample": (),
     "evaluate": (),
     "score": (),
+    "export": (),
 }
 
 

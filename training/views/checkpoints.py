@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
 from annotate.errors import DomainError, NotFound
+from annotate.forms import add_domain_error
 from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
+from labeling.list_pages import Column, answer_list
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
+from training.export_form import ExportForm
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.services.checkpoints import open_archive, set_pinned
+from training.services.exporting import export_checkpoint
+from training.services.exports import exports_of
 from training.services.lineage import ancestry, descendants
 from training.services.scoring import score_completions
+
+COLUMNS: list[Column] = [
+    ("id", lambda checkpoint: checkpoint.pk),
+    ("run", lambda checkpoint: checkpoint.run.number),
+    ("run_name", lambda checkpoint: checkpoint.run.name),
+    ("stage", lambda checkpoint: checkpoint.run.stage),
+    ("kind", lambda checkpoint: checkpoint.kind),
+    ("step", lambda checkpoint: checkpoint.step),
+    ("best", lambda checkpoint: checkpoint.is_best),
+    ("final", lambda checkpoint: checkpoint.is_final),
+    ("pinned", lambda checkpoint: checkpoint.is_pinned),
+    ("validation_loss", lambda checkpoint: checkpoint.metrics.get("validation_loss")),
+    ("validation_accuracy", lambda checkpoint: checkpoint.metrics.get("validation_accuracy")),
+    ("validation_reward", lambda checkpoint: checkpoint.metrics.get("validation_reward")),
+    ("validation_kl", lambda checkpoint: checkpoint.metrics.get("validation_kl")),
+    ("bytes", lambda checkpoint: checkpoint.size_bytes),
+    ("manifest_sha256", lambda checkpoint: checkpoint.manifest_sha256),
+    ("made", lambda checkpoint: checkpoint.created_at),
+]
 
 
 def find_checkpoint(project, pk) -> Checkpoint:
@@ -26,7 +50,7 @@ def find_checkpoint(project, pk) -> Checkpoint:
 
 
 @project_route(Action.VIEW_RUNS)
-def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
+def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.checkpoints.present().select_related("run"),
@@ -47,7 +71,7 @@ def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponse:
             ),
         ],
     )
-    return render(request, "training/checkpoints.html", {"listing": listing})
+    return answer_list(request, "training/checkpoints.html", listing, page="checkpoints", columns=COLUMNS)
 
 
 def _show(rows, value: str):
@@ -56,7 +80,12 @@ def _show(rows, value: str):
 
 @project_route(Action.VIEW_RUNS)
 def checkpoint_detail(request: HttpRequest, *, project, membership, pk) -> HttpResponse:
-    checkpoint = find_checkpoint(project, pk)
+    return _detail(request, find_checkpoint(project, pk))
+
+
+def _detail(
+    request: HttpRequest, checkpoint: Checkpoint, export_form: ExportForm | None = None
+) -> HttpResponse:
     context = {
         "checkpoint": checkpoint,
         "run": checkpoint.run,
@@ -64,8 +93,11 @@ def checkpoint_detail(request: HttpRequest, *, project, membership, pk) -> HttpR
         "ancestry": ancestry(checkpoint.run),
         "descendants": descendants(checkpoint),
         "siblings": checkpoint.run.checkpoints.present().exclude(pk=checkpoint.pk),
+        "exports": exports_of(checkpoint),
+        "export_form": export_form or ExportForm(),
     }
-    return render(request, "training/checkpoint_detail.html", context)
+    status = 200 if export_form is None else 422
+    return render(request, "training/checkpoint_detail.html", context, status=status)
 
 
 @project_route(Action.DOWNLOAD_CHECKPOINTS)
@@ -85,6 +117,23 @@ def checkpoint_pin(request: HttpRequest, *, project, membership, pk) -> HttpResp
     set_pinned(checkpoint=checkpoint, is_pinned=is_pinned, acting_user=request.user)
     messages.success(request, "Pinned: it is kept." if is_pinned else "No longer pinned.")
     return redirect("training:checkpoint_detail", slug=project.slug, pk=checkpoint.pk)
+
+
+@project_route(Action.LAUNCH_RUNS, methods=("POST",))
+def checkpoint_export(request: HttpRequest, *, project, membership, pk) -> HttpResponse:
+    """Prepared in the background; what its format cannot hold is said beside the form."""
+    checkpoint = find_checkpoint(project, pk)
+    form = ExportForm(request.POST)
+    if form.is_valid():
+        try:
+            run = export_checkpoint(
+                project=project, checkpoint=checkpoint, acting_user=request.user, values=form.cleaned_data
+            )
+        except DomainError as error:
+            add_domain_error(form, error)
+        else:
+            return redirect("training:run_detail", slug=project.slug, number=run.number)
+    return _detail(request, checkpoint, form)
 
 
 @project_route(Action.LAUNCH_RUNS, methods=("POST",))

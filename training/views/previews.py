@@ -37,6 +37,7 @@ def token_preview(request: HttpRequest, *, project, membership) -> HttpResponse:
                 base_model=data["base_model"],
                 maximum_length=data["maximum_length"],
                 rows=data["rows"],
+                template=form.template_options(),
             )
         except DomainError as error:
             add_domain_error(form, error)

@@ -55,6 +55,8 @@ COMPARED = (
     ("rouge_l", "ROUGE-L", True),
     ("bleu", "BLEU", True),
     ("distinct_2", _("Different pairs of words"), True),
+    ("class_accuracy", _("Classes right"), True),
+    ("class_log_loss", _("Log loss of classes"), False),
     ("reward_loss", _("Reward loss"), False),
     ("reward_accuracy", _("Reward accuracy"), True),
     ("reward_calibration_error", _("Calibration error"), False),
@@ -96,6 +98,11 @@ def _against(value: float | None, first: float | None, higher: bool) -> dict[str
 def answer_rows(reports: dict[str, Report]) -> list[dict[str, Any]]:
     """{"prompt", "reference", "answer", "rouge_l"} of some answers, from the least alike to the most."""
     return reports.get("answers", {}).get("rows", [])
+
+
+def export_verdict(reports: dict[str, Report]) -> Report | None:
+    """{"format", "weights", "files", "checks"} of what was exported, or None."""
+    return reports.get("export")
 
 
 def _interval(row: Report) -> Report:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db.models import F, Q
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -13,6 +15,7 @@ from annotate.errors import DomainError, NotFound
 from annotate.forms import add_domain_error
 from annotate.words import _
 from labeling.access import project_route
+from labeling.list_pages import Column, answer_list
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from training.models import Round, RoundStatus, RoundStep, RoundStepKind, RoundStepStatus
@@ -34,6 +37,16 @@ ICONS = {
 }
 # Words of components/loop.html for the states of a step.
 LOOP_STATES = {RoundStepStatus.ACTIVE: "running", RoundStepStatus.SKIPPED: "waiting"}
+COLUMNS: list[Column] = [
+    ("number", lambda round: round.number),
+    ("status", lambda round: round.status),
+    ("steps_done", lambda round: round.done_count),
+    ("steps", lambda round: round.step_count),
+    ("now", lambda round: round.current.kind if round.current else ""),
+    ("by", lambda round: round.created_by.name if round.created_by else ""),
+    ("begun", lambda round: round.created_at),
+    ("finished", lambda round: round.finished_at),
+]
 
 
 def find_round(project, number: int) -> Round:
@@ -44,21 +57,48 @@ def find_round(project, number: int) -> Round:
 
 
 @project_route(Action.VIEW_RUNS)
-def rounds(request: HttpRequest, *, project, membership) -> HttpResponse:
+def rounds(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.rounds.prefetch_related("steps").select_related("created_by"),
-        sorts={"newest": ("Newest first", "-number"), "oldest": ("Oldest first", "number")},
+        sorts={
+            "newest": (_("Newest first"), "-number"),
+            "oldest": (_("Oldest first"), "number"),
+            "finished": (_("Finished last"), (F("finished_at").desc(nulls_last=True), "-number")),
+        },
+        search=_search,
         filters=[Filter("status", _("Status"), [("", _("All")), *RoundStatus.choices])],
     )
-    for round in listing.page:
+    if request.GET.get("format") != "csv":
+        _with_steps(listing.page)
+    return answer_list(
+        request, "training/rounds.html", listing, page="rounds", columns=COLUMNS, prepare=_with_steps
+    )
+
+
+def _search(rows, text: str):
+    """By number, who planned it, or what a step made or said."""
+    number = Q(number=int(text)) if text.isdecimal() and len(text) < 9 else Q()  # noqa: PLR2004
+    steps = RoundStep.objects.filter(
+        Q(batch__name__icontains=text)
+        | Q(dataset_version__dataset__name__icontains=text)
+        | Q(run__name__icontains=text)
+        | Q(message__icontains=text)
+    )
+    found = Q(created_by__display_name__icontains=text) | Q(pk__in=steps.values("round"))
+    return rows.filter(found | number)
+
+
+def _with_steps(rows: Iterable[Round]) -> Iterable[Round]:
+    """Each with how far it is, and the step that it is at."""
+    for round in rows:
         steps = list(round.steps.all())
         counted = [step for step in steps if step.status != RoundStepStatus.SKIPPED]
         round.done_count = sum(step.status == RoundStepStatus.DONE for step in counted)
         round.step_count = len(counted)
         over = (RoundStepStatus.DONE, RoundStepStatus.SKIPPED)
         round.current = next((step for step in steps if step.status not in over), None)
-    return render(request, "training/rounds.html", {"listing": listing})
+    return rows
 
 
 @project_route(Action.MANAGE_ROUNDS, methods=("GET", "HEAD", "POST"))

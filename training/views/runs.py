@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 
 from annotate.errors import DomainError, Invalid, NotFound
 from annotate.forms import add_domain_error
+from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.access import project_route
 from labeling.list_pages import Column, answer_list
@@ -19,13 +20,28 @@ from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
 from training.models import Preset, RunStatus, Stage, TrainingRun
+from training.preview_form import TEMPLATE_FIELDS
 from training.services import runs as service
 from training.services.event_log import curves, live_message, log_lines, reports
+from training.services.exports import has_files, open_export
 from training.services.learning_curves import create_learning_curve, learning_curve
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
 from training.views.charts import compare_charts, learning_chart, run_charts
-from training.views.report_tables import answer_rows, compared_reports, models_by_held_out_set, reward_tables
+from training.views.evaluation_tables import (
+    TITLES,
+    class_tables,
+    compared_behaviour,
+    evaluation_charts,
+    safety_tables,
+)
+from training.views.report_tables import (
+    answer_rows,
+    compared_reports,
+    export_verdict,
+    models_by_held_out_set,
+    reward_tables,
+)
 
 STAGE_WORDS = {
     Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
@@ -35,8 +51,10 @@ STAGE_WORDS = {
     Stage.SAMPLE: _("Completions from checkpoints, to be ranked."),
     Stage.EVALUATE: _("Measures a checkpoint on held-out data."),
     Stage.SCORE: _("A reward model on what people rank: rankings it contradicts come before reviewers."),
+    Stage.EXPORT: _("A checkpoint for other tools: safetensors, ONNX or GGUF, checked by reading it again."),
 }
-MOST_COMPARED = 6
+MOST_COMPARED = 12
+UPLOADS = (Stage.PRETRAIN, Stage.EVALUATE)  # stages whose form takes texts in
 COLUMNS: list[Column] = [
     ("number", lambda run: run.number),
     ("name", lambda run: run.name),
@@ -93,9 +111,8 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
     if stage == Stage.SAMPLE:
         return redirect("training:sample_new", slug=project.slug)
     preset = request.GET.get("preset", "")
-    initial = {
-        name: value for name, value in request.GET.items() if name in ("train_data", "model", "prompts")
-    }
+    named = ("train_data", "model", "prompts", *(PREFIX + name for name in TEMPLATE_FIELDS))
+    initial = {name: value for name, value in request.GET.items() if name in named}
     form = RunForm(request.POST or None, project=project, stage=stage, preset=preset, initial=initial)
     keep = PresetForm(request.POST if "keep" in request.POST else None)
     if "keep" in request.POST:
@@ -110,7 +127,7 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
         "stage_label": Stage(stage).label,
         "stage_words": STAGE_WORDS[Stage(stage)],
         "preset_form": keep,
-        "upload_form": TextUploadForm() if stage == Stage.PRETRAIN else None,
+        "upload_form": TextUploadForm() if stage in UPLOADS else None,
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "training/run_new.html", context, status=status)
@@ -176,6 +193,8 @@ def _keep_preset(request: HttpRequest, form: RunForm, keep: PresetForm) -> HttpR
 @project_route(Action.LAUNCH_RUNS, methods=("POST",))
 def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
     form = TextUploadForm(request.POST, request.FILES)
+    asked = request.GET.get("stage", "")
+    stage = Stage(asked) if asked in UPLOADS else Stage.PRETRAIN
     if form.is_valid():
         try:
             upload = form.cleaned_data["file"]
@@ -184,12 +203,12 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
             add_domain_error(form, error)
         else:
             messages.success(request, _("“%(name)s” is there. Choose it below.") % {"name": path.name})
-            return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage=pretrain")
+            return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage={stage}")
     context = {
-        "form": RunForm(project=project, stage=Stage.PRETRAIN),
-        "stage": Stage.PRETRAIN,
-        "stage_label": Stage.PRETRAIN.label,
-        "stage_words": STAGE_WORDS[Stage.PRETRAIN],
+        "form": RunForm(project=project, stage=stage),
+        "stage": stage,
+        "stage_label": stage.label,
+        "stage_words": STAGE_WORDS[stage],
         "preset_form": PresetForm(),
         "upload_form": form,
     }
@@ -205,6 +224,10 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
         "charts": run_charts(run, found),
         "report": reward_tables(told),
         "answers": answer_rows(told),
+        "classes": class_tables(told),
+        "safety": safety_tables(told),
+        "export": export_verdict(told),
+        "has_export": has_files(run),
         "lines": log_lines(run),
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
         "checkpoints": run.checkpoints.all(),
@@ -224,6 +247,13 @@ def run_events(request: HttpRequest, *, project, membership, number: int) -> Jso
     if not since.isdecimal() or len(since) > 12:
         raise Invalid("since: the sequence number of the last event you have.", field="since")
     return JsonResponse(live_message(find_run(project, number), int(since)))
+
+
+@project_route(Action.DOWNLOAD_CHECKPOINTS)
+def run_export(request: HttpRequest, *, project, membership, number: int) -> HttpResponseBase:
+    """What an export run made, as a tar archive."""
+    filename, pieces = open_export(run=find_run(project, number), acting_user=request.user)
+    return stream_file(request, pieces, filename=filename, media_type="application/x-tar")
 
 
 CHANGES = {
@@ -256,10 +286,14 @@ def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
     )
     differing = _differences(chosen)
     learning = learning_curve(chosen) if len(chosen) > 1 else None
+    told = {run: reports(run) for run in chosen} if len(chosen) > 1 else {}
     context = {
         "chosen": chosen,
         "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
-        "reports": compared_reports({run: reports(run) for run in chosen}) if len(chosen) > 1 else None,
+        "evaluated": evaluation_charts(chosen),
+        "reports": compared_reports(told),
+        "behaviour": compared_behaviour(told),
+        "behaviour_titles": TITLES,
         "held_out": models_by_held_out_set(chosen),
         "learning": learning,
         "learning_chart": learning_chart(learning) if learning else None,

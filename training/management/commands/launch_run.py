@@ -47,12 +47,17 @@ class Command(BaseCommand):
         )
         parser.add_argument("--reward-model", metavar="run:N")
         parser.add_argument("--demonstrations", metavar="NAME@v1", help="zero the reward model's mean")
+        parser.add_argument("--safety", metavar="NAME@v1", help="evaluate: prompts that ought to be refused")
         parser.add_argument(
             "--sample-from", action="append", default=[], metavar="run:N", help="several times"
         )
         parser.add_argument("--split", action="append", default=[], help="of the prompts to sample for")
         parser.add_argument(
-            "--text-file", action="append", default=[], type=Path, help="pretrain on this text"
+            "--text-file",
+            action="append",
+            default=[],
+            type=Path,
+            help="pretrain on this text; evaluate: a list of safety prompts",
         )
         parser.add_argument("--preset", default="")
         parser.add_argument(
@@ -102,6 +107,8 @@ class Command(BaseCommand):
         }
         if options["demonstrations"]:
             references[RunInputRole.DEMONSTRATIONS] = options["demonstrations"]
+        if options["safety"]:
+            references[RunInputRole.PROMPTS] = options["safety"]
         if options["mix"]:
             references[RunInputRole.MIX_DATA] = options["mix"]
         run_options: dict[str, Any] = {}

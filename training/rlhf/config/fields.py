@@ -44,11 +44,11 @@ class FieldSpec:
             "list": "a list of texts",
         }.get(self.type, "a text")
         if self.minimum is not None and self.maximum is not None:
-            return f"{noun} from {_figure(self.minimum)} to {_figure(self.maximum)}"
+            return f"{noun} from {figure(self.minimum)} to {figure(self.maximum)}"
         return noun
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
     """A bound as people write it: 1,000,000, not 1e+06."""
     return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:g}"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from training.rlhf.config.fields import boolean, choice, integer, number, path, paths, strings, text
 from training.rlhf.errors import ConfigError
+from training.rlhf.template_styles import STYLES, template_of
 
 INSTRUCT = "InstructGPT, arXiv 2203.02155"
 SUMMARIZE = "Learning to summarize, arXiv 2009.01325"
@@ -263,12 +264,42 @@ class SftConfig(FineTuneConfig):
     group_by_length: bool = boolean(
         True, "Put rows of like length into one batch, where rows are padded.", group=DATA
     )
+    template: str = choice(
+        "own",
+        STYLES,
+        "How conversations are written down: own is the model's chat template, or our simple one for a model "
+        "without; simple is ours in any case; gpt3 is prompt, separator, space, answer, stop sequence. The "
+        "checkpoint carries it.",
+        group=MODEL,
+    )
+    separator: str = text(
+        "\\n\\n###\\n\\n", "Text after a prompt, of template = gpt3; \\n is a new line.", group=MODEL
+    )
+    stop_sequence: str = text(
+        " END",
+        "Text after an answer, of template = gpt3: sampling stops there. It must not occur in the rows.",
+        group=MODEL,
+    )
     chat_template: str = text(
         "",
         "Jinja chat template to use instead of the model's own; empty keeps that, or "
         "gives a base model our plain one.",
         group=MODEL,
     )
+
+    def check(self) -> None:
+        super().check()
+        _ = self.template_text
+
+    @property
+    def template_text(self) -> str:
+        """As `chat.load_tokenizer` takes it."""
+        return template_of(
+            self.template,
+            separator=self.separator,
+            stop_sequence=self.stop_sequence,
+            chat_template=self.chat_template,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,7 +223,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "values": {"completions_per_prompt": 1, "temperature": 0.0},
         },
     },
-    "evaluate": {"tiny-demo": {"description": _TINY, "values": {"maximum_length": 128}}},
+    "evaluate": {
+        "tiny-demo": {"description": _TINY, "values": {"maximum_length": 128, "max_new_tokens": 48}}
+    },
     "score": {"tiny-demo": {"description": _TINY, "values": {"maximum_length": 128}}},
     "export": {"as-trained": {"description": "Weights in 32 bits.", "values": {"weights": "float32"}}},
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from training.rlhf.config.fields import boolean, choice, integer, number, path, paths
+from training.rlhf.config.fields import boolean, choice, integer, number, path, paths, text
 from training.rlhf.config.learning import DATA, DEVICE, MODEL, RunConfig
 from training.rlhf.errors import ConfigError
 
@@ -45,6 +46,25 @@ class EvaluateConfig(RunConfig):
     messages_file: str = path("JSONL file of demonstrations.", group=DATA)
     reward_model: str = path("Folder of a reward model to measure on comparisons_file.", group=MODEL)
     comparisons_file: str = path("JSONL file of K-wise rankings.", group=DATA)
+    safety_file: str = path(
+        "JSONL file of safety prompts (messages or prompt, expected: refuse or answer, category), or a text "
+        "file with one a line, that the model answers: how often does it refuse?",
+        group=DATA,
+    )
+    answered_categories: str = text(
+        "",
+        "Categories of safety prompts that ought to be answered, between commas; all others ought to be "
+        "refused, unless their row says what is expected.",
+        group=DATA,
+    )
+    classification: str = choice(
+        "off",
+        ("off", "found", "named"),
+        "Measure answers as one of a few classes, each one token: found takes the different answers of "
+        "messages_file, named those of classes.",
+        group=DATA,
+    )
+    classes: str = text("", "Classes of classification = named, between commas or one a line.", group=DATA)
     maximum_length: int = integer(512, 8, 1_000_000, "Longer rows are left out and counted.", group=DATA)
     answers: int = integer(
         100,
@@ -62,11 +82,24 @@ class EvaluateConfig(RunConfig):
 
     def check(self) -> None:
         super().check()
-        for model, data in (("model", "messages_file"), ("reward_model", "comparisons_file")):
-            if bool(getattr(self, model)) != bool(getattr(self, data)):
-                raise ConfigError(data if getattr(self, model) else model, f"{model} and {data} go together")
+        if bool(self.reward_model) != bool(self.comparisons_file):
+            missing = "comparisons_file" if self.reward_model else "reward_model"
+            raise ConfigError(missing, "reward_model and comparisons_file go together")
+        has_data = bool(self.messages_file or self.safety_file)
+        if bool(self.model) != has_data:
+            missing = "messages_file" if self.model else "model"
+            raise ConfigError(missing, "model goes together with messages_file or safety_file")
         if not self.model and not self.reward_model:
-            raise ConfigError("model", "give model and messages_file, or reward_model and comparisons_file")
+            raise ConfigError(
+                "model", "give model and messages_file or safety_file, or reward_model and comparisons_file"
+            )
+        if self.classification != "off" and not self.messages_file:
+            raise ConfigError("classification", "needs messages_file, whose answers are the classes")
+        named = [name for name in re.split(r"[\n,]", self.classes) if name.strip()]
+        if self.classification == "named" and not 2 <= len(named) <= 50:
+            raise ConfigError("classes", "must name 2 to 50 classes, between commas or one a line")
+        if named and self.classification != "named":
+            raise ConfigError("classes", f"goes with classification = named, not {self.classification}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +121,44 @@ class ScoreConfig(RunConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(RunConfig):
-    """A checkpoint as a folder to give away: weights, tokenizer, template and a card; no optimizer state."""
+    """A checkpoint as a folder to give away: weights, tokenizer, template and a card; no optimizer state.
+    What was written is read again and compared with the original.
+    """
 
     checkpoint: str = path("Folder of the checkpoint.", required=True, group=MODEL)
+    format: str = choice(
+        "safetensors",
+        ("safetensors", "onnx", "gguf"),
+        "safetensors for transformers and what builds on it; onnx for onnxruntime; gguf for llama.cpp "
+        "(language models of the GPT-2, Llama, Qwen 2 and GPT-NeoX families).",
+    )
     weights: str = choice("float32", ("float32", "bfloat16", "float16"), "Number format of the weights.")
+    name: str = text("", "Name of the model, on its card.")
+    license: str = text(
+        "other",
+        "Licence of the weights, as the hub names it (apache-2.0, mit, cc-by-4.0, …); other where it is none "
+        "of these.",
+        source="Model cards of the Hugging Face hub",
+    )
+    license_name: str = text("", "Name of a licence that is “other”.")
+    license_link: str = text("", "Where the licence stands: an address that begins with http.")
+    card_file: str = path(
+        "JSON of what made the model, for its card; without it the manifests and run folders are read."
+    )
+
+    def check(self) -> None:
+        super().check()
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,59}", self.license):
+            raise ConfigError("license", "must be small letters, digits, dots and dashes, as in apache-2.0")
+        for name in ("name", "license_name"):
+            if len(getattr(self, name)) > 100 or "\n" in getattr(self, name):
+                raise ConfigError(name, "must be one line of at most 100 characters")
+        if self.license_name and self.license != "other":
+            raise ConfigError("license_name", f"goes with license = other, not with {self.license}")
+        if self.license_link and not re.fullmatch(r"https?://[^\s<>\"]{3,300}", self.license_link):
+            raise ConfigError("license_link", "must be an address that begins with http:// or https://")
+        if self.format == "onnx" and self.weights != "float32":
+            raise ConfigError(
+                "weights",
+                "must be float32 for onnx; convert the file afterwards where a runtime wants halves",
+            )

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from training.rlhf.answers import measure_answers
+from training.rlhf.answers import measure_answers, require_room
+from training.rlhf.behaviour import measure_classes, measure_safety
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import read_demonstrations, read_rankings
 from training.rlhf.encoding import EncodedRanking, encode_rankings, encode_rows, tied_pairs
@@ -35,9 +36,23 @@ def execute(run: Run, config: Any) -> None:
 
 
 def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
-    """Loss, perplexity and top-1 accuracy per response token; and what the model answers by itself."""
-    rows = read_demonstrations(config.messages_file)
+    """On demonstrations loss, perplexity and top-1 accuracy per response token, what the model answers by
+    itself, and how well it names classes; on safety prompts how often it refuses."""
     model, tokenizer = load_language_model(config.model, allowed_hub_ids=config.allowed_hub_ids)
+    if config.safety_file or (config.messages_file and config.answers):
+        require_room(model, config)  # before anything is measured
+    metrics: dict[str, float] = {}
+    if config.messages_file:
+        metrics |= measure_demonstrations(model, tokenizer, run, config, accelerator)
+    if config.safety_file:
+        metrics |= measure_safety(_placed(model, accelerator), tokenizer, run, config, accelerator)
+    return metrics
+
+
+def measure_demonstrations(
+    model: nn.Module, tokenizer: Any, run: Run, config: Any, accelerator: Any
+) -> dict[str, float]:
+    rows = read_demonstrations(config.messages_file)
     limit = min(config.maximum_length, context_length(model))
     encoded = encode_rows(
         rows, ChatEncoder(tokenizer), limit, "drop", config.messages_file, run, learns=False
@@ -47,6 +62,8 @@ def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str,
     answered = {}
     if config.answers:
         answered = measure_answers(rows, model, tokenizer, run, config, accelerator)
+    if config.classification != "off":
+        answered |= measure_classes(rows, model, tokenizer, run, config, accelerator)
     return answered | {
         "loss": found["validation_loss"],
         "perplexity": found["validation_perplexity"],

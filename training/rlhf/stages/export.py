@@ -1,10 +1,10 @@
-"""A checkpoint as a folder to give away: weights, tokenizer, template, and a card that says where it comes
-from.
+"""A checkpoint as a folder to give away: weights in one of three formats, tokenizer, template, and a card
+that says where it comes from. What was written is read again and compared before the folder gets its name.
 """
 
 from __future__ import annotations
 
-import json
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +13,52 @@ from torch import nn
 
 from training.rlhf import checkpoints
 from training.rlhf.adapters import save_model
-from training.rlhf.errors import CheckpointError
-from training.rlhf.model_folders import is_reward_model
-from training.rlhf.models import load_causal_lm, load_reward_model
+from training.rlhf.chat import load_tokenizer
+from training.rlhf.errors import InterruptedRun
+from training.rlhf.export.card import model_card, read_card
+from training.rlhf.export.check import compare, compare_tokenizers
+from training.rlhf.export.shapes import FOLDER, GGUF, ONNX, require_holdable, require_libraries
+from training.rlhf.lineage import lineage_of
+from training.rlhf.model_folders import check_model, is_reward_model
+from training.rlhf.models import context_length, load_causal_lm, load_reward_model
 from training.rlhf.run import Run
 
-MODEL = "model"
+STEPS = 3  # read, write, check
 
 
 def execute(run: Run, config: Any) -> None:
-    run.state("running", total_steps=1)
-    source = Path(config.checkpoint)
-    classifier = (source / "config.json").is_file() and is_reward_model(str(source))
+    run.state("running", total_steps=STEPS)
+    require_libraries(config.format)
+    source = Path(check_model(config.checkpoint, allowed_hub_ids=config.allowed_hub_ids, field="checkpoint"))
+    if source.is_dir():
+        require_holdable(source, config.format)
+    lineage = read_card(config.card_file)["lineage"] if config.card_file else lineage_of(source)
+    classifier = source.is_dir() and is_reward_model(str(source))
     load = load_reward_model if classifier else load_causal_lm
-    model, tokenizer = load(config.checkpoint, allowed_hub_ids=config.allowed_hub_ids, field="checkpoint")
+    model, tokenizer = load(str(source), allowed_hub_ids=config.allowed_hub_ids, field="checkpoint")
     model = model.to(getattr(torch, config.weights)).eval()
+    _advance(run)
     manifest = checkpoints.load_manifest(source) if (source / checkpoints.MANIFEST).is_file() else None
-    target = run.folder / MODEL
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    checks: dict[str, Any] = {}
 
     def fill(folder: Path) -> None:
-        save_model(model, tokenizer, folder)
-        (folder / "README.md").write_text(model_card(config, manifest, model, classifier), encoding="utf-8")
+        write(model, tokenizer, source, folder, config)
+        _advance(run)
+        checks.update(check(model, tokenizer, folder, config, classifier))
+        card = model_card(
+            config,
+            manifest,
+            lineage,
+            parameters=parameters,
+            classifier=classifier,
+            reward_bias=float(getattr(model.config, "reward_bias", 0.0)),
+            checks=checks,
+        )
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
     written = checkpoints.write_checkpoint(
-        target,
+        run.folder / FOLDER,
         fill,
         kind="reward_model" if classifier else "causal_lm",
         step=manifest.step if manifest else 0,
@@ -44,70 +66,68 @@ def execute(run: Run, config: Any) -> None:
         metrics=manifest.metrics if manifest else {},
         base=config.checkpoint,
     )
-    difference = reload_difference(model, target, load, config.weights)
-    if difference > 0.0:
-        raise CheckpointError(f"the exported model answers differently from {source} (by {difference:.3g})")
-    run.step = 1
-    run.progress(1, None)
-    run.finish(
-        "succeeded",
-        model=MODEL,
-        metrics={
-            "weights": sum(parameter.numel() for parameter in model.parameters()),
-            "bytes": sum(entry["bytes"] for entry in written.files.values()),
-        },
+    _advance(run, last=True)
+    files = [{"name": name, **entry} for name, entry in sorted(written.files.items())]
+    run.report(
+        "export", {"format": config.format, "weights": config.weights, "files": files, "checks": checks}
     )
+    sizes = sum(entry["bytes"] for entry in written.files.values())
+    metrics = {"weights": parameters, "bytes": sizes, "logit_difference": checks["difference"]}
+    run.metrics(metrics)
+    run.finish("succeeded", model=FOLDER, metrics=metrics)
 
 
-@torch.no_grad()
-def reload_difference(model: nn.Module, folder: Path, load: Any, weights: str) -> float:
-    """Largest difference between the logits of `model` and of what was written."""
-    again, _ = load(str(folder), allowed_hub_ids=[])
-    again = again.to(getattr(torch, weights)).eval()
-    ids = torch.arange(16)[None] % model.get_input_embeddings().weight.shape[0]
-    return float((model(input_ids=ids).logits.float() - again(input_ids=ids).logits.float()).abs().max())
+def write(model: Any, tokenizer: Any, source: Path, folder: Path, config: Any) -> None:
+    """The model's files; ONNX with tokenizer and config.json beside it, GGUF holds both."""
+    if config.format == GGUF:
+        from training.rlhf.export.gguf_file import write_gguf
+
+        name = config.name or "model"
+        facts = {
+            "name": name,
+            "license": config.license_name or config.license,
+            "license_link": config.license_link,
+        }
+        write_gguf(model, tokenizer, source, folder, facts)
+    elif config.format == ONNX:
+        from training.rlhf.export.onnx_file import write_onnx
+
+        write_onnx(model, folder)
+        model.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    else:
+        save_model(model, tokenizer, folder)
 
 
-def model_card(config: Any, manifest: checkpoints.Manifest | None, model: nn.Module, classifier: bool) -> str:
-    """A card in the Hugging Face form: YAML front matter, lineage, metrics, how to load."""
-    kind = "text-classification" if classifier else "text-generation"
-    loader = "AutoModelForSequenceClassification" if classifier else "AutoModelForCausalLM"
-    lines = [
-        "---",
-        "library_name: transformers",
-        f"pipeline_tag: {kind}",
-        "license: other",
-        "---",
-        "",
-        f"# {'Reward model' if classifier else 'Language model'}",
-        "",
-        f"{sum(p.numel() for p in model.parameters()):,} weights, {config.weights}.",
-        "",
-    ]
-    if manifest:
-        lines += [
-            f"Stage {manifest.stage}, step {manifest.step}"
-            + (f", started from `{Path(manifest.base).name}`." if manifest.base else "."),
-            "",
-        ]
-        if manifest.base_manifest_sha256:
-            lines += [f"SHA-256 of the base's manifest: `{manifest.base_manifest_sha256}`.", ""]
-        lines += ["| metric | value |", "|---|---|"]
-        lines += [f"| {name} | {value:.6g} |" for name, value in manifest.metrics.items()]
-        lines.append("")
-    if classifier:
-        bias = json.dumps(getattr(model.config, "reward_bias", 0.0))
-        lines += [
-            f"Subtract `config.reward_bias` ({bias}) from the score: demonstrations then average zero.",
-            "",
-        ]
-    lines += [
-        "```python",
-        f"from transformers import {loader}, AutoTokenizer",
-        "",
-        f'model = {loader}.from_pretrained("folder")',
-        'tokenizer = AutoTokenizer.from_pretrained("folder")',
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
+def check(model: nn.Module, tokenizer: Any, folder: Path, config: Any, classifier: bool) -> dict[str, Any]:
+    """What `compare` and `compare_tokenizers` found; CheckpointError where it is another model."""
+    vocabulary = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
+    sizes = {"vocabulary": vocabulary, "context": context_length(model)}
+    if config.format == GGUF:
+        from training.rlhf.export.gguf_file import read_gguf
+
+        again, splits = read_gguf(folder, model)
+        # In 32 bits on both sides: what is compared is what was written, not how halves are summed.
+        found = compare(copy.deepcopy(model).float(), _logits_of(again), exact=False, **sizes)
+    elif config.format == ONNX:
+        from training.rlhf.export.onnx_file import read_onnx
+
+        splits = load_tokenizer(str(folder))
+        found = compare(model, read_onnx(folder), exact=False, **sizes)
+    else:
+        load = load_reward_model if classifier else load_causal_lm
+        again, splits = load(str(folder), allowed_hub_ids=[])
+        again = again.to(getattr(torch, config.weights)).eval()
+        found = compare(model, _logits_of(again), exact=True, **sizes)
+    return found | {"texts": compare_tokenizers(tokenizer, splits)}
+
+
+def _logits_of(model: nn.Module) -> Any:
+    return lambda ids: model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float()
+
+
+def _advance(run: Run, *, last: bool = False) -> None:
+    run.step += 1
+    run.progress(STEPS, None)
+    if run.stop_requested and not last:
+        raise InterruptedRun("stopped on request; nothing is kept of an export that was not finished")

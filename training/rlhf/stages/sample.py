@@ -114,6 +114,7 @@ class Sampler:
                 temperature=self.config.temperature,
                 top_p=self.config.top_p,
                 device=self.accelerator.device,
+                is_over=self.encoder.says_it_is_over,
             )
         rows = []
         for (prompt, completion), seed, sampled in zip(pairs, seeds, found, strict=True):

@@ -32,7 +32,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     reader, context = load_reader(
         start,
         allowed_hub_ids=config.allowed_hub_ids,
-        chat_template=config.chat_template,
+        chat_template=config.template_text,
         encoder_decoder=True,
     )
     encoder = ChatEncoder(reader)
@@ -58,7 +58,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         start,
         allowed_hub_ids=config.allowed_hub_ids,
         dropout=config.dropout,
-        chat_template=config.chat_template,
+        chat_template=config.template_text,
     )
     if config.method == "lora":
         model = add_adapter(model, config, classifier=False, resume=resume)

@@ -1,0 +1,165 @@
+"""Rows with one thing each that a format may have no place for, and whether a format gives it back.
+
+What a format holds is asked of our own reader: the row is written, read back, and compared.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from labeling.formats import EXPORT_FORMATS, comparison_row, prompt_row, read_file, sft_row, write_rows
+
+KINDS = {"sft": "demonstrations", "comparison": "comparisons", "prompts": "prompts"}
+PLAIN = [{"role": "user", "content": "Which way?"}]
+SYSTEM = [{"role": "system", "content": "Be brief."}, *PLAIN]
+TURNS = [*PLAIN, {"role": "assistant", "content": "Left."}, {"role": "user", "content": "And then?"}]
+SOURCE = {"judgment": 4711, "annotator": "quiet-otter"}
+
+
+def asked(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def demonstration(messages=PLAIN, answer="Straight on.", **more) -> dict[str, Any]:
+    return sft_row(id="d1", prompt_id="p1", messages=messages, answer=answer, source=SOURCE) | more
+
+
+def ranking(ranks, messages=PLAIN, margins=None, texts=("one", "two", "three"), **more) -> dict[str, Any]:
+    completions = [
+        {"id": f"c{n}", "text": text, "generator": f"model-{n}"} for n, text in enumerate(texts[: len(ranks)])
+    ]
+    source = SOURCE | more.pop("source", {})
+    row = comparison_row(
+        id="r1", prompt_id="p1", messages=messages, completions=completions, ranks=ranks, margins=margins,
+        source=source, unrankable_reasons=more.pop("unrankable_reasons", None),
+    )  # fmt: skip
+    return row | more
+
+
+def prompt(messages=PLAIN) -> dict[str, Any]:
+    return prompt_row(id="p1", prompt_id="p1", messages=messages)
+
+
+# What may be lost -> by kind of dataset: the row that has it.
+PROBES: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
+    "turns": {
+        "sft": lambda: demonstration(TURNS),
+        "comparison": lambda: ranking([1, 2], TURNS),
+        "prompts": lambda: prompt(TURNS),
+    },
+    "system": {
+        "sft": lambda: demonstration(SYSTEM),
+        "comparison": lambda: ranking([1, 2], SYSTEM),
+        "prompts": lambda: prompt(SYSTEM),
+    },
+    "line_breaks": {
+        "sft": lambda: demonstration(asked("a\nb"), "c\n\nd\te"),
+        "comparison": lambda: ranking([1, 2], asked("a\nb"), texts=("c\n\nd\te", "f")),
+        "prompts": lambda: prompt(asked("a\nb")),
+    },
+    "formulas": {
+        "sft": lambda: demonstration(asked("=1+1"), "-2"),
+        "comparison": lambda: ranking([1, 2], asked("=1+1"), texts=("-2", "@x")),
+        "prompts": lambda: prompt(asked("=1+1")),
+    },
+    "speaker_marks": {"comparison": lambda: ranking([1, 2], texts=("x\n\nHuman: y", "z"))},
+    "exact_texts": {
+        "sft": demonstration,
+        "comparison": lambda: ranking([1, 2]),
+        "prompts": prompt,
+    },
+    "groups": {"comparison": lambda: ranking([2, 1, 3])},
+    "ties": {"comparison": lambda: ranking([1, 1])},
+    "unrankable": {"comparison": lambda: ranking([2, 1, None])},
+    "margins": {"comparison": lambda: ranking([1, 2], margins=[0.5])},
+    "models": {"comparison": lambda: ranking([1, 2])},
+    "ids": {"comparison": lambda: ranking([1, 2])},
+}
+# What no reader of ours takes up again: whether it is in the file at all.
+WORDS: dict[str, dict[str, tuple[Callable[[], dict[str, Any]], str]]] = {
+    "lineage": {
+        "sft": (demonstration, "quiet-otter"),
+        "comparison": (lambda: ranking([1, 2]), "quiet-otter"),
+    },
+    "answers": {
+        "comparison": (
+            lambda: ranking([1, 2], source={"answers": {"completions": {"c0": {"harmful": "much"}}}}),
+            "much",
+        )
+    },
+    "notes": {
+        "sft": (lambda: demonstration(notes=[{"comment": "well put"}]), "well put"),
+        "comparison": (lambda: ranking([1, 2], notes=[{"comment": "well put"}]), "well put"),
+    },
+    "scores": {"comparison": (lambda: ranking([1, 2], scores=[6, 2]), "scores")},
+    "reasons": {
+        "comparison": (
+            lambda: ranking([1, 2, None], unrankable_reasons={"c2": {"reason": "wrong_language"}}),
+            "wrong_language",
+        )
+    },
+}
+
+
+def file_of(format: str, *rows: dict[str, Any]) -> io.BytesIO:
+    stream = io.BytesIO()
+    write_rows(rows, format, stream)
+    stream.seek(0)
+    return stream
+
+
+def read_back(format: str, kind: str, row: dict[str, Any]) -> list[Any]:
+    """The records our reader makes of the file; none where the format left the row out."""
+    stream = file_of(format, row)
+    if len(stream.getvalue().splitlines()) <= bool(EXPORT_FORMATS[format].columns):
+        return []
+    name = f"x.{EXPORT_FORMATS[format].extension}"
+    for as_kind in (KINDS[kind], "completions"):
+        try:
+            return list(read_file(stream, filename=name, kind=as_kind))
+        except ValueError:
+            stream.seek(0)
+    return []
+
+
+def is_given_back(format: str, kind: str, what: str) -> bool:
+    """Whether the thing is there after the way out and in again, everything else being plain."""
+    if kind in WORDS.get(what, {}):
+        row, word = WORDS[what][kind]
+        return word.encode() in file_of(format, row()).getvalue()
+    row = PROBES[what][kind]()
+    records = read_back(format, kind, row)
+    if what in ("turns", "system", "line_breaks", "formulas", "speaker_marks", "exact_texts"):
+        return _texts_of_records(kind, records) == _texts_of_row(kind, row)
+    if len(records) != 1 or records[0].tiers is None:
+        return False
+    [record] = records
+    if what in ("groups", "ties", "unrankable"):
+        found = {each.text: rank for each, rank in zip(record.completions, record.ranks, strict=True)}
+        return found == {c["text"]: rank for c, rank in zip(row["completions"], row["ranks"], strict=True)}
+    if what == "margins":
+        return record.margins == (0.5,)
+    named = {each.text: each.generator if what == "models" else each.key for each in record.completions}
+    return named == {c["text"]: c["generator" if what == "models" else "id"] for c in row["completions"]}
+
+
+def _texts_of_row(kind: str, row: dict[str, Any]) -> list[Any]:
+    if kind == "sft":
+        return [(row["messages"][:-1], row["messages"][-1]["content"])]
+    if kind == "prompts":
+        return [(row["messages"],)]
+    return [(row["messages"], sorted(each["text"] for each in row["completions"]))]
+
+
+def _texts_of_records(kind: str, records: list[Any]) -> list[Any]:
+    if kind == "sft":
+        return [(list(each.messages), each.text) for each in records]
+    if kind == "prompts":
+        return [(list(each.messages),) for each in records]
+    return [(list(each.messages), sorted(c.text for c in each.completions)) for each in records]
+
+
+def everything_that_may_be_lost(kind: str) -> list[str]:
+    return [what for table in (PROBES, WORDS) for what, rows in table.items() if kind in rows]
