@@ -10,9 +10,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from training.rlhf.models import inner_model
+from training.rlhf.session import derived_seed
 
 ADAPTER = "adapter"
 
@@ -31,7 +33,9 @@ def add_adapter(model: nn.Module, config: Any, *, classifier: bool, resume: Path
         modules_to_save=["score"] if classifier else None,
         task_type=_task_of(model, classifier),
     )
-    return get_peft_model(model, lora)
+    with torch.random.fork_rng(devices=[]):  # the same beginning in every process, and after every crash
+        torch.manual_seed(derived_seed(config.seed, "adapter"))
+        return get_peft_model(model, lora)
 
 
 def _task_of(model: nn.Module, classifier: bool) -> str:

@@ -47,10 +47,9 @@ class Rereader:
         """
         found, cut = [], 0
         for prompt, response in zip(prompts, responses, strict=True):
-            whole = self.reward.encode_response(self.policy.decode(response.tokens))
-            if not response.ended and len(whole) > 1:
-                whole = whole[:-1]
-            ids = self._prompts[tuple(prompt)] + whole
+            text = self.policy.decode(response.tokens)
+            cut_off = [] if response.ended else self.reward.encode_answer(text)
+            ids = self._prompts[tuple(prompt)] + (cut_off or self.reward.encode_response(text))
             cut += len(ids) > self.context
             found.append(ids[: self.context])
         self.cut_share = cut / max(1, len(found))

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.rlhf import checkpoints
@@ -25,6 +26,7 @@ from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun
 from training.rlhf.loss_scale import LossScale
 from training.rlhf.optim import Optimizer, schedule_factor
 from training.rlhf.run import Run
+from training.rlhf.sharding import Sharding, check_launcher
 from training.rlhf.team import Team, neighbours, own_rank
 
 STATE, OPTIMIZER = "trainer_state.json", "optimizer.safetensors"
@@ -32,10 +34,11 @@ STATE, OPTIMIZER = "trainer_state.json", "optimizer.safetensors"
 LONGEST_UNSAVED_SECONDS, SAVING_SHARE = 60.0, 0.05
 
 
-def open_accelerator(config: Any, *, in_team: bool = False) -> Accelerator:
+def open_accelerator(config: Any, *, in_team: bool = False, can_shard: bool = False) -> Accelerator:
     """Device and precision; sets the number of CPU threads of the process. `in_team`: the stage can share its
-    work with other processes.
+    work with other processes; `can_shard`: its weights, too.
     """
+    check_launcher(can_shard=can_shard)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", "is cuda, but no GPU was found")
     if AcceleratorState._shared_state:
@@ -83,6 +86,8 @@ class Session:
         total_steps: int,
         save_models: Callable[[Path], None],
         best: tuple[str, str],
+        prepare_save: Callable[[], None] = lambda: None,
+        sharding: Sharding | None = None,
     ) -> None:
         self.run, self.config, self.accelerator = run, config, accelerator
         self.team = Team(accelerator)
@@ -91,7 +96,8 @@ class Session:
         self.loss_scale = LossScale(active=config.precision == "fp16")
         self.optimizer = Optimizer(self.modules, rates, config, self.team, self.loss_scale)
         self.state: dict[str, Any] = {"step": 0, "best": None, "patience": 0, "window": {}}
-        self._save_models = save_models
+        self._save_models, self._prepare_save = save_models, prepare_save
+        self.sharding = sharding
         self.best_metric, self.best_direction = best
         self.last_metrics: dict[str, float] = {}
         self._clock = time.monotonic()
@@ -174,14 +180,26 @@ class Session:
         self.state["patience"] += 1
         return False
 
-    def checkpoint(self, *, metrics: dict[str, float] | None = None) -> Path:
-        """Write `checkpoints/step-N`, then drop what retention no longer keeps."""
+    def checkpoint(self) -> None:
+        """The leader writes `checkpoints/step-N`, then drops what retention no longer keeps. The others come
+        here only where they hold shares of it.
+        """
         began_at = time.monotonic()
+        self._prepare_save()
+        moments = self.optimizer.collect()
+        if self.sharding:
+            self.sharding.gather(keep=self.team.leads)
+        if self.team.leads:
+            self._write(moments)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - began_at
+
+    def _write(self, moments: dict[str, Tensor]) -> None:
         folder = checkpoints.step_folder(self.run.checkpoints, self.step)
 
         def fill(target: Path) -> None:
             self._save_models(target)
-            self.optimizer.save(target / OPTIMIZER)
+            save_file(moments, target / OPTIMIZER)
             checkpoints.write_json(target / STATE, self.state)
 
         manifest = checkpoints.write_checkpoint(
@@ -191,7 +209,7 @@ class Session:
             step=self.step,
             stage=self.run.stage,
             base=self.base,
-            metrics=self.last_metrics if metrics is None else metrics,
+            metrics=self.last_metrics,
         )
         self.run.events.write(
             "checkpoint",
@@ -204,16 +222,16 @@ class Session:
             },
         )
         self._retire()
-        self._saved_at = time.monotonic()
-        self._save_seconds = self._saved_at - began_at
-        return folder
 
     def end_step(self, *, improved: bool, finished: bool) -> None:
         """Save where due; on SIGTERM save and leave."""
         every = self.config.save_every
         due = bool(every and self.step % every == 0) or self._is_long_unsaved()
         stops = self.team.any(self.run.stop_requested)
-        if self.team.leads and (finished or improved or due or stops):
+        saves = self.team.leads and (finished or improved or due or stops)
+        if self.sharding:  # all gather together, when the leader says so: clocks differ
+            saves = self.team.any(saves)
+        if saves:
             self.checkpoint()
         if stops and not finished:
             raise InterruptedRun(f"stopped on request after step {self.step}; a checkpoint is kept")

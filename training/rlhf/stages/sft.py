@@ -20,12 +20,13 @@ from training.rlhf.encoding import encode_rows
 from training.rlhf.models import load_language_model, load_reader
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
+from training.rlhf.sharding import shard_if_asked, share_of
 from training.rlhf.stages.language import LanguageTask
 from training.rlhf.supervised import steps_in, train
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
-    accelerator = open_accelerator(config, in_team=True)
+    accelerator = open_accelerator(config, in_team=True, can_shard=True)
     training_rows = share_of_prompts(read_demonstrations(config.train_file), config.train_share)
     held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
@@ -51,7 +52,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         config,
         accelerator,
         memory.load_of(lengths, labelled, config.batch_size),
-        lambda: [memory.language_model(start, config)],
+        lambda: [share_of(memory.language_model(start, config))],
         resumed=resume is not None,
     )
     model, tokenizer = load_language_model(
@@ -75,6 +76,8 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         rates={"model": config.peak_rate},
         total_steps=steps_in(task, config),
         save_models=task.save,
+        prepare_save=task.prepare_save,
+        sharding=shard_if_asked(task, run, accelerator.device),
         best=("validation_loss", "min"),
     )
     session.resume_from(resume)
@@ -119,4 +122,4 @@ class ResponseTask(LanguageTask):
         return list(range(len(self.held_out)))
 
     def save(self, folder: Path) -> None:
-        save_model(self.model, self.tokenizer, folder)
+        save_model(self.saved(), self.tokenizer, folder)
