@@ -97,10 +97,10 @@ def versions_of(project: Project, kinds=()):
     return rows.select_related("dataset").order_by("-created_at")
 
 
-def checkpoints_of(project: Project, kind: str):
+def checkpoints_of(project: Project, *kinds: str):
     rows = Checkpoint.objects.present().filter(project=project).select_related("run")
-    if kind != ANY_CHECKPOINT:
-        rows = rows.filter(kind=kind)
+    if ANY_CHECKPOINT not in kinds:
+        rows = rows.filter(kind__in=kinds)
     return rows.order_by("-created_at", "-is_best", "-step")
 
 
@@ -296,7 +296,7 @@ def _input_field(project: Project, spec: InputSpec) -> forms.Field:
         version_field = VersionsField if spec.is_many else VersionField
         return version_field(queryset=versions_of(project, spec.datasets), **common)
     checkpoint_field = CheckpointsField if spec.is_many else CheckpointField
-    return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint), **common)
+    return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint, spec.also_checkpoint), **common)
 
 
 def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:

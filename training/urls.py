@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from training.views import checkpoints, previews, rounds, runs, sampling
+from training.views import checkpoints, continuations, previews, rounds, runs, sampling
 
 app_name = "training"
 
@@ -11,6 +11,8 @@ project_urlpatterns = [
     path("runs/new/", runs.run_new, name="run_new"),
     path("runs/tokens/", previews.token_preview, name="token_preview"),
     path("runs/compare/", runs.run_compare, name="run_compare"),
+    path("runs/continue/", continuations.continuation_new, name="continuation_new"),
+    path("runs/<int:number>/continuation/", continuations.continuation, name="continuation"),
     path("runs/texts/", runs.text_upload, name="text_upload"),
     path("runs/<int:number>/", runs.run_detail, name="run_detail"),
     path("runs/<int:number>/events/", runs.run_events, name="run_events"),

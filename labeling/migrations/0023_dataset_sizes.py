@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0020_list_indexes'),
+        ('labeling', '0021_search_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

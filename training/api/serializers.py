@@ -213,6 +213,7 @@ class InputSpecSerializer(serializers.Serializer):
     help = serializers.CharField()
     datasets = serializers.ListField(child=serializers.CharField(), help_text="Kinds of dataset that fit.")
     checkpoint = serializers.CharField(allow_blank=True, help_text="The kind of checkpoint that fits.")
+    also_checkpoint = serializers.CharField(allow_blank=True, help_text="Another kind that fits, too.")
     is_required = serializers.BooleanField()
     is_many = serializers.BooleanField()
     or_base_model = serializers.BooleanField()

@@ -6,6 +6,7 @@ from rest_framework.routers import DynamicRoute, Route, SimpleRouter
 from labeling.api.base import PROJECT
 
 from .checkpoints import Checkpoints, Rounds
+from .continuations import ContinuationOfRun, Continuations
 from .runs import Presets, Runs, Sampling, Stages
 
 
@@ -28,6 +29,8 @@ router.register("rounds", Rounds, basename="api_round")
 
 urlpatterns = [
     path("training/stages/", Stages.as_view(), name="api_stages"),
+    path(f"{PROJECT}continuations/", Continuations.as_view(), name="api_continuations"),
+    path(f"{PROJECT}continuations/<int:number>/", ContinuationOfRun.as_view(), name="api_continuation"),
     path(f"{PROJECT}sample/", Sampling.as_view(), name="api_sample"),
     path(PROJECT, include(router.urls)),
 ]

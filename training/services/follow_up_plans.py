@@ -7,6 +7,8 @@
                                                                                    after sample
 {"score": true}       the completions that people rank, by the reward model that was made        after reward
 {"record": true}                                                                               after score
+{"compare": {...}}    a pair that trains anew and goes on, made by services/continuations.py alone: both are
+                      measured on the same held-out sets when both have succeeded        after sft, reward
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from annotate.words import _
 from labeling.models import DatasetVersion, Layout, Project
 from training.models import Stage
 
+COMPARE = "compare"
 BATCH_FIELDS = {"name", "size", "layout", "overlap", "review_rate", "priority"}
 SAMPLE_FIELDS = {"prompts_version", "splits", "prompt_ids", "ranking_batch"}
 SAMPLING_STAGES = (Stage.PRETRAIN, Stage.SFT, Stage.PPO)

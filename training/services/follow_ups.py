@@ -27,7 +27,9 @@ from labeling.services.completions import record_completions
 from labeling.services.scores import contradicted_by_models, record_scores
 from training.models import Checkpoint, FollowUpStatus, RunInputRole, RunStatus, Stage, TrainingRun
 
+from .continuations import continuation_of, start_evaluations
 from .event_log import append_event
+from .follow_up_plans import COMPARE
 from .live import announce
 from .locations import checkpoint_directory, run_directory
 from .sampling import sample_completions
@@ -51,7 +53,9 @@ def finish_follow_up(*, run_id) -> bool:
         return False
     run = TrainingRun.objects.select_related("project", "created_by").get(pk=run_id)
     try:
-        if run.stage == Stage.SAMPLE:
+        if COMPARE in run.follow_up:
+            _start_comparison(run)
+        elif run.stage == Stage.SAMPLE:
             _hand_back_completions(run)
         elif run.stage == Stage.SCORE:
             _hand_back_scores(run)
@@ -98,6 +102,23 @@ def _start_scoring(run: TrainingRun) -> None:
             _done(run, conflict.message)
         else:
             _done(run, f"Scoring was started: {scoring}.", score_run=scoring.number)
+
+
+def _start_comparison(run: TrainingRun) -> None:
+    """Of a pair the run that ends last has both measured; the other one only says that it waits."""
+    with transaction.atomic():
+        pair = continuation_of(run)
+        other = pair.onward if run.pk == pair.anew.pk else pair.anew
+        made = start_evaluations(pair, run.created_by)
+        if made:
+            message = (
+                f"{len(made)} evaluations were started: both models and the former one on the same rows."
+            )
+        elif other.status == RunStatus.SUCCEEDED:
+            message = "Both models are measured already."
+        else:
+            message = f"The comparison waits for run {other.number}."
+        _done(run, message, evaluations=[each.number for each in made])
 
 
 def best_checkpoint(run: TrainingRun | None) -> Checkpoint:

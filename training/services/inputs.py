@@ -37,6 +37,7 @@ class InputSpec:
     help: str
     datasets: tuple[str, ...] = ()
     checkpoint: str = ""
+    also_checkpoint: str = ""  # another kind that fits
     is_required: bool = True
     is_many: bool = False
     or_base_model: bool = False  # a base model may stand in for the checkpoint
@@ -92,8 +93,9 @@ INPUTS: dict[str, tuple[InputSpec, ...]] = {
         InputSpec(
             RunInputRole.MODEL,
             _("Start from"),
-            _("Usually the SFT checkpoint."),
+            _("Usually the SFT checkpoint; a former reward model goes on with the head it has."),
             checkpoint=CheckpointKind.CAUSAL_LM,
+            also_checkpoint=CheckpointKind.REWARD_MODEL,
             or_base_model=True,
         ),
         InputSpec(
@@ -358,7 +360,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         raise Invalid(
             _("%(input)s: there is no such checkpoint in this project.") % {"input": spec.label}, field=role
         )
-    if spec.checkpoint not in (source.kind, ANY_CHECKPOINT):
+    if source.kind not in (spec.checkpoint, spec.also_checkpoint) and spec.checkpoint != ANY_CHECKPOINT:
         wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
         said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
         raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)

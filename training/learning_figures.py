@@ -1,0 +1,120 @@
+"""What one seed of the sample project's loop came to, as numbers. Pure: texts, rankings and scores in.
+
+Everything is on held-out prompts. People's agreement and the reward model's accuracy are of the very same
+pairs, by the same rule; the win-rate is blind, by people who labelled nothing that was learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from labeling.quality.agreement import TieRule, pairwise_agreement
+from labeling.quality.intervals import bootstrap_interval
+from labeling.sample_project import SimulatedAnnotator, guideline_score
+from labeling.sample_project.scoreboard import distinct_n
+from labeling.sample_project.scoring import words
+
+from .learning_loop import Answered, Outcome
+
+RULES = {"half": TieRule.HALF, "untied": TieRule.SKIP}
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """Plain JSON. Shares are 0 to 1; intervals are 95 % bootstraps over prompts."""
+    sft, ppo = outcome.answers["sft"], outcome.answers["ppo"]
+    ranks = [[person.rank(row.prompt, row.texts).ranks for person in outcome.people] for row in sft]
+    found: dict[str, Any] = {
+        f"agreement_{name}": _as_dict(pairwise_agreement(ranks, ties=rule)) for name, rule in RULES.items()
+    }
+    for name, rule in RULES.items():
+        found[f"accuracy_{name}"] = accuracy(outcome.scores, ranks, rule)
+    found["blind_win_rate"] = win_rate(sft, ppo, lambda row, pair: _votes(outcome.jury, row, pair))
+    found["guideline_win_rate"] = win_rate(sft, ppo, _by_guideline)
+    found["models"] = {name: describe(rows) for name, rows in outcome.answers.items()}
+    measured = outcome.results["ppo"]["metrics"]
+    found["kl"] = outcome.kl
+    found["reward_before"] = measured["validation_reward_before"]
+    found["reward_after"] = outcome.results["ppo"]["best"]["value"]
+    found["sft_loss"] = outcome.results["sft"]["best"]["value"]
+    return found
+
+
+def accuracy(scores: list[list[float]], ranks: list[list[list[int]]], rule: TieRule) -> dict[str, Any]:
+    """How often the model's order of a pair is a person's: scores (prompts, K), ranks (prompts, people, K).
+
+    A pair that the person ties counts half, or not at all with TieRule.SKIP; so does one that the model ties.
+    """
+    sums = []
+    for row, people in zip(scores, ranks, strict=True):
+        model = [-score for score in row]  # ranks count from the best down
+        right = pairs = 0.0
+        for person in people:
+            found = pairwise_agreement([[model, person]], ties=rule, resamples=0)
+            right += (found.value or 0.0) * found.size
+            pairs += found.size
+        sums.append((right, pairs))
+    return _share(sums)
+
+
+Judge = Callable[[Answered, tuple[str, str]], tuple[float, float]]
+
+
+def win_rate(ours: list[Answered], theirs: list[Answered], judge: Judge) -> dict[str, Any]:
+    """How often the second model's answer is put before the first's to the same prompt; a tie is half."""
+    sums = []
+    for first, second in zip(ours, theirs, strict=True):
+        told = [judge(first, pair) for pair in zip(first.texts, second.texts, strict=True)]
+        sums.append((sum(wins for wins, _ in told), sum(total for _, total in told)))
+    return _share(sums)
+
+
+def _votes(jury: Sequence[SimulatedAnnotator], row: Answered, pair: tuple[str, str]) -> tuple[float, float]:
+    ranks = [person.rank(row.prompt, pair).ranks for person in jury]
+    return sum(_win(-first, -second) for first, second in ranks), len(ranks)
+
+
+def _by_guideline(row: Answered, pair: tuple[str, str]) -> tuple[float, float]:
+    first, second = (guideline_score(row.prompt.messages, text).total for text in pair)
+    return _win(first, second), 1
+
+
+def _win(first: float, second: float) -> float:
+    return 0.5 if first == second else float(second > first)
+
+
+def describe(rows: list[Answered]) -> dict[str, float]:
+    """How good and how varied a model's answers are; `different` is the mean share of different answers among
+    those to one prompt."""
+    texts = [text for row in rows for text in row.texts]
+    scores = [guideline_score(row.prompt.messages, text) for row in rows for text in row.texts]
+    return {
+        "guideline_score": sum(score.total for score in scores) / len(scores),
+        "answers_right": sum(score.rules["answers"] for score in scores) / len(scores),
+        "distinct_1": distinct_n(texts, 1),
+        "distinct_2": distinct_n(texts, 2),
+        "different": sum(len(set(row.texts)) / len(row.texts) for row in rows) / len(rows),
+        "words": sum(len(words(text)) for text in texts) / len(texts),
+    }
+
+
+def _share(sums: list[tuple[float, float]]) -> dict[str, Any]:
+    """sums: (right, total) of each prompt."""
+    table = np.array(sums)  # (prompts, 2)
+
+    def ratio(weights: np.ndarray) -> float | None:
+        right, total = weights @ table
+        return right / total if total else None
+
+    right, total = table.sum(axis=0)
+    interval = bootstrap_interval(len(table), ratio)
+    low, high = interval or (None, None)
+    value = float(right / total) if total else None
+    return {"value": value, "low": low, "high": high, "size": int(total)}
+
+
+def _as_dict(found: Any) -> dict[str, Any]:
+    low, high = found.interval or (None, None)
+    return {"value": found.value, "low": low, "high": high, "size": found.size}

@@ -1,0 +1,319 @@
+"""New data came in: train anew from the base on all of it (A), or go on from a former checkpoint (B)?
+
+Both are ordered as one thing. When both have succeeded, the former checkpoint, A and B are measured on the
+held-out rows of the former and of the new data, and the report says who is better where, and what was
+forgotten. The pair is kept in what follows the two runs; evaluations are found by what they measure, so that
+one made by hand counts, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from annotate.errors import Invalid, NotFound
+from annotate.words import _
+from labeling.models import DatasetVersion, Project
+from training.models import Checkpoint, CheckpointKind, RunInputRole, RunStatus, Stage, TrainingRun
+
+from .follow_up_plans import COMPARE
+from .runs import create_run
+
+KIND = {Stage.SFT: CheckpointKind.CAUSAL_LM, Stage.REWARD: CheckpointKind.REWARD_MODEL}
+# By stage, the roles of an evaluation: (the model that is measured, what it is measured on).
+MEASURED = {
+    Stage.SFT: (RunInputRole.MODEL, RunInputRole.DEMONSTRATIONS),
+    Stage.REWARD: (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA),
+}
+# What the verdict rests on: (metric of an evaluation, higher is better).
+MEASURE = {Stage.SFT: ("loss", False), Stage.REWARD: ("reward_accuracy", True)}
+ANEW, ONWARD, START = "anew", "onward", "start"
+FORMER, NEW = "former", "new"
+OWN = ("train_share", "mix_ratio", "learning_rate_multiplier")  # chosen by the continuation itself
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """The pair of runs, where B began, and the two held-out sets."""
+
+    stage: Stage
+    anew: TrainingRun
+    onward: TrainingRun
+    start: Checkpoint
+    former: DatasetVersion
+    new: DatasetVersion
+
+    @property
+    def sets(self) -> dict[str, DatasetVersion]:
+        return {FORMER: self.former, NEW: self.new}
+
+
+@transaction.atomic
+def create_continuation(
+    *,
+    project: Project,
+    stage: str,
+    start: Checkpoint,
+    former_data: DatasetVersion,
+    new_data: DatasetVersion,
+    all_data: DatasetVersion,
+    acting_user,
+    mix_ratio: float = 0.0,
+    learning_rate_multiplier: float = 1.0,
+    anew_from: Checkpoint | None = None,
+    base_model: str = "",
+    hyperparameters: dict[str, Any] | None = None,
+    name: str = "",
+) -> Continuation:
+    """Queue A and B; both learn with `start`'s own hyperparameters unless some are given.
+
+    A learns `all_data` from `anew_from` or `base_model`, by default from what `start` itself began from. B
+    learns `new_data` from `start`, with `mix_ratio` rows of `former_data` for each new one and its learning
+    rate times `learning_rate_multiplier`. Raises Invalid naming the field.
+    """
+    _check(stage, start, former_data, new_data, all_data)
+    given = hyperparameters or {}
+    clash = next((field for field in OWN if field in given), None)
+    if clash:
+        raise Invalid(_("%(name)s stands beside hyperparameters, not in it.") % {"name": clash}, field=clash)
+    values = {**_own_values(start, stage), **given}
+    if "batch_size" not in given:
+        values |= _shared_batch(values, all_data, new_data)
+    if anew_from is None and not base_model:
+        anew_from, base_model = _origin(start)
+    label = name.strip() or _("Going on from %(checkpoint)s") % {"checkpoint": start}
+    common: dict[str, Any] = {"project": project, "stage": stage, "acting_user": acting_user}
+    demonstrations = _demonstrations(start)
+    anew = create_run(
+        name=f"{label[:110]} (A)",
+        hyperparameters=values,
+        inputs={RunInputRole.TRAIN_DATA: all_data, RunInputRole.MODEL: anew_from, **demonstrations},
+        base_model=base_model,
+        **common,
+    )
+    inputs = {RunInputRole.TRAIN_DATA: new_data, RunInputRole.MODEL: start, **demonstrations}
+    if mix_ratio:
+        inputs[RunInputRole.MIX_DATA] = former_data
+        values["mix_ratio"] = mix_ratio
+    onward = create_run(
+        name=f"{label[:110]} (B)",
+        hyperparameters={**values, "learning_rate_multiplier": learning_rate_multiplier},
+        inputs=inputs,
+        **common,
+    )
+    plan = {
+        ANEW: str(anew.pk),
+        ONWARD: str(onward.pk),
+        START: str(start.pk),
+        FORMER: former_data.pk,
+        NEW: new_data.pk,
+    }
+    for run in (anew, onward):
+        run.follow_up = {COMPARE: plan}
+        run.save(update_fields=["follow_up"])
+    return Continuation(Stage(stage), anew, onward, start, former_data, new_data)
+
+
+def continuation_of(run: TrainingRun) -> Continuation:
+    """The pair that a run belongs to. Raises NotFound for a run of none."""
+    plan = run.follow_up.get(COMPARE)
+    if not plan:
+        raise NotFound(_("This run is not one of a pair that trains anew and goes on."))
+    runs = {str(each.pk): each for each in run.project.runs.filter(pk__in=[plan[ANEW], plan[ONWARD]])}
+    versions = {
+        each.pk: each
+        for each in DatasetVersion.objects.filter(pk__in=[plan[FORMER], plan[NEW]]).select_related("dataset")
+    }
+    start = Checkpoint.objects.select_related("run").get(pk=plan[START])
+    return Continuation(
+        Stage(run.stage),
+        runs[plan[ANEW]],
+        runs[plan[ONWARD]],
+        start,
+        versions[plan[FORMER]],
+        versions[plan[NEW]],
+    )
+
+
+def models_of(pair: Continuation) -> dict[str, Checkpoint | None]:
+    """The three that are compared, the former checkpoint first; None for a run that has not succeeded."""
+    found: dict[str, Checkpoint | None] = {START: pair.start}
+    for which, run in ((ANEW, pair.anew), (ONWARD, pair.onward)):
+        rows = run.checkpoints.present().order_by("-is_best", "-is_final", "-step").select_related("run")
+        found[which] = rows.first() if run.status == RunStatus.SUCCEEDED else None
+    return found
+
+
+def start_evaluations(pair: Continuation, acting_user) -> list[TrainingRun]:
+    """Evaluations of the three models on both held-out sets, those that are not there yet.
+
+    In the caller's transaction. Empty while one of the two runs has not succeeded.
+    """
+    # Of two follow-ups that come at once, one looks first: the other one finds what it has made.
+    Project.objects.select_for_update().get(pk=pair.anew.project_id)
+    for run in (pair.anew, pair.onward):
+        run.refresh_from_db()
+    models = models_of(pair)
+    if any(model is None for model in models.values()):
+        return []
+    there = evaluations_of(pair)
+    model_role, data_role = MEASURED[pair.stage]
+    longest = {
+        name: pair.onward.hyperparameters[name]
+        for name in ("maximum_length",)
+        if name in pair.onward.hyperparameters
+    }
+    made = []
+    for which, model in models.items():
+        for held_out, version in pair.sets.items():
+            if (which, held_out) not in there:
+                run = create_run(
+                    project=pair.anew.project,
+                    stage=Stage.EVALUATE,
+                    name=f"{model} · {version}"[:120],
+                    hyperparameters=longest,
+                    inputs={model_role: model, data_role: version},
+                    acting_user=acting_user,
+                )
+                made.append(run)
+    return made
+
+
+def evaluations_of(pair: Continuation) -> dict[tuple[str, str], TrainingRun]:
+    """By (model, held-out set): the newest evaluation that has not failed, else the newest of all."""
+    model_role, data_role = MEASURED[pair.stage]
+    models = {str(model.pk): which for which, model in models_of(pair).items() if model is not None}
+    sets = {version.pk: name for name, version in pair.sets.items()}
+    rows = (
+        pair.anew.project.runs.filter(stage=Stage.EVALUATE, inputs__checkpoint__in=list(models))
+        .filter(inputs__role=model_role)
+        .order_by("number")
+        .distinct()
+        .prefetch_related("inputs__dataset_version__dataset", "inputs__checkpoint__run")
+    )
+    found: dict[tuple[str, str], TrainingRun] = {}
+    for run in rows:
+        sources = {row.role: row for row in run.inputs.all()}
+        which = models.get(str(sources[model_role].checkpoint_id)) if model_role in sources else None
+        held_out = sets.get(sources[data_role].dataset_version_id or 0) if data_role in sources else None
+        if which is None or held_out is None:
+            continue
+        before = found.get((which, held_out))
+        if before is None or run.status != RunStatus.FAILED or before.status == RunStatus.FAILED:
+            found[which, held_out] = run
+    return found
+
+
+def verdict_of(pair: Continuation) -> dict[str, Any]:
+    """What the evaluations say: {"metric", "higher_is_better", "values": {model: {set: value or None}},
+    "forgotten": {model: how much worse than the former checkpoint on the former set},
+    "ahead": {set: by how much B is better than A}, "is_complete"}. Positive is better in "ahead" and worse in
+    "forgotten", both in the metric's own unit.
+    """
+    metric, higher = MEASURE[pair.stage]
+    sign = 1.0 if higher else -1.0
+    there = evaluations_of(pair)
+    values: dict[str, dict[str, float | None]] = {
+        which: {
+            held_out: there[which, held_out].metrics.get(metric) if (which, held_out) in there else None
+            for held_out in (FORMER, NEW)
+        }
+        for which in (START, ANEW, ONWARD)
+    }
+
+    def gap(better: str, worse: str, held_out: str) -> float | None:
+        ours, theirs = values[better][held_out], values[worse][held_out]
+        return None if ours is None or theirs is None else sign * (ours - theirs)
+
+    return {
+        "metric": metric,
+        "higher_is_better": higher,
+        "values": values,
+        "forgotten": {which: gap(START, which, FORMER) for which in (ANEW, ONWARD)},
+        "ahead": {held_out: gap(ONWARD, ANEW, held_out) for held_out in (FORMER, NEW)},
+        "is_complete": all(value is not None for row in values.values() for value in row.values()),
+    }
+
+
+# --- Checks and defaults ------------------------------------------------------------------------------------
+def _check(stage: str, start: Checkpoint, *versions: DatasetVersion) -> None:
+    if stage not in KIND:
+        raise Invalid(
+            _("Training anew or going on is of an SFT or a reward run."),
+            field="stage",
+            hint=_("Stages: %(known)s.") % {"known": ", ".join(KIND)},
+        )
+    if start.kind != KIND[Stage(stage)]:
+        raise Invalid(
+            _("%(checkpoint)s is not a model that this stage goes on from.") % {"checkpoint": start},
+            field="start",
+            hint=_("Choose a checkpoint of a run of the same stage."),
+        )
+    former, new, everything = versions
+    if former.pk == new.pk:
+        raise Invalid(
+            _("The new data is the former data: there is nothing to compare."),
+            field="new_data",
+            hint=_("Freeze a version with what came in since."),
+        )
+    # A held-out row of one version may be a training row of another that was split by another rule.
+    rules = {_split_rule(version) for version in versions}
+    if len(rules) > 1:
+        raise Invalid(
+            _("These versions were split by different rules: one may learn what another holds out."),
+            field="all_data",
+            hint=_("Freeze them with the same salt and fractions."),
+        )
+    for field, version in (("former_data", former), ("new_data", new)):
+        if version.row_counts and not any(version.row_counts.get(split) for split in ("test", "validation")):
+            raise Invalid(
+                _("%(version)s has no held-out rows to measure on.") % {"version": version}, field=field
+            )
+    if everything.pk == former.pk:
+        raise Invalid(
+            _("All data must hold the new rows, too: this is the former version alone."), field="all_data"
+        )
+
+
+def _split_rule(version: DatasetVersion) -> tuple[Any, ...]:
+    recipe = version.recipe
+    fractions = recipe.get("fractions") or {}
+    return recipe.get("salt", ""), tuple(
+        sorted(fractions.items()) if isinstance(fractions, dict) else fractions
+    )
+
+
+def _own_values(start: Checkpoint, stage: str) -> dict[str, Any]:
+    """What the checkpoint was trained with, where that was the same stage."""
+    if start.run.stage != stage:
+        return {}
+    return {name: value for name, value in start.run.hyperparameters.items() if name not in OWN}
+
+
+def _shared_batch(values: dict[str, Any], *versions: DatasetVersion) -> dict[str, int]:
+    """A batch that both can fill, as create_run fits one: A and B shall not differ in it."""
+    rows = min((version.row_counts.get("train", 0) for version in versions), default=0)
+    size = values.get("batch_size")
+    return {"batch_size": max(1, rows // 2)} if size and 0 < rows < size else {}
+
+
+def _origin(start: Checkpoint) -> tuple[Checkpoint | None, str]:
+    """(checkpoint, base model) that the run of a checkpoint began from. Raises Invalid where it says none."""
+    row = start.run.inputs.filter(role=RunInputRole.MODEL).select_related("checkpoint__run").first()
+    if row is None and not start.run.base_model:
+        raise Invalid(
+            _("Nothing says what %(checkpoint)s began from.") % {"checkpoint": start},
+            field="anew_from",
+            hint=_("Choose what A starts from."),
+        )
+    return (row.checkpoint if row else None), ("" if row else start.run.base_model)
+
+
+def _demonstrations(start: Checkpoint) -> dict[str, DatasetVersion]:
+    """What zeroed a reward model's mean goes on to do so."""
+    row = start.run.inputs.filter(role=RunInputRole.DEMONSTRATIONS).select_related("dataset_version").first()
+    if start.kind != CheckpointKind.REWARD_MODEL or row is None or row.dataset_version is None:
+        return {}
+    return {str(RunInputRole.DEMONSTRATIONS): row.dataset_version}
