@@ -76,7 +76,7 @@ class Sharding:
 
     def __init__(self, scorer: nn.Module, model: nn.Module, device: torch.device) -> None:
         self._model = model
-        self._blank = copy.deepcopy(model).to("meta")  # the shape of it, without contents
+        self._blank = without_contents(model)
         mesh = init_device_mesh(device.type, (team_size(),))
         offload = CPUOffloadPolicy() if _is_set("FSDP_OFFLOAD_PARAMS") else OffloadPolicy()
         reshard = os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").lower() in ("true", "full_shard")
@@ -102,6 +102,15 @@ class Sharding:
     def saved(self) -> nn.Module:
         """The network as it was gathered last, where it was kept."""
         return self._blank
+
+
+def without_contents(model: nn.Module) -> nn.Module:
+    """A copy whose tensors have shapes only, and take no memory."""
+    tensors = [*model.parameters(), *model.buffers()]
+    memo: dict[int, Any] = {id(tensor): tensor.detach().to("meta") for tensor in tensors}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(memo[id(parameter)], requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, memo)
 
 
 def shard_if_asked(task: Any, run: Run, device: torch.device) -> Sharding | None:
