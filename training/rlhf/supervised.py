@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from training.rlhf.batches import epoch_batches
-from training.rlhf.errors import ConfigError, NonFiniteError
+from training.rlhf.errors import ConfigError
 from training.rlhf.session import Session
 
 
@@ -38,6 +38,10 @@ class Task(Protocol):
     def evaluate(self) -> dict[str, float]: ...
 
     def training_mode(self, on: bool) -> None: ...
+
+    def prepare_save(self) -> None:
+        """What a checkpoint says beside the weights; where these are shared out, all processes come here."""
+        ...
 
     def save(self, folder: Path) -> None: ...
 
@@ -113,9 +117,9 @@ def _accumulate(session: Session, task: Task, rows: list[int]) -> dict[str, floa
     tokens = [0.0]
     with session.team.together():
         for micro in task.losses(rows):
-            if not math.isfinite(micro.loss.item()):
-                raise NonFiniteError(f"the training loss is not finite at step {session.step} ({micro.rows})")
-            session.accelerator.backward(micro.loss)
+            problem = f"the training loss is not finite at step {session.step} ({micro.rows})"
+            session.team.refuse(None if math.isfinite(micro.loss.item()) else problem)
+            session.backward(micro.loss)
             tokens[0] += micro.tokens
             for name, (value, weight) in micro.sums.items():
                 total = sums.setdefault(name, [0.0, 0.0])
