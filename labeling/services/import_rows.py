@@ -22,6 +22,7 @@ import orjson
 from django.utils import timezone
 
 from annotate.prepared import PreparedLoad, json_text
+from annotate.signs import sign_no_name_has
 from labeling.formats import DemonstrationRecord, PromptRecord, RankingRecord, prompt_digest
 from labeling.formats.errors import RowError
 from labeling.models import (
@@ -99,6 +100,9 @@ def _check_lengths(record, filename: str) -> None:
     for name, longest in LONGEST.items():
         if len(getattr(record, name)) > longest:
             raise RowError(f"at most {longest} characters", file=filename, row=record.row, field=name)
+        if sign := sign_no_name_has(getattr(record, name)):
+            problem = f"there is an invisible character in it ({sign})"
+            raise RowError(problem, file=filename, row=record.row, field=name)
     for completion in getattr(record, "completions", ()):
         if len(completion.generator) > LONGEST_GENERATOR:
             problem = f"at most {LONGEST_GENERATOR} characters"
