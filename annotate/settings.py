@@ -282,6 +282,9 @@ STORAGES = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 FILE_UPLOAD_PERMISSIONS = 0o600
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=1_000_000_000)  # of one uploaded file, as it comes
+# Of all files that one person has waiting to be imported; of all files of a project.
+IMPORT_WAITING_MAX_BYTES = env.int("IMPORT_WAITING_MAX_BYTES", default=10_000_000_000)
+IMPORT_PROJECT_MAX_BYTES = env.int("IMPORT_PROJECT_MAX_BYTES", default=100_000_000_000)
 
 # --- E-mail -----------------------------------------------------------------------------------------------
 if env.str("EMAIL_URL", default=""):

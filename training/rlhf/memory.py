@@ -147,7 +147,7 @@ def size_of(model: Any, config: Any, *, learns: bool = True) -> ModelSize:
         layers = max(1, int(getattr(inside.config, "num_hidden_layers", 1)))
         inside.gradient_checkpointing_enable()
         token = kept_bytes(model) / PROBE_TOKENS + plain / layers
-    if config.precision == "bf16":
+    if config.precision != "fp32":
         token, plain, weights = token * BF16_ACTIVATIONS, plain * BF16_ACTIVATIONS, round(weights * 1.5)
     label = 0
     if not is_classifier:

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from annotate.doorbell import ring
 from annotate.errors import Conflict, Invalid
+from annotate.names import check_name
 from annotate.words import _, in_a_sentence
 from labeling.models import DatasetVersion, Project
 from labeling.services.activity import record_event
@@ -49,6 +50,7 @@ def create_run(
     `hyperparameters` override those of `preset`, which override the defaults. Raises Invalid naming the field
     and what it may be.
     """
+    name = check_name(name)
     if stage not in Stage.values:
         raise Invalid(_("A stage is one of %(known)s.") % {"known": ", ".join(Stage.values)}, field="stage")
     values = preset_values(project, stage, preset) if preset else {}
@@ -69,7 +71,7 @@ def create_run(
     run = TrainingRun.objects.create(
         project=project,
         number=last + 1,
-        name=name.strip()[:120],
+        name=name[:120],
         stage=stage,
         preset=preset,
         hyperparameters=checked,
