@@ -19,7 +19,7 @@ OPTIMUM = 1.0
 ENOUGH = 0.9  # of the optimum
 DRAWN, RANKED = 32, 4  # answers to a prompt, and how many are ranked together
 ROOM = 20  # tokens of an answer
-MOST_KL = 10.0  # nats a response
+MOST_KL = 12.0  # nats a response
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def learn(
         "ppo",
         policy=str(sft_model),
         reward_model=str(folder / "reward" / told["final_checkpoint"]),
-        steps=40,
+        steps=64,
         learning_rate=5e-4,
         batch_size=32,
         minibatch_size=16,

@@ -75,5 +75,5 @@ def test_a_wrong_sign_in_the_advantages_is_caught(world, model, tmp_path, monkey
     )
     found = learn(world, model, tmp_path)
     assert found.after < found.before + 0.1
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="of answers have it"):
         check(found)

@@ -24,7 +24,7 @@ def version(cast, data_dir):
 def ended(runs: list[TrainingRun], losses: tuple[float, ...]) -> list[TrainingRun]:
     for run, rows, loss in zip(runs, (250, 500, 1000), losses, strict=True):
         run.metrics = {"train_rows": rows, "validation_loss": loss}
-        run.save()
+        run.save(update_fields=["metrics"])
     return runs
 
 
