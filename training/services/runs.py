@@ -58,6 +58,8 @@ def create_run(
     base_model = check_base_model(base_model) if base_model else ""
     checked_options = check_options(project, stage, options or {})
     check_texts(stage, checked, checked_options)
+    # Numbers are given out one at a time, and no checkpoint is removed between this look and the last line.
+    Project.objects.select_for_update().get(pk=project.pk)
     sources = check_inputs(
         project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
     )
@@ -65,7 +67,6 @@ def create_run(
     check_export(stage, checked, sources)
     checked |= fitted_answers(stage, checked, chosen=hyperparameters, sources=sources)
     checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
-    Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(
         project=project,
