@@ -8,7 +8,7 @@ SHA-256, so that a part can only ever be joined to parts of the same bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -22,11 +22,18 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def serve_files(
-    request: HttpRequest, paths: Sequence[Path], *, filename: str, media_type: str, sha256: str
+    request: HttpRequest,
+    paths: Sequence[Path],
+    *,
+    filename: str,
+    media_type: str,
+    sha256: str,
+    on_sent: Callable[[int], None],
 ) -> HttpResponseBase:
     """The files one after the other as one, or the part asked for. `request` is Django's own, not DRF's.
 
-    `sha256` names the bytes. Raises FileNotFoundError before anything is answered.
+    `sha256` names the bytes. `on_sent(first byte)` is called before bytes are answered; there are none in
+    the answer to HEAD, in a 304 and in a 416. Raises FileNotFoundError before anything is answered.
     """
     sizes = [path.stat().st_size for path in paths]
     total = sum(sizes)
@@ -39,7 +46,11 @@ def serve_files(
         refused["Content-Range"] = f"bytes */{total}"
         return _with_tag(refused, tag)
     start, end = (0, total) if part is None else part
-    pieces = iter(()) if request.method == "HEAD" else _read(paths, sizes, start, end)
+    if request.method == "HEAD":
+        pieces: Iterator[bytes] = iter(())
+    else:
+        on_sent(start)
+        pieces = _read(paths, sizes, start, end)
     response = stream_file(request, pieces, filename=filename, media_type=media_type)
     response["Content-Length"] = str(end - start)
     if part is not None:

@@ -47,6 +47,7 @@ class Annotator:
         self.measured = Measured()
         self.measure_from = order["measure_from"]
         self.until = order["until"]
+        self.pause = order.get("pause", 0)
         self.connection = http.client.HTTPConnection(self.address, timeout=60)
 
     def run(self) -> None:
@@ -64,6 +65,8 @@ class Annotator:
         assignment = self.post("next/", {}, self.measured.next, expected=200)
         if assignment is None:
             return False
+        if self.pause:
+            time.sleep(self.pause)
         ids = [completion["id"] for completion in assignment["completions"]]
         body = {
             "fence": assignment["fence"],

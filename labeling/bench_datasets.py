@@ -9,19 +9,43 @@ from __future__ import annotations
 import json
 import random
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from annotate.bench import Bench, Result, benchmark, settle_statistics
+from annotate.environment import BASE_DIR
 from labeling import bench_datasets_plain as plain
-from labeling.bench import _project
+from labeling.bench import bench_project
+from labeling.bench_handout import (
+    ANNOTATORS,
+    add_backlog,
+    drive,
+    make_people,
+    percentile,
+    production_site,
+)
 from labeling.formats import SPLITS
 from labeling.models import DatasetKind, DatasetVersion, ImportRecord, ImportStatus, Project
-from labeling.preparation.near import NearIndex
+from labeling.preparation import Options, Unit
+from labeling.preparation.duplicates import NearDuplicates
 from labeling.services import datasets, imports
 
 ROWS, QUICK_ROWS = 1_000_000, 2_000
+PAUSE = 4.0  # seconds that a person reads and thinks before each submission
+# Freezes and exports again and again, so that something of both is going on all the time.
+FREEZE_UNTIL_STOPPED = """
+from collections import deque
+from labeling.models import Project
+from labeling.services import datasets
+project = Project.objects.get(pk={project})
+dataset = datasets.create_dataset(project=project, kind="comparison", name="beside", acting_user=None)
+while True:
+    version = datasets.freeze_dataset(dataset=dataset, acting_user=None, in_background=False)
+    deque(datasets.export_version(version=version, format="preference"), maxlen=0)
+"""
 NEAR_TEXTS, QUICK_NEAR_TEXTS = 100_000, 2_000
 PAGE_BYTES = resource.getpagesize()
 WORDS = [
@@ -87,7 +111,7 @@ def _prompt_file(folder: Path, rows: int) -> Path:
 
 def _imported(path: Path, kind: str, slug: str, rows: int) -> tuple[ImportRecord, float, Memory]:
     """Bring the file in; (its record, seconds, memory). From the confirmation on: the upload is not in it."""
-    project = _project(slug)
+    project = bench_project(slug)
     with path.open("rb") as file:
         record = imports.upload_file(
             project=project, kind=kind, file=file, filename=path.name, acting_user=project.created_by
@@ -137,7 +161,7 @@ def import_comparisons(bench: Bench) -> list[Result]:
 def _comparisons(bench: Bench) -> tuple[Project, int]:
     """The project with the comparisons of this run; brought in where no benchmark has done so."""
     rows = bench.rows or (QUICK_ROWS if bench.quick else ROWS)
-    project = _project("bench-comparisons")
+    project = bench_project("bench-comparisons")
     if not project.submissions.exists():
         _imported(_comparison_file(bench.folder, rows), "comparisons", "bench-comparisons", rows)
     settle_statistics()
@@ -204,19 +228,55 @@ def _texts(count: int) -> Iterator[str]:
 
 @benchmark("datasets.4_near_duplicates")
 def near_duplicates(bench: Bench) -> list[Result]:
-    """Near-duplicate groups among 100,000 texts, a tenth of them nearly one that is there."""
+    """The near-duplicate report on 100,000 texts, a tenth of them nearly one that is there."""
     count = QUICK_NEAR_TEXTS if bench.quick else NEAR_TEXTS
-    texts = list(_texts(count))
+    units = [Unit(number, ({"role": "user", "content": text},)) for number, text in enumerate(_texts(count))]
     memory = Memory()
+    look = NearDuplicates(Options(count_tokens=len))
     started = time.perf_counter()
-    with NearIndex() as index:
-        for text in texts:
-            index.add(text)
-        groups = index.groups()
+    try:
+        for index, unit in enumerate(units):
+            look.see(index, unit)
+        [finding] = look.findings()
+    finally:
+        look.close()
     seconds = time.perf_counter() - started
     memory.look(1, 1)
     return [
         Result("seconds", seconds, "s", bar=120),
-        Result("groups", len(groups), ""),
+        Result("texts found that nearly repeat another", finding.count, "", count / 12, "higher"),
         Result("growth of memory", memory.growth, "MiB", bar=200),
     ]
+
+
+@benchmark("datasets.5_people_meanwhile")
+def people_meanwhile(bench: Bench) -> list[Result]:
+    """32 annotators at work over HTTP, alone and while comparisons are frozen and exported beside them."""
+    project, _rows = _comparisons(bench)
+    seconds = 4 if bench.quick else 40
+    room = bench_project("people-meanwhile")
+    add_backlog(room, 2_000 if bench.quick else 20_000, with_completions=2_000 if bench.quick else 20_000)
+    people = make_people(room, 4 if bench.quick else ANNOTATORS)
+    with production_site(bench) as site:
+        pause = 1.0 if bench.quick else PAUSE
+        alone = drive(site, room, people, seconds, pause=pause)
+        freezing = subprocess.Popen(
+            [sys.executable, "manage.py", "shell", "-c", FREEZE_UNTIL_STOPPED.format(project=project.pk)],
+            cwd=BASE_DIR,
+        )
+        try:
+            beside = drive(site, room, people, seconds, pause=pause)
+            if freezing.poll() is not None:
+                raise RuntimeError("Nothing was frozen beside the people.")
+        finally:
+            freezing.terminate()
+            freezing.wait()
+    results = [Result("errors", len(alone["errors"]) + len(beside["errors"]), "", bar=0)]
+    for request in ("next", "submit"):
+        before, after = percentile(alone[request], 0.95), percentile(beside[request], 0.95)
+        results += [
+            Result(f"{request} p95 alone", before, "ms"),
+            Result(f"{request} p95 beside a freeze and an export", after, "ms"),
+            Result(f"{request} p95, times that alone", after / before, "×", bar=2),
+        ]
+    return results

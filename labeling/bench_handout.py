@@ -48,7 +48,7 @@ SHORT_BACKLOG, LONG_BACKLOG = 1_000, 1_000_000
 CHUNK = 5_000
 
 
-def _make_people(project: Project, count: int) -> list[User]:
+def make_people(project: Project, count: int) -> list[User]:
     people = [
         User(username=f"{project.slug}-{number}", email=f"{project.slug}-{number}@example.org")
         for number in range(count)
@@ -60,14 +60,14 @@ def _make_people(project: Project, count: int) -> list[User]:
     return people
 
 
-def _make_project(slug: str) -> Project:
+def make_project(slug: str) -> Project:
     owner, _ = User.objects.get_or_create(
         username="bench-handout", defaults={"is_staff": True, "is_superuser": True}
     )
     return create_project(name=slug, slug=slug, acting_user=owner)
 
 
-def _add_backlog(project: Project, count: int, with_completions: int) -> None:
+def add_backlog(project: Project, count: int, with_completions: int) -> None:
     """`count` ranking tasks with one slot each. The first `with_completions` can be worked on; those behind
     them, which nobody reaches in the time, only wait.
     """
@@ -114,7 +114,7 @@ def _add_backlog(project: Project, count: int, with_completions: int) -> None:
 
 
 @contextlib.contextmanager
-def _production_site(bench: Bench) -> Iterator[str]:
+def production_site(bench: Bench) -> Iterator[str]:
     """The site as docs/operating.md starts it on a server: two uvicorn processes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -137,15 +137,18 @@ def _production_site(bench: Bench) -> Iterator[str]:
             process.wait()
 
 
-def _drive(site: str, project: Project, people: list[User], seconds: float) -> dict[str, Any]:
-    """All annotators in a closed loop, out of two client processes; their measurements together."""
+def drive(
+    site: str, project: Project, people: list[User], seconds: float, *, pause: float = 0
+) -> dict[str, Any]:
+    """All annotators in a closed loop, out of two client processes; their measurements together. `pause`:
+    seconds that each thinks before submitting."""
     tokens = [create_api_token(user=person, name="bench")[1] for person in people]
     measure_from = time.monotonic() + WARM_UP_SECONDS
     processes = []
     for part in (tokens[::2], tokens[1::2]):
         order = {
             "site": site, "project": project.slug, "tokens": part,
-            "measure_from": measure_from, "until": measure_from + seconds,
+            "measure_from": measure_from, "until": measure_from + seconds, "pause": pause,
         }  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-m", "labeling.bench_clients"],
@@ -184,7 +187,7 @@ def _over_assigned(project: Project) -> int:
     return too_many + twice
 
 
-def _percentile(values: list[float], share: float) -> float:
+def percentile(values: list[float], share: float) -> float:
     return statistics.quantiles(values, n=100)[round(share * 100) - 1] if len(values) > 1 else float("nan")
 
 
@@ -193,12 +196,12 @@ def handout_loop(bench: Bench) -> list[Result]:
     """32 annotators, one account each, in a closed loop of next task and submitted ranking, over HTTP."""
     results = []
     for backlog in (2_000,) if bench.quick else BACKLOGS:
-        project = _make_project(f"loop-{backlog}")
+        project = make_project(f"loop-{backlog}")
         bench.say(f"  making {backlog:,} waiting tasks")
-        _add_backlog(project, backlog, with_completions=min(backlog, 10_000))
-        people = _make_people(project, 4 if bench.quick else ANNOTATORS)
-        with _production_site(bench) as site:
-            total = _drive(site, project, people, 3 if bench.quick else SECONDS)
+        add_backlog(project, backlog, with_completions=min(backlog, 10_000))
+        people = make_people(project, 4 if bench.quick else ANNOTATORS)
+        with production_site(bench) as site:
+            total = drive(site, project, people, 3 if bench.quick else SECONDS)
         seconds = 3 if bench.quick else SECONDS
         if total["errors"]:
             bench.say(f"  {total['errors'][:3]}")
@@ -212,7 +215,7 @@ def handout_loop(bench: Bench) -> list[Result]:
         ]
         for request in ("next", "submit"):
             for share in (0.5, 0.95, 0.99):
-                value = _percentile(total[request], share)
+                value = percentile(total[request], share)
                 limit = 150 if share == 0.95 and not bench.quick else None  # noqa: PLR2004
                 results.append(Result(f"{name}: {request} p{share * 100:.0f}", value, "ms", bar=limit))
     return results
@@ -224,9 +227,9 @@ def handout_backlog(bench: Bench) -> list[Result]:
     long = 20_000 if bench.quick else LONG_BACKLOG
     medians = {}
     for backlog in (SHORT_BACKLOG, long):
-        project = _make_project(f"backlog-{backlog}")
+        project = make_project(f"backlog-{backlog}")
         bench.say(f"  making {backlog:,} waiting tasks")
-        _add_backlog(project, backlog, with_completions=500)
+        add_backlog(project, backlog, with_completions=500)
         medians[backlog] = _median_claim(project)
     return [
         Result(f"hand-out, {SHORT_BACKLOG:,} waiting", medians[SHORT_BACKLOG] * 1000, "ms"),
@@ -237,7 +240,7 @@ def handout_backlog(bench: Bench) -> list[Result]:
 
 def _median_claim(project: Project) -> float:
     """Median seconds of claim_next over 200 people, each of whom gets the next free task."""
-    people = _make_people(project, 220)
+    people = make_people(project, 220)
     seconds = []
     for person in people:
         started = time.perf_counter()

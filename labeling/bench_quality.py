@@ -28,7 +28,7 @@ from labeling.models import (
 from labeling.services.projects import add_member
 from labeling.services.quality_reports import refresh_report
 
-from .bench import _page_seconds, _project
+from .bench import _page_seconds, bench_project
 
 RANKINGS, QUICK_RANKINGS = 100_000, 2_000
 OVERLAP, K, PEOPLE, BATCHES = 2, 4, 32, 20
@@ -39,7 +39,7 @@ STEP = 2_000
 @benchmark("labeling.quality")
 def quality(bench: Bench) -> list[Result]:
     """Quality pages and the list of work with 100,000 rankings by 32 people; and computing the report."""
-    project = _project("bench-quality")
+    project = bench_project("bench-quality")
     if not project.submissions.exists():
         _fill(project, QUICK_RANKINGS if bench.quick else RANKINGS)
     started = time.perf_counter()

@@ -13,7 +13,7 @@ from labeling.models import (
     Preparation,
     Project,
 )
-from labeling.services import background, mailing, quality_reports, webhook_sending
+from labeling.services import background, dataset_comparing, mailing, quality_reports, webhook_sending
 
 
 @shared_task(name="labeling.tasks.run_import")
@@ -35,6 +35,13 @@ def build_export(export_id: int) -> None:
     export = DatasetExport.objects.filter(pk=export_id).first()
     if export is not None:
         background.build_export(export)
+
+
+@shared_task(name="labeling.tasks.compare_versions")
+def compare_versions(old_id: int, new_id: int) -> None:
+    found = DatasetVersion.objects.select_related("dataset").in_bulk([old_id, new_id])
+    if len(found) == 2:  # noqa: PLR2004
+        dataset_comparing.build_comparison(old=found[old_id], new=found[new_id])
 
 
 @shared_task(name="labeling.tasks.build_sizes")

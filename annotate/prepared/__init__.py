@@ -12,7 +12,7 @@ run. Only for hot paths; anywhere else the queryset itself is clearer (docs/deci
     keys = PROMPTS.load([(json_text(messages), digest, …), …], project_id=3)
 """
 
-from .loads import PreparedLoad, json_text, random_uuids
+from .loads import PreparedLoad, json_text, random_uuids, room_for_pages
 from .queries import Prepared, PreparedIn
 from .writes import PreparedDelete, PreparedInsert, PreparedUpdate
 
@@ -25,4 +25,5 @@ __all__ = [
     "PreparedUpdate",
     "json_text",
     "random_uuids",
+    "room_for_pages",
 ]

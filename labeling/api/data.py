@@ -307,15 +307,16 @@ class Versions(ProjectRows):
         (`Range`, `If-Range`; the ETag is the hash)."""
         version, query = self.get_object(), valid_query(shapes.DownloadQuery, request)
         if query["format"] == "canonical":
-            paths, names = downloads.canonical_files(
-                version=version, split=query["split"], acting_user=request.user
-            )
+            paths, names = downloads.canonical_files(version=version, split=query["split"])
             return serve_files(
                 request._request,
                 paths,
                 filename=downloads.filename_of(version, **query),
                 media_type=EXPORT_FORMATS["canonical"].media_type,
                 sha256=names,
+                on_sent=lambda first: downloads.record_download(
+                    version=version, acting_user=request.user, first_byte=first, **query
+                ),
             )
         pieces = downloads.download_version(version=version, acting_user=request.user, **query)
         return stream_file(

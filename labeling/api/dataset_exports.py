@@ -183,13 +183,15 @@ class ExportFile(ExportRoute):
     def get(self, request, slug, pk):
         """All of it, or the part that `Range` asks for (`If-Range` with the ETag, its SHA-256)."""
         export = self.export()
-        file = dataset_exports.open_export(export=export, acting_user=request.user)
         return serve_files(
             request._request,
-            [file],
+            [dataset_exports.open_export(export=export)],
             filename=dataset_exports.filename_of(export),
             media_type=media_type_of(export),
             sha256=export.sha256,
+            on_sent=lambda first: dataset_exports.record_fetched(
+                export=export, acting_user=request.user, first_byte=first
+            ),
         )
 
 

@@ -18,7 +18,14 @@ from annotate.words import _
 from labeling.formats import SPLITS
 from labeling.models import DatasetVersion
 from labeling.permissions import Action
-from labeling.services import background, dataset_cards, dataset_diff, dataset_rebuild, downloads
+from labeling.services import (
+    background,
+    dataset_cards,
+    dataset_comparing,
+    dataset_diff,
+    dataset_rebuild,
+    downloads,
+)
 
 from .base import valid_input, valid_query
 from .data_serializers import VersionSerializer
@@ -61,16 +68,29 @@ class DiffSerializer(serializers.Serializer):
     results = RowChangeSerializer(many=True)
 
 
+class ComparingSerializer(serializers.Serializer):
+    phase = serializers.ChoiceField(choices=["waiting", "comparing"])
+    done = serializers.IntegerField(help_text="Rows of both versions read so far.")
+    total = serializers.IntegerField(allow_null=True)
+
+
 class VersionDiff(VersionRows):
     policy = {"get": Action.VIEW_DATASETS}
 
     @extend_schema(
-        tags=TAG, summary="Difference to another version", parameters=[DiffQuery], responses=DiffSerializer
+        tags=TAG,
+        summary="Difference to another version",
+        parameters=[DiffQuery],
+        responses={200: DiffSerializer, 202: ComparingSerializer},
     )
     def get(self, request, slug, dataset_pk, number):
-        """Rows added, removed and changed since an older version, by row id."""
+        """Rows added, removed and changed since an older version, by row id. 202: the versions are large and
+        are being compared; ask again."""
         new, query = self.version(), valid_query(DiffQuery, request)
-        found = dataset_diff.compare_versions(old=self._older(new, query["against"]), new=new)
+        found = dataset_comparing.comparison_of(old=self._older(new, query["against"]), new=new)
+        if not isinstance(found, dataset_diff.Comparison):
+            again = {"Retry-After": "2"}
+            return Response(ComparingSerializer(found).data, status=status.HTTP_202_ACCEPTED, headers=again)
         changes = found.changes(
             change=query["change"], split=query["split"], after=query["cursor"], limit=query["limit"]
         )

@@ -16,6 +16,7 @@ from .limits import Limits
 HEAD_BYTES = 64 * 1024
 BUFFER_BYTES = 256 * 1024
 
+_TAR = b"ustar"  # behind the first member's name and numbers
 _MAGIC = (
     (b"\x89PNG", "a PNG image"),
     (b"PK\x03\x04", "a ZIP archive (or an Office document)"),
@@ -23,9 +24,12 @@ _MAGIC = (
     (b"%PDF", "a PDF document"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ\x00", "an xz file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
     (b"SQLite format 3", "an SQLite database"),
+    (_TAR, "a tar archive"),
 )
 _WIDE = (  # the longer marks first: UTF-32 LE begins with UTF-16 LE's
     (b"\xff\xfe\x00\x00", "UTF-32 LE"),
@@ -188,7 +192,7 @@ class ByteSource:
                     hint="Save the file as UTF-8 and import it again.",
                 )
         for mark, name in _MAGIC:
-            if head.startswith(mark):
+            if head.startswith(mark) or (mark == _TAR and head[257:262] == mark):
                 raise FormatError(
                     f"not a table, JSON or plain text: it is {name}",
                     file=self.filename,

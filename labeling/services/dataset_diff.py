@@ -12,7 +12,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,12 +166,8 @@ def _not_as_frozen(version: DatasetVersion) -> Conflict:
     )
 
 
-def compare_versions(*, old: DatasetVersion, new: DatasetVersion) -> Comparison:
-    """The comparison of two ready versions of one project and kind, made now if it is not there.
-
-    Rows are matched by their id: the judgment, or the prompt. Reads both versions once; memory stays flat.
-    Raises Invalid (of two kinds or projects), Conflict (not ready, files changed), NotFound (files gone).
-    """
+def require_comparable(old: DatasetVersion, new: DatasetVersion) -> None:
+    """Raises Invalid (of two kinds or projects), Conflict (not ready)."""
     for version in (old, new):
         require_ready(version)
     if old.dataset.project_id != new.dataset.project_id or old.dataset.kind != new.dataset.kind:
@@ -180,11 +176,23 @@ def compare_versions(*, old: DatasetVersion, new: DatasetVersion) -> Comparison:
             % {"old": old, "new": new},
             field="against",
         )
-    path = root() / f"{old.public_id}-{new.public_id}.sqlite"
+
+
+def compare_versions(
+    *, old: DatasetVersion, new: DatasetVersion, tell: Callable[[int], None] | None = None
+) -> Comparison:
+    """The comparison of two ready versions of one project and kind, made now if it is not there.
+
+    Rows are matched by their id: the judgment, or the prompt. Reads both versions once; memory stays flat.
+    `tell(rows read)` is called now and then. Raises as `require_comparable` does, and Conflict (files
+    changed), NotFound (files gone).
+    """
+    require_comparable(old, new)
+    path = _path(old, new)
     try:
         os.utime(path)  # looked at: kept for longer
     except FileNotFoundError:
-        _make(path, old, new)
+        _make(path, old, new, tell)
     with contextlib.closing(_opened(path)) as connection:
         counts = dict(connection.execute("SELECT change, count(*) FROM changes GROUP BY change"))
     return Comparison(old, new, {change: counts.get(change, 0) for change in CHANGES}, path)
@@ -211,11 +219,25 @@ def root() -> Path:
     return Path(settings.DATA_DIR) / "comparisons"
 
 
+def _path(old: DatasetVersion, new: DatasetVersion) -> Path:
+    return root() / f"{old.public_id}-{new.public_id}.sqlite"
+
+
+def is_made(old: DatasetVersion, new: DatasetVersion) -> bool:
+    return _path(old, new).exists()
+
+
+def problem_path(old: DatasetVersion, new: DatasetVersion) -> Path:
+    """Where a comparison made in the background leaves why there is none."""
+    root().mkdir(parents=True, exist_ok=True)
+    return _path(old, new).with_suffix(".problem")
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
 
-def _make(path: Path, old: DatasetVersion, new: DatasetVersion) -> None:
+def _make(path: Path, old: DatasetVersion, new: DatasetVersion, tell: Callable[[int], None] | None) -> None:
     """Beside its place, then renamed: two that make the same one at once both end with a whole file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _forget_old_ones()
@@ -227,9 +249,10 @@ def _make(path: Path, old: DatasetVersion, new: DatasetVersion) -> None:
             connection.execute("ATTACH DATABASE '' AS work")  # a file that is gone when we are
             connection.execute(f"PRAGMA work.cache_size = -{CACHE_KIB}")
             connection.execute("BEGIN")
+            before = 0
             for name, version in (("old", old), ("new", new)):
                 connection.execute(SIDE.format(name))
-                _read_side(connection, name, version)
+                before = _read_side(connection, name, version, before, tell)
             connection.execute(FOUND)
             connection.execute(COMPARE)
             connection.execute("COMMIT")
@@ -238,7 +261,14 @@ def _make(path: Path, old: DatasetVersion, new: DatasetVersion) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _read_side(connection: sqlite3.Connection, name: str, version: DatasetVersion) -> None:
+def _read_side(
+    connection: sqlite3.Connection,
+    name: str,
+    version: DatasetVersion,
+    done: int,
+    tell: Callable[[int], None] | None,
+) -> int:
+    """Rows read so far: `done` and those of the version."""
     insert = f"INSERT INTO work.{name} VALUES (?, ?, ?, ?)"  # noqa: S608 - "old" or "new"
     for place, split in enumerate(SPLITS):
         chunk: list[tuple[str, int, int, bytes]] = []
@@ -247,18 +277,22 @@ def _read_side(connection: sqlite3.Connection, name: str, version: DatasetVersio
                 for number, line in enumerate(file, start=1):
                     digest = hashlib.blake2b(line, digest_size=16).digest()
                     chunk.append((orjson.loads(line)["id"], place, number, digest))
+                    done += 1
                     if len(chunk) == CHUNK:
                         connection.executemany(insert, chunk)
                         chunk.clear()
+                        if tell is not None:
+                            tell(done)
             connection.executemany(insert, chunk)
         except (orjson.JSONDecodeError, KeyError, TypeError, sqlite3.IntegrityError) as error:
             raise _not_as_frozen(version) from error
+    return done
 
 
 def _forget_old_ones() -> None:
     limit = time.time() - KEPT_DAYS * 86_400
     # The second: of processes that were killed while they made one.
-    for path in [*root().glob("*.sqlite"), *root().glob(".*.sqlite.*")]:
+    for path in [*root().glob("*.sqlite"), *root().glob("*.problem"), *root().glob(".*.sqlite.*")]:
         with contextlib.suppress(FileNotFoundError):  # another process was first
             if path.stat().st_mtime < limit:
                 path.unlink()

@@ -32,7 +32,7 @@ from labeling.permissions import Action, membership_of, require
 
 from .activity import notify, record_event
 from .datasets import ATTEMPTS, INLINE_ROWS, require_ready
-from .downloads import stem_of
+from .downloads import record_download, stem_of
 from .export_writing import checked_options, extension_of, write_export
 from .progress import Progress, lost_jobs
 
@@ -210,9 +210,9 @@ def _path(export: DatasetExport) -> Path:
     return root() / str(export.public_id) / filename_of(export)
 
 
-def open_export(*, export: DatasetExport, acting_user, by_link: bool = False) -> Path:
-    """The file of a ready export, after an audit row that says who took what. Raises Conflict, NotFound
-    (file gone)."""
+def open_export(*, export: DatasetExport) -> Path:
+    """The file of a ready export, which is kept for longer now. What of it is sent has to be on record:
+    `record_fetched`. Raises Conflict, NotFound (file gone)."""
     if export.status != DatasetExportStatus.READY:
         raise Conflict(
             _("%(export)s is not ready: %(state)s.")
@@ -222,20 +222,21 @@ def open_export(*, export: DatasetExport, acting_user, by_link: bool = False) ->
     path = _path(export)
     if not path.exists():
         raise NotFound("This file was deleted meanwhile.", code="files_missing", hint="Prepare it again.")
-    with transaction.atomic():
-        DatasetExport.objects.filter(pk=export.pk).update(used_at=timezone.now())
-        record_event(
-            action="dataset.downloaded",
-            actor=acting_user,
-            obj=export.version,
-            project=export.version.dataset.project,
-            format=export.format,
-            split=export.split or "all",
-            sha256=export.version.sha256,
-            file_sha256=export.sha256,
-            **({"by_link": True} if by_link else {}),
-        )
+    DatasetExport.objects.filter(pk=export.pk).update(used_at=timezone.now())
     return path
+
+
+def record_fetched(*, export: DatasetExport, acting_user, by_link: bool = False, first_byte: int = 0) -> None:
+    """The audit row of a download, as `record_download` has it."""
+    record_download(
+        version=export.version,
+        format=export.format,
+        split=export.split,
+        acting_user=acting_user,
+        first_byte=first_byte,
+        file_sha256=export.sha256,
+        **({"by_link": True} if by_link else {}),
+    )
 
 
 def make_link(

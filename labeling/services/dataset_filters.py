@@ -17,6 +17,7 @@ from labeling.models import DatasetKind, Project, Prompt, Submission
 from labeling.preparation import Plan, Rewrite, Unit, excerpt, masked, row_of_unit, unit_of_row
 
 from .dataset_rows import Selected, canonical_rows
+from .masked_rows import with_masked_words, words_beside
 from .preparation_rows import options_for
 from .prompts import chunked
 from .recipe_filters import OTHERS, Filters
@@ -189,8 +190,7 @@ def _screen(
     unit = unit_of_row(kind, selected.present_row)
     if filters.blocked_words and find_blocked_words(unit.text, filters.blocked_words):
         return _without(selected, "a blocked word")
-    comments = [note["comment"] for note in selected.present_row.get("notes", ())]
-    said = "\n".join([unit.text, *comments])
+    said = "\n".join([unit.text, *words_beside(selected.present_row)])
     names = filters.names
     if filters.personal_data == "keep" or not (found := find_personal_data(said, names=names)):
         return selected
@@ -208,11 +208,7 @@ def _screen(
 
 
 def _with_masked_comments(selected: Selected, mask: Rewrite = masked) -> Selected:
-    row = selected.present_row
-    if "notes" not in row:
-        return selected
-    notes = [{**note, "comment": mask(note["comment"])} for note in row["notes"]]
-    return dataclasses.replace(selected, row={**row, "notes": notes})
+    return dataclasses.replace(selected, row=with_masked_words(selected.present_row, mask))
 
 
 def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:

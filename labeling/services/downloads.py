@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.text import slugify
 
 from labeling.formats import EXPORT_FORMATS
-from labeling.models import DatasetVersion
+from labeling.models import AuditEvent, DatasetVersion
 
 from .activity import record_event
 from .datasets import export_version, split_paths
+
+GOES_ON = timedelta(days=1)  # a part so long after the beginning of a download still belongs to it
+MOST_LOOKED_AT = 100  # downloads of one person and version in that time
 
 
 def download_version(
@@ -21,32 +27,52 @@ def download_version(
     """The pieces of an export, after an audit row that says who took what. Raises as `export_version`
     does."""
     pieces = export_version(version=version, format=format, split=split)
-    _record(version, format, split, acting_user)
+    record_download(version=version, format=format, split=split, acting_user=acting_user)
     return pieces
 
 
-def canonical_files(
-    *, version: DatasetVersion, acting_user, split: str | None = None
-) -> tuple[list[Path], str]:
-    """(the files of the canonical rows in their order, what names their bytes), after an audit row: for
-    answers in parts. Raises as `split_path` does."""
+def canonical_files(*, version: DatasetVersion, split: str | None = None) -> tuple[list[Path], str]:
+    """(the files of the canonical rows in their order, what names their bytes), for answers in parts. Raises
+    as `split_path` does."""
     paths = split_paths(version=version, split=split)
-    _record(version, "canonical", split, acting_user)
     names = version.manifest["files"][f"{split}.jsonl"]["sha256"] if split else f"{version.sha256}-all"
     return paths, names
 
 
-def _record(version: DatasetVersion, format: str, split: str | None, acting_user) -> None:
-    with transaction.atomic():
-        record_event(
-            action="dataset.downloaded",
-            actor=acting_user,
-            obj=version,
-            project=version.dataset.project,
-            format=format,
-            split=split or "all",
-            sha256=version.sha256,
-        )
+@transaction.atomic
+def record_download(
+    *,
+    version: DatasetVersion,
+    format: str,
+    split: str | None,
+    acting_user,
+    first_byte: int = 0,
+    **more: Any,
+) -> None:
+    """The audit row that says who took what. One a download: a part from the middle of the file has one only
+    where the same person has none for the file of the last day, so that nobody takes a file in parts unseen.
+    """
+    data = {"format": format, "split": split or "all", "sha256": version.sha256, **more}
+    if first_byte and _is_going_on(version, acting_user, data):
+        return
+    record_event(
+        action="dataset.downloaded",
+        actor=acting_user,
+        obj=version,
+        project=version.dataset.project,
+        **data,
+    )
+
+
+def _is_going_on(version: DatasetVersion, acting_user, data: dict[str, Any]) -> bool:
+    rows = AuditEvent.objects.filter(
+        action="dataset.downloaded",
+        object_type="datasetversion",
+        object_id=str(version.pk),
+        actor=acting_user,
+        created_at__gte=timezone.now() - GOES_ON,
+    )
+    return data in rows.order_by("-id").values_list("data", flat=True)[:MOST_LOOKED_AT]
 
 
 def manifest_filename(version: DatasetVersion) -> str:

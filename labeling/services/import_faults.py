@@ -47,6 +47,13 @@ class FaultList:
                 self._file = self._path.open("wb")
             self._file.write(orjson.dumps(fault) + b"\n")
 
+    def begin_anew(self) -> None:
+        """The file is read once more: what was noted is noted again."""
+        self.close()
+        self._file = None
+        self.count = 0
+        self.first = []
+
     def publish(self) -> None:
         """The list replaces that of a former run; no fault, no list."""
         if self._file is None:

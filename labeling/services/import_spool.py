@@ -20,7 +20,7 @@ from .import_rows import Prepared, prepare
 from .preparation_rows import ImportPlan
 from .prompts import find_ids
 
-CHUNK_ROWS, CHUNK_BYTES = 1_000, 8_000_000
+CHUNK_ROWS, CHUNK_BYTES = 5_000, 8_000_000
 Teller = Callable[[str, int, int | None], None]
 
 
@@ -45,18 +45,49 @@ class Spooled:
 
 def spool_rows(import_record: ImportRecord, spool: BinaryIO, spooled: Spooled, tell: Teller) -> None:
     """Fill the spool. Raises FormatError at the first fault, unless faulty rows are to be left out or it is a
-    dry run, which finds them all; then where no row is left."""
-    path, name, kind = import_files.path_of(import_record), import_record.filename, import_record.kind
-    spooled.format = import_record.format or detect(path, filename=name, kind=kind).format
-    plan = spooled.plan = ImportPlan(import_record, tell)
+    dry run, which finds them all; then where no row is left.
+
+    Fixes that leave out doubles are worked out over the rows that are taken: where one of them turns out to
+    be refused in the end (a label too long, an answer the project refuses), they are worked out again
+    without it, and the file is read once more.
+    """
+    path, name = import_files.path_of(import_record), import_record.filename
+    spooled.format = import_record.format or detect(path, filename=name, kind=import_record.kind).format
+    refused: set[int] = set()
+    while True:
+        plan = spooled.plan = ImportPlan(import_record, tell, refused)
+        found = _spool_once(import_record, spool, spooled, tell)
+        if not plan.is_chosen or found <= refused:
+            break
+        refused |= found
+        spool.seek(0)
+        spool.truncate()
+        spooled.rows = 0
+        spooled.faults.begin_anew()
+    if spooled.rows == 0:
+        if plan.dropped:
+            raise FormatError("nothing to import: the chosen fixes leave no row", file=name)
+        raise FormatError(f"nothing to import: all {spooled.left_out} rows are faulty", file=name)
+    spool.seek(0)
+
+
+def _spool_once(import_record: ImportRecord, spool: BinaryIO, spooled: Spooled, tell: Teller) -> set[int]:
+    """Places (from 0) of records that could be read and were refused all the same."""
+    name, plan = import_record.filename, spooled.plan
     notes_all = import_record.leave_out_faulty_rows or import_record.is_dry_run
     on_fault = spooled.faults.note if notes_all else None
-    columns = import_record.column_mapping or None
     look = look_of_imports(import_record.project)
-    for found in read_file(
-        path, filename=name, kind=kind, format=spooled.format, columns=columns, on_fault=on_fault
-    ):
-        record = plan.carry_out(found)
+    records = read_file(
+        import_files.path_of(import_record),
+        filename=name,
+        kind=import_record.kind,
+        format=spooled.format,
+        columns=import_record.column_mapping or None,
+        on_fault=on_fault,
+    )
+    refused: set[int] = set()
+    for place, found in enumerate(records):
+        record = plan.carry_out(found) if plan is not None else found
         if record is None:
             continue
         try:
@@ -65,17 +96,14 @@ def spool_rows(import_record: ImportRecord, spool: BinaryIO, spooled: Spooled, t
             if on_fault is None:
                 raise
             on_fault(error)
+            refused.add(place)
             continue
         spool.write(line)
         spool.write(b"\n")
         spooled.rows += 1
         if spooled.rows % 100 == 0:
             tell("reading", spooled.rows, None)
-    if spooled.rows == 0:
-        if plan.dropped:
-            raise FormatError("nothing to import: the chosen fixes leave no row", file=name)
-        raise FormatError(f"nothing to import: all {spooled.left_out} rows are faulty", file=name)
-    spool.seek(0)
+    return refused
 
 
 def spooled_chunks(spool: BinaryIO) -> Iterator[list[Prepared]]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid
+from annotate.prepared import room_for_pages
 from annotate.words import _, in_a_sentence, later
 from labeling.formats import FORMATS, FormatError
 from labeling.models import ImportRecord, ImportStatus, Project
@@ -26,6 +27,7 @@ from .import_rows import RowStore
 from .import_spool import Spooled, Teller, dry_run_report, spool_rows, spooled_chunks
 from .progress import Progress
 from .prompts import lock_project_rows
+from .upload_room import store_within_room
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +40,10 @@ def upload_file(
     *, project: Project, kind: str, file: BinaryIO, filename: str, acting_user, licence: str = ""
 ) -> ImportRecord:
     """Store a file and make its record, which waits to be confirmed. Raises Invalid (kind, empty, too
-    large)."""
+    large, no room)."""
     check_kind(kind)
     filename = import_files.clean_filename(filename)
-    stored = import_files.store(file, filename)
+    stored = store_within_room(project=project, acting_user=acting_user, file=file, filename=filename)
     return record_upload(
         project=project, kind=kind, stored=stored, filename=filename, licence=licence, acting_user=acting_user
     )
@@ -211,10 +213,8 @@ def run_import(
                 _end_dry_run(import_record, spooled, report, in_background)
             else:
                 _store_rows(import_record, spool, spooled, tell, in_background)
-        spooled.faults.publish()
     except FormatError as error:
         _fail(import_record, to_domain_error(error), in_background, spooled)
-        spooled.faults.publish()
     except FileNotFoundError:
         _fail(import_record, file_gone(import_record), in_background)
     except DomainError as error:
@@ -240,7 +240,7 @@ def _store_rows(
 ) -> None:
     store = RowStore(import_record)
     left_out = spooled.left_out + spooled.dropped
-    with transaction.atomic():
+    with room_for_pages(), transaction.atomic():
         lock_project_rows(import_record.project)
         for chunk in spooled_chunks(spool):
             store.store(chunk)
@@ -270,6 +270,7 @@ def _store_rows(
             read=spooled.rows + left_out,
             added=store.added,
             **({"fixes": spooled.plan.counts} if spooled.plan and spooled.plan.counts else {}),
+            digests={"judgments": store.digest.to_json()},
         )
         if in_background:
             _notify_owner(
@@ -281,6 +282,8 @@ def _store_rows(
                     all=f"{spooled.rows:,}",
                 ),
             )
+        # Last: a process that dies here has stored nothing, and no import is done without its list.
+        spooled.faults.publish()
 
 
 @transaction.atomic
@@ -305,6 +308,7 @@ def _end_dry_run(
             f"{import_record.filename} is checked: {report['added']:,} of {report['rows']:,} rows would be "
             f"new, {report['left_out']:,} would be left out.",
         )
+    spooled.faults.publish()
 
 
 @transaction.atomic
@@ -347,6 +351,8 @@ def _fail(
                 "%(file)s was not brought in: %(problem)s", file=import_record.filename, problem=error.message
             ),
         )
+    if spooled is not None:
+        spooled.faults.publish()
 
 
 def _notify_owner(import_record: ImportRecord, text: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ from annotate.errors import Invalid
 from annotate.words import _
 from labeling.formats import SPLITS, FormatError, Record, detect, read_file
 from labeling.models import DatasetVersion, ImportRecord, Preparation, Project, Prompt
-from labeling.preparation import Options, Plan, Unit, record_of_unit, unit_of_record, unit_of_row
+from labeling.preparation import Options, Plan, Unit, masked, record_of_unit, unit_of_record, unit_of_row
 
 from . import import_files
 from .dataset_files import folder_of
 from .export_encoders import ModelTokenizer, encoder
 from .import_preview import checked_columns
+from .masked_rows import mask_within
 from .preparation_options import DEFAULT_CONTEXT
 from .prompts import chunked
 from .token_counts import count_tokens
 
 MOST_EVALUATION = 100_000  # prompts of evaluation sets that rows are held against
+MASK = "mask_personal_data"
 PLAIN_SHAPES = ("prompt and completion",)
 OnFault = Callable[[FormatError], None]
 
@@ -125,13 +128,21 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 class ImportPlan:
     """The fixes chosen for an import, carried out record by record while its file is read.
 
-    `dropped` counts records left out; `counts` is {fix: records left out or changed}.
+    `dropped` counts records left out; `counts` is {fix: records left out or changed}. `without`: places (from
+    0) of records that turned out to be refused in the end: they are in nobody's plan, so that no good row is
+    left out as the double of one that is not taken.
     """
 
-    def __init__(self, import_record: ImportRecord, tell: Callable[[str, int, int | None], None]) -> None:
+    def __init__(
+        self,
+        import_record: ImportRecord,
+        tell: Callable[[str, int, int | None], None],
+        without: Collection[int] = (),
+    ) -> None:
         preparation = Preparation.objects.filter(import_record=import_record).first()
         self.dropped = 0
-        self._seen = 0
+        self._without = without
+        self._place = self._seen = 0
         self._plan: Plan | None = None
         if preparation is None or not preparation.fixes:
             return
@@ -150,7 +161,13 @@ class ImportPlan:
             # What is faulty is noted when the rows are read for good.
             on_fault=_pass_over if import_record.leave_out_faulty_rows or import_record.is_dry_run else None,
         )
-        self._plan = Plan(units, preparation.fixes, options, lambda done: tell("looking through", done, None))
+        taken = (unit for place, unit in enumerate(units) if place not in without)
+        self._plan = Plan(taken, preparation.fixes, options, lambda done: tell("looking through", done, None))
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether there are any fixes."""
+        return self._plan is not None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -160,10 +177,21 @@ class ImportPlan:
         """The next record as the fixes leave it, or None where one leaves it out."""
         if self._plan is None:
             return record
+        self._place += 1
+        if self._place - 1 in self._without:
+            return self._rewritten(record, unit_of_record(record))
         unit, _reason = self._plan.carry_out(self._seen, before := unit_of_record(record))
         self._seen += 1
-        self.dropped += unit is None
-        return None if unit is None else record if unit == before else record_of_unit(record, unit)
+        if unit is None:
+            self.dropped += 1
+            return None
+        return self._rewritten(record, unit, is_same=unit == before)
+
+    def _rewritten(self, record: Record, unit: Unit, *, is_same: bool = True) -> Record:
+        changed = record if is_same else record_of_unit(record, unit)
+        if self._plan is not None and MASK in self._plan.names and record.metadata:
+            changed = dataclasses.replace(changed, metadata=mask_within(record.metadata, masked))
+        return changed
 
     def keep_counts(self, import_record: ImportRecord) -> None:
         """Store what was done beside the import, in the caller's transaction."""

@@ -26,6 +26,7 @@ from labeling.models import ImportRecord, ImportUpload, Project
 from . import import_files
 from .import_preview import check_kind
 from .imports import record_upload
+from .upload_room import require_room
 
 PIECE_BYTES = 4 * 2**20  # the most of one request
 MOST_OPEN = 20  # unfinished uploads of one person in one project
@@ -40,8 +41,8 @@ def path_of(upload: ImportUpload) -> Path:
 def begin_upload(
     *, project: Project, kind: str, filename: str, size_bytes: int, acting_user, licence: str = ""
 ) -> ImportUpload:
-    """A place for a file of `size_bytes`. Raises Invalid (kind, empty, too large), Conflict (too many
-    open)."""
+    """A place for a file of `size_bytes`. Raises Invalid (kind, empty, too large, no room), Conflict (too
+    many open)."""
     check_kind(kind)
     filename = import_files.clean_filename(filename)
     if size_bytes <= 0:
@@ -60,6 +61,7 @@ def begin_upload(
             hint=_("Finish or cancel one; each is removed %(n)s hours after its last piece.")
             % {"n": KEPT_HOURS},
         )
+    require_room(project=project, acting_user=acting_user, size_bytes=size_bytes, field="size_bytes")
     return ImportUpload.objects.create(
         project=project,
         kind=kind,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -101,16 +103,17 @@ def _export(project: Project, pk: int) -> DatasetExport:
 def dataset_export_file(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponseBase:
     """The file, all of it or the part that `Range` asks for."""
     export = _export(project, pk)
-    return _file(request, export, service.open_export(export=export, acting_user=request.user))
+    return _file(request, export, partial(service.record_fetched, export=export, acting_user=request.user))
 
 
-def _file(request: HttpRequest, export: DatasetExport, path) -> HttpResponseBase:
+def _file(request: HttpRequest, export: DatasetExport, record: Callable[..., None]) -> HttpResponseBase:
     return serve_files(
         request,
-        [path],
+        [service.open_export(export=export)],
         filename=service.filename_of(export),
         media_type=media_type_of(export),
         sha256=export.sha256,
+        on_sent=lambda first: record(first_byte=first),
     )
 
 
@@ -127,4 +130,5 @@ def dataset_export_link(request: SignedInRequest, *, project, membership, pk: in
 def dataset_link(request: HttpRequest, token: str) -> HttpResponseBase:
     """What a link leads to: one file, until the link ends."""
     export, user = service.follow_link(token=token)
-    return _file(request, export, service.open_export(export=export, acting_user=user, by_link=True))
+    record = partial(service.record_fetched, export=export, acting_user=user, by_link=True)
+    return _file(request, export, record)

@@ -14,9 +14,15 @@ from annotate.streaming import stream_file
 from labeling.access import project_route
 from labeling.formats import SPLITS
 from labeling.formats.differences import ABSENT, FieldDifference
-from labeling.models import DatasetVersion
 from labeling.permissions import Action
-from labeling.services import background, dataset_cards, dataset_diff, dataset_rebuild, downloads
+from labeling.services import (
+    background,
+    dataset_cards,
+    dataset_comparing,
+    dataset_diff,
+    dataset_rebuild,
+    downloads,
+)
 from labeling.textdiff import Piece, word_diff
 
 from .datasets import version_of
@@ -45,18 +51,24 @@ def dataset_compare(request: SignedInRequest, *, project, membership, pk: int, n
     }
     if old is not None:
         try:
-            context |= _differences(old, new, context["change"], context["split"], request.GET.get("page"))
+            found = dataset_comparing.comparison_of(old=old, new=new)
+            if isinstance(found, dataset_diff.Comparison):
+                context |= _differences(found, context["change"], context["split"], request.GET.get("page"))
+            else:
+                context["progress"] = found
         except DomainError as error:  # files gone or changed: the page says so
             context["problem"] = error.message
+    if request.htmx and request.htmx.target == "comparing":
+        response = render(request, "labeling/_dataset_comparing.html", context)
+        if "progress" not in context:
+            response["HX-Refresh"] = "true"
+        return response
     return render(request, "labeling/dataset_compare.html", context)
 
 
-def _differences(
-    old: DatasetVersion, new: DatasetVersion, change: str, split: str, page: str | None
-) -> dict[str, Any]:
+def _differences(found: dataset_diff.Comparison, change: str, split: str, page: str | None) -> dict[str, Any]:
     change = change if change in dataset_diff.CHANGES else ""
     split = split if split in SPLITS else ""
-    found = dataset_diff.compare_versions(old=old, new=new)
     total = found.count(change=change, split=split)
     shown = Paginator(range(total), CHANGES_A_PAGE).get_page(page)
     skip = (shown.number - 1) * CHANGES_A_PAGE

@@ -287,18 +287,27 @@ def dataset_download(
     version = version_of(project, pk, number)
     format, split = request.GET.get("format", "canonical"), request.GET.get("split") or None
     if format == "canonical":
-        return serve_canonical(request, version, split)
+        return _serve_canonical(request, version, split)
     pieces = downloads.download_version(version=version, format=format, split=split, acting_user=request.user)
     export = EXPORT_FORMATS[format]
     filename = downloads.filename_of(version, format, split)
     return stream_file(request, pieces, filename=filename, media_type=export.media_type)
 
 
-def serve_canonical(request: HttpRequest, version: DatasetVersion, split: str | None) -> HttpResponseBase:
-    paths, names = downloads.canonical_files(version=version, split=split, acting_user=request.user)
+def _serve_canonical(request: HttpRequest, version: DatasetVersion, split: str | None) -> HttpResponseBase:
+    paths, names = downloads.canonical_files(version=version, split=split)
     filename = downloads.filename_of(version, "canonical", split)
     media_type = EXPORT_FORMATS["canonical"].media_type
-    return serve_files(request, paths, filename=filename, media_type=media_type, sha256=names)
+    return serve_files(
+        request,
+        paths,
+        filename=filename,
+        media_type=media_type,
+        sha256=names,
+        on_sent=lambda first: downloads.record_download(
+            version=version, format="canonical", split=split, acting_user=request.user, first_byte=first
+        ),
+    )
 
 
 @project_route(Action.VIEW_DATASETS)

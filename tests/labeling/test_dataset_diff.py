@@ -9,10 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotate.errors import Conflict, Invalid
+from labeling import tasks
 from labeling.formats import SPLITS
 from labeling.formats.differences import ABSENT, FieldDifference, field_differences
 from labeling.models import Demonstration, Prompt
-from labeling.services import dataset_diff, dataset_files, datasets
+from labeling.services import dataset_comparing, dataset_diff, dataset_files, datasets
 from labeling.services.dataset_rebuild import rebuild_without
 from tests.factories import publish_guideline
 
@@ -276,3 +277,67 @@ def test_the_command_says_counts_and_fields(two):
     assert len(lines) == 7
     with pytest.raises(CommandError, match="no ready dataset version"):
         call_command("compare_datasets", "x" * 8, two[1].sha256[:12])
+
+
+# --- Large versions ---------------------------------------------------------------------------------------
+@pytest.fixture
+def large(two, monkeypatch):
+    """The two as if they were large; what rings a worker is noted and not heard."""
+    rung = []
+    monkeypatch.setattr(dataset_comparing, "INLINE_ROWS", 0)
+    monkeypatch.setattr(dataset_comparing, "ring_on_commit", lambda *task: rung.append(task))
+    monkeypatch.setattr(dataset_comparing.threading.Timer, "start", lambda timer: None)
+    return (*two, rung)
+
+
+def test_large_versions_are_compared_beside_the_request(admin, cast, large):
+    old, new, rung = large
+    page = version_path(cast, new) + "compare/"
+    for _ in range(2):  # asked for twice, begun once
+        shown = admin.get(page).content.decode()
+        assert "compared in the background" in shown
+    assert rung == [("labeling.tasks.compare_versions", old.pk, new.pk)]
+    tasks.compare_versions(old.pk, new.pk)
+    answer = admin.get(page, headers={"HX-Request": "true", "HX-Target": "comparing"})
+    assert answer["HX-Refresh"] == "true"
+    assert "Unchanged" in admin.get(page).content.decode()
+    found = dataset_comparing.comparison_of(old=old, new=new)
+    assert changes_of(found) == obvious(old, new)
+
+
+def test_the_page_and_the_api_say_how_far_it_is(admin, api_client_of, cast, large):
+    old, new, _ = large
+    dataset_comparing._heartbeat(old, new).tell("comparing", 1200, 5000, now=True)
+    fragment = admin.get(
+        version_path(cast, new) + "compare/", headers={"HX-Request": "true", "HX-Target": "comparing"}
+    )
+    assert "1,200 of 5,000" in fragment.content.decode()
+    assert "HX-Refresh" not in fragment
+    path = f"/api/projects/{cast.project.slug}/datasets/{new.dataset_id}/versions/{new.number}/diff/"
+    answer = api_client_of(cast.admin).get(path)
+    assert (answer.status_code, answer["Retry-After"]) == (202, "2")
+    assert answer.json() == {"phase": "comparing", "done": 1200, "total": 5000}
+    dataset_comparing.build_comparison(old=old, new=new)  # somebody is at it
+    assert not dataset_diff.is_made(old, new)
+
+
+def test_why_large_versions_cannot_be_compared_is_told_once_and_tried_again(large):
+    old, new, rung = large
+    path = datasets.split_path(version=old, split="train")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    dataset_comparing.build_comparison(old=old, new=new)
+    with pytest.raises(Conflict, match="not as they were frozen"):
+        dataset_comparing.comparison_of(old=old, new=new)
+    path.write_bytes(data)
+    assert dataset_comparing.comparison_of(old=old, new=new) == {"phase": "waiting", "done": 0, "total": None}
+    assert len(rung) == 1
+
+
+def test_rows_read_are_told_while_two_versions_are_compared(two, monkeypatch):
+    monkeypatch.setattr(dataset_diff, "CHUNK", 2)
+    old, new = two
+    told = []
+    dataset_diff.compare_versions(old=old, new=new, tell=told.append)
+    assert told == sorted(told)
+    assert old.row_count + new.row_count >= told[-1] > old.row_count

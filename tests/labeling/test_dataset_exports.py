@@ -12,11 +12,12 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Gone, Invalid, NotFound
 from labeling.models import AuditEvent, DatasetExport, Notification
-from labeling.services import background, dataset_exports, datasets
+from labeling.services import background, dataset_exports, datasets, downloads
 from labeling.services.dataset_exports import follow_link, make_link, prepare_export
 
 from .judgments import make_demonstration, make_ranking
@@ -91,26 +92,61 @@ def test_a_question_about_the_file_has_its_size_and_no_bytes(admin, cast, versio
 # --- Prepared ---------------------------------------------------------------------------------------------
 def test_a_prepared_file_is_the_streamed_one_with_a_hash(cast, version):
     export = prepare_export(version=version, format="messages", acting_user=cast.admin)
-    path = dataset_exports.open_export(export=export, acting_user=cast.admin)
+    path = dataset_exports.open_export(export=export)
     data = path.read_bytes()
     assert data == b"".join(datasets.export_version(version=version, format="messages"))
     assert (export.sha256, export.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
     assert export.summary == {"read": 12, "written": 12, "left_out": {}}
     slug = cast.project.slug
     assert path.name == f"{slug}-set-v1-{version.sha256[:8]}.messages.jsonl"
+
+
+def downloads_on_record() -> int:
+    return AuditEvent.objects.filter(action="dataset.downloaded").count()
+
+
+def test_a_download_in_parts_is_one_row_of_the_trail(admin, cast, version):
+    export = prepare_export(version=version, format="messages", acting_user=cast.admin)
+    url = reverse("labeling:dataset_export_file", args=[cast.project.slug, export.pk])
+    whole = body(admin.get(url))
     event = AuditEvent.objects.get(action="dataset.downloaded")
     assert (event.actor, event.data["file_sha256"]) == (cast.admin, export.sha256)
+    tag = f'"{export.sha256}"'
+    assert admin.head(url).status_code == 200
+    assert admin.get(url, headers={"If-None-Match": tag}).status_code == 304
+    assert admin.get(url, headers={"Range": f"bytes={len(whole)}-"}).status_code == 416
+    for start in (10, 200):
+        part = admin.get(url, headers={"Range": f"bytes={start}-", "If-Range": tag})
+        assert (part.status_code, body(part)) == (206, whole[start:])
+    assert downloads_on_record() == 1
+    admin.get(url)
+    assert downloads_on_record() == 2  # begun anew: another download
+
+
+def test_nobody_takes_a_file_in_parts_unseen(admin, cast, version):
+    """All but the first byte is a download, too; and what somebody else has begun is not mine."""
+    path = reverse("labeling:dataset_download", args=[cast.project.slug, version.dataset_id, version.number])
+    datasets_of_lead = {"acting_user": cast.lead, "version": version, "format": "canonical", "split": None}
+    downloads.record_download(**datasets_of_lead)
+    admin.get(path, headers={"Range": "bytes=1-"})
+    admin.get(path, headers={"Range": "bytes=7-"})
+    assert downloads_on_record() == 2
+    admin.get(path, {"split": "train"}, headers={"Range": "bytes=7-"})
+    assert downloads_on_record() == 3
+    AuditEvent.objects.filter(actor=cast.admin).update(created_at=timezone.now() - downloads.GOES_ON)
+    admin.get(path, headers={"Range": "bytes=7-"})
+    assert downloads_on_record() == 4
 
 
 def test_the_same_again_is_the_same_file_and_a_deleted_one_is_made_anew_to_the_byte(cast, version):
     options = {"gzip": True}
     first = prepare_export(version=version, format="messages", options=options, acting_user=cast.admin)
     assert prepare_export(version=version, format="messages", options=options, acting_user=cast.lead) == first
-    data = dataset_exports.open_export(export=first, acting_user=cast.admin).read_bytes()
+    data = dataset_exports.open_export(export=first).read_bytes()
     assert gzip.decompress(data) == b"".join(datasets.export_version(version=version, format="messages"))
     dataset_exports._path(first).unlink()
     with pytest.raises(NotFound):
-        dataset_exports.open_export(export=first, acting_user=cast.admin)
+        dataset_exports.open_export(export=first)
     again = prepare_export(version=version, format="messages", options=options, acting_user=cast.admin)
     assert (again.pk, again.sha256) == (first.pk, first.sha256)
     assert DatasetExport.objects.count() == 1
@@ -138,7 +174,7 @@ def test_a_large_one_is_prepared_in_the_background_and_its_owner_is_told(cast, v
     export = prepare_export(version=version, format="messages", acting_user=cast.admin)
     assert export.status == "waiting"
     with pytest.raises(Conflict):
-        dataset_exports.open_export(export=export, acting_user=cast.admin)
+        dataset_exports.open_export(export=export)
     background.sweep()
     export.refresh_from_db()
     assert export.status == "ready"
@@ -337,7 +373,7 @@ def test_nothing_is_left_of_an_attempt_that_was_killed(cast, version):
 def test_an_export_whose_file_is_gone_is_asked_anew_in_one_state(cast, version):
     asked = {"version": version, "format": "messages", "acting_user": cast.admin}
     export = prepare_export(**asked)
-    dataset_exports.open_export(export=export, acting_user=cast.admin).unlink()
+    dataset_exports.open_export(export=export).unlink()
     again = prepare_export(**asked, in_background=True)
     assert (again.pk, again.status, again.attempt, again.sha256) == (export.pk, "waiting", 0, "")
     assert prepare_export(**asked).sha256 == export.sha256

@@ -10,7 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from annotate.errors import Conflict, Invalid
-from labeling.models import AuditEvent, Demonstration, ImportRecord, Preparation, PreparationStatus
+from labeling.models import AuditEvent, Demonstration, ImportRecord, Preparation, PreparationStatus, Prompt
 from labeling.services import background, datasets, imports, preparations
 from tests.factories import make_prompt
 
@@ -290,6 +290,35 @@ def test_fixes_named_with_the_upload_are_carried_out(admin, cast):
     assert ImportRecord.objects.count() == 1
 
 
+def test_a_good_row_is_not_left_out_as_the_double_of_a_refused_one(cast):
+    """The first of three equal rows is refused for its label: the second is taken, the third dropped."""
+    twice = row("Which river?", "The Rhine, as everybody knows who has been there once.")
+    record = imports.upload_file(
+        project=cast.project, kind="demonstrations", filename="doubles.jsonl", acting_user=cast.admin,
+        file=io.BytesIO(lines({**twice, "category": "x" * 81}, twice, twice, row("Other?", "Yes, it is."))),
+    )  # fmt: skip
+    ask(cast, record)
+    decide(cast, record, "exact_duplicates", "apply", "drop_exact_duplicates")
+    done = bring_in(cast, record, leave_out_faulty_rows=True)
+    assert (done.rows_added, done.rows_left_out, done.rows_read) == (2, 2, 4)
+    assert [fault["row"] for fault in done.faults] == [1]
+    assert sorted(answers()) == ["The Rhine, as everybody knows who has been there once.", "Yes, it is."]
+
+
+def test_a_mask_reaches_the_other_fields_of_a_file(cast):
+    rows = [{**row(f"Who {n}?", "Ask ada@example.org, please."), "from": "bob@example.org"} for n in range(3)]
+    record = imports.upload_file(
+        project=cast.project, kind="demonstrations", filename="rows.jsonl", acting_user=cast.admin,
+        file=io.BytesIO(lines(*rows)),
+    )  # fmt: skip
+    ask(cast, record)
+    decide(cast, record, "personal_data", "apply", "mask_personal_data")
+    bring_in(cast, record)
+    stored = list(Prompt.objects.values_list("metadata", flat=True))
+    assert len(stored) == 3
+    assert "example.org" not in str([stored, answers()])
+
+
 def test_a_gap_is_one_click_from_a_batch_that_fills_it(client, cast):
     for category, language, count in (("tea", "en", 40), ("law & order", "de", 2)):
         for _ in range(count):
@@ -305,3 +334,28 @@ def test_a_gap_is_one_click_from_a_batch_that_fills_it(client, cast):
     form = client.get(found[1].replace("&amp;", "&")).content.decode()
     assert '<option value="law &amp; order" selected>' in form and 'value="8"' in form
     assert re.search(r'name="writes_prompt"[^>]*checked', form)
+
+
+def test_clusters_are_browsed_page_by_page(client, cast):
+    rows = [row(f"What comes after the number {n} in this list?", "The next.") for n in range(23)]
+    record = imports.upload_file(
+        project=cast.project, kind="demonstrations", file=io.BytesIO(lines(*rows, *rows)),
+        filename="twice.jsonl", acting_user=cast.admin,
+    )  # fmt: skip
+    ask(cast, record)
+    client.force_login(cast.admin)
+    page = f"/projects/{cast.project.slug}/imports/{record.pk}/preparation/"
+    seen = []
+    address = page
+    for _ in range(3):
+        shown = client.get(address).content.decode()
+        cluster = shown[shown.index('id="exact_duplicates-groups"') :]
+        cluster = cluster[: cluster.index("</details>")]
+        seen.append({int(number) for number in re.findall(r"the number (\d+) in", cluster)})
+        following = re.search(r'rel="next" href="([^"]+)"', cluster)
+        address = following[1] if following else ""
+    assert [len(each) for each in seen] == [10, 10, 3]
+    assert set.union(*seen) == set(range(23)) and not address
+    assert "21–23 of 23" in cluster
+    assert re.search(r'id="exact_duplicates-groups" open', shown)
+    assert client.get(page, {"exact_duplicates": "x"}).status_code == 200

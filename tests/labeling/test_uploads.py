@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import io
 import os
 import time
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
@@ -189,4 +191,51 @@ def test_an_upload_is_its_maker_s_own(cast, client, upload):
     add(upload, 0, DATA[:10])
     assert client.delete(url).status_code == 204
     assert not uploads.path_of(upload).exists()
+    assert not ImportRecord.objects.exists()
+
+
+# --- Room on the disk -------------------------------------------------------------------------------------
+def stored_files():
+    return sorted(path.name for path in import_files.folder().rglob("*") if path.is_file())
+
+
+def test_a_person_has_so_much_room_for_what_waits_and_is_told_what_to_do(cast, upload, settings):
+    settings.IMPORT_WAITING_MAX_BYTES = 2 * SIZE  # an unfinished upload counts whole
+    with pytest.raises(Invalid, match="would take up") as refused:
+        begin(cast, size=SIZE + 1)
+    assert (refused.value.code, refused.value.field) == ("no_room", "size_bytes")
+    assert "discard" in str(refused.value.hint)
+    assert begin(cast, user=cast.lead, size=2 * SIZE)  # another person has their own
+    record = add(upload, 0, DATA)
+    with pytest.raises(Invalid):
+        begin(cast, size=SIZE + 1)  # it waits to be confirmed
+    imports.confirm_import(import_record=record, acting_user=cast.admin)
+    imports.run_import(import_record=record)
+    assert begin(cast, size=SIZE + 1)  # what is in is not waiting any more
+
+
+def test_a_project_has_so_much_room_for_all_its_files(cast, settings):
+    settings.IMPORT_PROJECT_MAX_BYTES = SIZE + 10
+    first = imports.upload_file(
+        project=cast.project, kind="prompts", file=io.BytesIO(DATA), filename="a.jsonl", acting_user=None
+    )
+    before = stored_files()
+    with pytest.raises(Invalid, match="files of this project"):
+        imports.upload_file(
+            project=cast.project, kind="prompts", file=io.BytesIO(b'{"prompt": "One?"}'),
+            filename="b.jsonl", acting_user=cast.admin,
+        )  # fmt: skip
+    assert stored_files() == before  # nothing stays of what was refused
+    imports.discard_import(import_record=first, acting_user=cast.admin)
+    assert begin(cast, size=SIZE)
+
+
+def test_a_form_with_a_file_there_is_no_room_for_says_so(admin, cast, settings):
+    settings.IMPORT_WAITING_MAX_BYTES = 10
+    file = SimpleUploadedFile("a.jsonl", DATA)
+    answer = admin.post(
+        reverse("labeling:import_new", args=[cast.project.slug]), {"kind": "prompts", "files": file}
+    )
+    assert answer.status_code == 422
+    assert "at most 10 are allowed" in answer.content.decode()
     assert not ImportRecord.objects.exists()

@@ -73,7 +73,27 @@ def test_weights_gradients_and_moments_by_hand(world, base_model):
     found = memory._estimate(config, memory.Load(40, 5000, 0.25), [size], 0, "cpu")
     assert (found.gradients, found.moments, found.tokens) == (4 * weights, 8 * weights, 1000)
     assert found.per_token == pytest.approx(memory.OVERHEAD["cpu"] * size.token + 0.25 * size.label)
-    assert found.needed == round(5 * 4 * weights + memory.LIBRARIES + 1000 * found.per_token)
+    assert found.needed == round(4 * 4 * weights + memory.LIBRARIES + 1000 * found.per_token)
+
+
+def test_updates_sampling_and_saving_take_turns_in_the_same_memory(world, base_model):
+    config = sft_config(world, micro_batch_tokens=16)
+    size = memory.language_model(str(base_model), config)
+    small, large = (
+        memory._estimate(config, memory.Load(16, 16), [size], cache, "cpu") for cache in (1, 2**30)
+    )
+    assert small.needed == small.fixed + max(round(16 * small.per_token), size.weights)
+    assert large.needed == large.fixed + 2**30
+
+
+def test_episodes_by_hand():
+    """Prompts of 10 and 30 tokens: four are 80 + 3 · 20 at most, but never over 4 · 30; five more each."""
+    load = memory.load_of_episodes([10, 30], response=5, minibatch_size=4)
+    assert (load.longest, load.batch) == (35, 4 * 30 + 20)
+    even = memory.load_of_episodes([20] * 50, response=5, minibatch_size=4)
+    assert (even.batch, even.labelled) == (100, 0.2) and even.is_even
+    many = memory.load_of_episodes([10, 30], response=5, minibatch_size=100)
+    assert many.batch == 100 * 20 + 3 * 10 * 10 + 500
 
 
 def test_adapters_learn_less_and_checkpointing_keeps_less(world, base_model):

@@ -46,14 +46,19 @@ class Task(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
-def steps_in(task: Task, config) -> int:
-    """Optimizer steps of the whole run. ConfigError where the rows do not fill a single batch."""
-    if config.batch_size > len(task.lengths):
+def require_a_batch(rows: int, config) -> None:
+    """ConfigError where the rows do not fill a single batch. Asked before weights are read."""
+    if config.batch_size > rows:
         raise ConfigError(
             "batch_size",
-            f"is {config.batch_size}, but there are only {len(task.lengths)} rows to learn from; lower it to "
-            f"{len(task.lengths)} or less, or collect more",
+            f"is {config.batch_size}, but there are only {rows} rows to learn from; lower it to "
+            f"{rows} or less, or collect more",
         )
+
+
+def steps_in(task: Task, config) -> int:
+    """Optimizer steps of the whole run. ConfigError where the rows do not fill a single batch."""
+    require_a_batch(len(task.lengths), config)
     by_epochs = config.epochs * math.ceil(len(task.lengths) / config.batch_size)
     return min(by_epochs, config.maximum_steps) if config.maximum_steps else by_epochs
 

@@ -365,7 +365,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
         said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
         raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)
-    if source.removed_at is not None:
+    if not Checkpoint.objects.present().filter(pk=source.pk).exists():
         raise Invalid(
             _("%(input)s: the files of %(source)s were removed.") % {"input": spec.label, "source": source},
             field=role,

@@ -82,7 +82,9 @@ class Command(BaseCommand):
         )
         if export.error:
             raise CommandError(export.error)
-        with open(dataset_exports.open_export(export=export, acting_user=None), "rb") as file:
+        path = dataset_exports.open_export(export=export)
+        dataset_exports.record_fetched(export=export, acting_user=None)
+        with open(path, "rb") as file:
             size = self._write(Path(options["out"]), iter(lambda: file.read(PIECE), b""))
         self.stdout.write(f"{export}: {size:,} bytes in {options['out']}")
         for reason, count in export.summary["left_out"].items():

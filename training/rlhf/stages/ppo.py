@@ -298,10 +298,8 @@ class PpoTrainer:
         """The configuration, once four networks, the update and sampling are known to fit."""
         config = self.config
         longest = max(map(len, self.prompts)) + config.maximum_new_tokens
-        load = memory.load_of(
-            [longest] * config.minibatch_size,
-            [config.maximum_new_tokens] * config.minibatch_size,
-            config.minibatch_size,
+        load = memory.load_of_episodes(
+            [len(prompt) for prompt in self.prompts], config.maximum_new_tokens, config.minibatch_size
         )
 
         return memory.fit(

@@ -36,7 +36,7 @@ from training.rlhf.models import (
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.sharding import shard_if_asked, share_of
-from training.rlhf.supervised import MicroLoss, steps_in, train
+from training.rlhf.supervised import MicroLoss, require_a_batch, steps_in, train
 from training.rlhf.team import Team
 
 
@@ -51,6 +51,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     encoder = ChatEncoder(reader)
     limit = min(config.maximum_length, context)
     training = _training(config, read, encoder, limit, run, regress=regress)
+    require_a_batch(len(training), config)
     scale = scale_of(training, config.train_file) if regress else None
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(

@@ -22,7 +22,7 @@ from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.sharding import shard_if_asked, share_of
 from training.rlhf.stages.language import LanguageTask
-from training.rlhf.supervised import steps_in, train
+from training.rlhf.supervised import require_a_batch, steps_in, train
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
@@ -45,6 +45,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         )
         training += encode_rows(former, encoder, limit, config.over_long, config.mix_file, run)
         run.log(f"{len(former)} rows of {config.mix_file} are mixed in")
+    require_a_batch(len(training), config)
     held_out = encode_rows(held_out_rows, encoder, limit, config.over_long, config.validation_file, run)
     lengths, labelled = [len(row) for row in training], [len(row.response) for row in training]
     config = memory.fit(
