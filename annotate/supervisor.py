@@ -20,6 +20,7 @@ from typing import TextIO
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 STEADY_SECONDS = 60.0  # a service that ran for so long has earned a quick restart again
+SETTLING_SECONDS = 3.0  # in which the services that are not asked say their first lines
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -143,7 +144,9 @@ class Supervisor:
         self._hurry = self._stopping
         self._stopping = True
 
-    def run(self) -> None:
+    def run(self, *, is_up: Callable[[], bool] = bool, when_up: Callable[[], None] | None = None) -> None:
+        """Until it is stopped; `when_up` is called once, SETTLING_SECONDS after `is_up` is true."""
+        up_since: float | None = None
         previous = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
         adopt_orphans()
         try:
@@ -151,6 +154,11 @@ class Supervisor:
                 service.start()
             while not self._stopping:
                 self.tend()
+                if when_up and up_since is None and is_up():
+                    up_since = time.monotonic()
+                if when_up and up_since and time.monotonic() - up_since > SETTLING_SECONDS:
+                    when_up()
+                    when_up = None
                 time.sleep(0.1)
         finally:
             self.shut_down()

@@ -39,6 +39,21 @@ def ensure() -> str:
     return token
 
 
+def note_address(address: str) -> None:
+    """Remember where the site is served, for a command that is run beside it."""
+    _path().with_name("served-at").write_text(address)
+
+
+def address() -> str:
+    """Where the link points: SITE_URL or PORT where they are set, else where the site was served last."""
+    is_default = f"http://127.0.0.1:{settings.PORT}" == settings.SITE_URL
+    noted = _path().with_name("served-at")
+    if is_default and "PORT" not in os.environ and noted.exists():
+        return noted.read_text().strip()
+    return settings.SITE_URL
+
+
 def remove() -> None:
     """It worked once, and that is all it may do."""
+    _path().with_name("served-at").unlink(missing_ok=True)
     _path().unlink(missing_ok=True)

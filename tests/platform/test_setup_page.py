@@ -72,9 +72,15 @@ def test_the_first_visitor_is_sent_to_set_up_and_later_ones_to_sign_in(client, m
 
 
 @pytest.mark.django_db
-def test_the_command_prints_the_link_until_somebody_has_used_it(client, token, capsys):
+def test_the_command_prints_the_link_until_somebody_has_used_it(client, token, capsys, monkeypatch, settings):
+    settings.SITE_URL = f"http://127.0.0.1:{settings.PORT}"
     call_command("setup_link", "--if-open")
     assert capsys.readouterr().out.strip().endswith(f"/setup/?token={token}")
+    setup_token.note_address("http://127.0.0.1:8977")  # as the server does when it starts
+    monkeypatch.delenv("PORT", raising=False)
+    call_command("setup_link")
+    assert capsys.readouterr().out.strip() == f"http://127.0.0.1:8977/setup/?token={token}"
+    assert "manage.py setup_link" in client.get(reverse("setup")).content.decode()
     client.post(reverse("setup"), form(token))
     call_command("setup_link", "--if-open")  # each start of docker-compose.yml: nothing to say, nothing wrong
     assert capsys.readouterr().out == ""

@@ -127,7 +127,11 @@ def test_up_serves_runs_jobs_refuses_a_second_and_leaves_nothing_behind(site):
     process, environment, log = site
     wait_for(lambda: answers(environment["PORT"]) or process.poll() is not None, 180)
     assert process.poll() is None, log.read_text()
-    assert "/setup/?token=" in log.read_text()
+    wait_for(lambda: log.read_text().count("/setup/?token=") == 2)  # again when all is up: nothing hides it
+    said = log.read_text()
+    assert "[queues]" not in said
+    assert "superuser privileges" not in said
+    assert said.rfind("/setup/?token=") > said.rfind("Uvicorn running")
 
     second = subprocess.run(
         [sys.executable, "manage.py", "up"],

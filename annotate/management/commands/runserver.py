@@ -9,6 +9,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from annotate.accounts import setup_token
 from annotate.environment import BASE_DIR
 
 ADDRESS = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:]+\]|[^:]+):)?(?P<port>\d{1,5})")
@@ -48,4 +49,5 @@ class Command(BaseCommand):
 
     def check_migrations_and_say(self, host: str, port: int) -> None:
         self.check_migrations()
+        setup_token.note_address(f"http://{host}:{port}")
         self.stdout.write(f"Serving http://{host}:{port}/ (Ctrl-C stops it)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from annotate.accounts import setup_token
@@ -22,4 +21,4 @@ class Command(BaseCommand):
             raise CommandError(
                 "This site has accounts already. For another administrator: python manage.py createsuperuser"
             )
-        self.stdout.write(f"{settings.SITE_URL}/setup/?token={setup_token.ensure()}")
+        self.stdout.write(f"{setup_token.address()}/setup/?token={setup_token.ensure()}")

@@ -22,9 +22,14 @@ def manage(*arguments: str) -> list[str]:
     return [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
 
 
+# In a container everything is root's; celery says so at length, each time, amid what people should read.
+NO_ROOT_WARNING = "ignore:You're running the worker with superuser privileges"
+
+
 def celery_worker(name: str, queue: str, concurrency: int, *extra: str) -> list[str]:
     return [
-        sys.executable, "-m", "celery", "-A", "annotate", "worker", "--hostname", f"{name}@%h",
+        sys.executable, "-W", NO_ROOT_WARNING,
+        "-m", "celery", "--quiet", "-A", "annotate", "worker", "--hostname", f"{name}@%h",
         "--queues", queue, "--concurrency", str(concurrency), "--loglevel", "INFO",
         "--without-gossip", "--without-mingle", "--without-heartbeat", *extra,
     ]  # fmt: skip
@@ -39,6 +44,18 @@ def require_free_port(host: str, port: int) -> None:
             raise CommandError(
                 f"Port {port} on {host} cannot be used: {error.strerror}. Choose another: PORT=8001 ./dev run"
             ) from error
+
+
+def shown_host(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared with
+
+
+def answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((shown_host(host), port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
 
 
 class Command(BaseCommand):
@@ -61,13 +78,16 @@ class Command(BaseCommand):
         try:
             require_free_port(host, port)
             self.prepare()
-            self.announce(host, port)
+            address = f"http://{shown_host(host)}:{port}"
+            setup_token.note_address(address)
+            self.announce(address)
             services = [Service("web", manage("runserver", "--noreload", f"{host}:{port}"))]
             if not no_jobs:
                 services.append(Service("worker", celery_worker("worker", "default", 2, "--beat")))
                 slots = int(os.environ.get("TRAINING_SLOTS", "1"))
                 services.append(Service("trainer", celery_worker("trainer", "training", slots)))
-            Supervisor(services, say=self.say, grace=settings.TRAINING_GRACE_SECONDS + 10).run()
+            supervisor = Supervisor(services, say=self.say, grace=settings.TRAINING_GRACE_SECONDS + 10)
+            supervisor.run(is_up=lambda: answers(host, port), when_up=lambda: self.announce(address))
         finally:
             lock.release()
 
@@ -84,9 +104,9 @@ class Command(BaseCommand):
             env={**os.environ, "COLLECT_STATIC": "1"},
         )
 
-    def announce(self, host: str, port: int) -> None:
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared with
-        self.say(f"annotate serves http://{shown}:{port}/  (data in {settings.DATA_DIR}; Ctrl-C stops it)")
+    def announce(self, address: str) -> None:
+        """Said before the start and again after it, so that it is what stands last on the screen."""
+        self.say(f"annotate serves {address}/  (data in {settings.DATA_DIR}; Ctrl-C stops it)")
         if is_setup_open():
             self.say("Nobody has an account yet. Make the first administrator with this link, good once:")
-            self.say(f"    http://{shown}:{port}/setup/?token={setup_token.ensure()}")
+            self.say(f"    {address}/setup/?token={setup_token.ensure()}")
