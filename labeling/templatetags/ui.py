@@ -186,7 +186,7 @@ def chart(chart_id: str, title: str, data: Mapping[str, Any] | None = None, **op
 
     Options: src (JSON address of the same shape), keys (metrics that live.js draws here), x_label, y_label,
     y_format (number, count, percent, seconds), height (pixels), x_time (x are days, in seconds since the
-    epoch), empty (what to say while there is nothing to draw).
+    epoch), bins (a histogram: its legend says totals), empty (what to say while there is nothing to draw).
     """
     return {"chart_id": chart_id, "title": title, "data": data, "data_id": f"{chart_id}-data", **options}
 
@@ -342,15 +342,15 @@ def unbroken(text: Any) -> str:
 
 @register.filter
 def file_size(size: int | None) -> str:
-    """Bytes in SI units, as disks and browsers count: 1_500_000 → "1.5 MB"."""
+    """Bytes in SI units, as disks and browsers count: 1_500_000 → "1.5 MB", which never breaks in two."""
     if size is None:
         return "–"
     amount = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+            return f"{amount:.{0 if unit == 'B' else 1}f}\N{NO-BREAK SPACE}{unit}"
         amount /= 1000
-    return f"{amount:.1f} TB"
+    return f"{amount:.1f}\N{NO-BREAK SPACE}TB"
 
 
 @register.simple_tag

@@ -241,14 +241,15 @@ class Chart {
     this.writeLegend();
   }
 
-  /* Under the cursor: the values there; otherwise the last ones. */
+  /* Under the cursor: the values there; otherwise the last ones, or of bins how many there are in all. */
   writeLegend() {
     const at = this.plot?.cursor?.idx;
     [...this.legend.children].forEach((item, index) => {
       const { values } = this.data.series[index] || { values: [] };
       let place = at ?? values.length - 1;
       while (place > 0 && (values[place] === null || values[place] === undefined)) place -= 1;
-      const value = values[place];
+      const counted = (at ?? GAP) === GAP && "bins" in this.figure.dataset;
+      const value = counted ? values.reduce((sum, each) => sum + (each || 0), 0) : values[place];
       item.querySelector("b").textContent = value === null || value === undefined ? "–" : this.format(value);
     });
   }

@@ -40,6 +40,8 @@ def test_a_dataset_is_made_frozen_and_shown(admin, cast):
     version = DatasetVersion.objects.get()
     for expected in ("A fine answer.", version.sha256, cast.annotator.pseudonym, "first"):
         assert expected in page
+    assert "data-bins" in page  # a histogram's legend says totals, not what the last bin holds
+    assert f">{version.size_bytes / 1000:.1f}\N{NO-BREAK SPACE}kB<" in page
 
 
 def test_the_count_follows_the_form(admin, cast):
