@@ -73,13 +73,11 @@ STAGE_PLOTS = {
 def run_charts(run: TrainingRun, curves: Curves) -> list[dict[str, Any]]:
     """{"id", "title", "keys", "y_format", "data"} of each plot.
 
-    Those of the stage, and others that have points.
+    Those of the stage while it may go on, and others of which there is a line: one dot is a figure.
     """
-    expected = STAGE_PLOTS[run.stage]
     charts = []
     for plot in PLOTS:
-        has_points = any(metric in curves for metric, _ in plot.metrics)
-        if plot.key not in expected and not has_points:
+        if not _is_drawn(plot, run, curves):
             continue
         keys = [metric for metric, _ in plot.metrics]
         # Curves that have no points yet are named already, so that colours stay when the first one arrives.
@@ -94,6 +92,17 @@ def run_charts(run: TrainingRun, curves: Curves) -> list[dict[str, Any]]:
             }
         )
     return charts
+
+
+def undrawn(run: TrainingRun, curves: Curves) -> dict[str, float]:
+    """{metric: last value} of what would have been a plot of fewer than two points."""
+    metrics = [metric for plot in PLOTS if not _is_drawn(plot, run, curves) for metric, _ in plot.metrics]
+    return {metric: curves[metric][max(curves[metric])] for metric in metrics if curves.get(metric)}
+
+
+def _is_drawn(plot: Plot, run: TrainingRun, curves: Curves) -> bool:
+    awaited = plot.key in STAGE_PLOTS[run.stage] and not run.is_terminal
+    return awaited or any(len(curves.get(metric, {})) > 1 for metric, _ in plot.metrics)
 
 
 def learning_chart(found: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from labeling.list_pages import Column, answer_list
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from training.export_form import ExportForm
+from training.metric_words import figures
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.services.checkpoints import open_archive, set_pinned
 from training.services.exporting import export_checkpoint
@@ -97,7 +98,7 @@ def _detail(
     context = {
         "checkpoint": checkpoint,
         "run": checkpoint.run,
-        "metrics": sorted(checkpoint.metrics.items()),
+        "metrics": figures(checkpoint.metrics),
         "ancestry": ancestry(checkpoint.run),
         "descendants": descendants(checkpoint),
         "siblings": checkpoint.run.checkpoints.present().exclude(pk=checkpoint.pk),

@@ -19,6 +19,7 @@ from labeling.list_pages import Column, answer_list
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
+from training.metric_words import deciding, figures
 from training.models import Preset, RunStatus, Stage, TrainingRun
 from training.preview_form import TEMPLATE_FIELDS
 from training.services import runs as service
@@ -27,7 +28,7 @@ from training.services.exports import has_files, open_export
 from training.services.learning_curves import create_learning_curve, learning_curve
 from training.services.presets import delete_preset, save_preset
 from training.services.texts import save_text
-from training.views.charts import compare_charts, learning_chart, run_charts
+from training.views.charts import compare_charts, learning_chart, run_charts, undrawn
 from training.views.evaluation_tables import (
     TITLES,
     class_tables,
@@ -231,9 +232,10 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
         "has_export": has_files(run),
         "lines": log_lines(run),
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
-        "checkpoints": run.checkpoints.all(),
+        "checkpoints": [(each, deciding(run.stage, each.metrics)) for each in run.checkpoints.all()],
+        "decides": deciding(run.stage, {}),
         "fraction": min(1.0, run.step / run.total_steps) if run.total_steps else None,
-        "final_metrics": sorted(run.metrics.items()),
+        "final_metrics": figures({**undrawn(run, found), **run.metrics}),
         "hyperparameters": sorted(run.hyperparameters.items()),
         "batches": project.batches.filter(source__run=str(run.pk)),
     }
