@@ -11,6 +11,7 @@ from django import forms
 from annotate.words import _
 
 from .models import Layout, ProjectSettings, Role, TaskKind
+from .setting_groups import SETTING_GROUPS
 
 
 class ProjectForm(forms.Form):
@@ -228,6 +229,10 @@ class SettingsForm(forms.Form):
         super().__init__(*args, **kwargs)
         for spec in dataclasses.fields(ProjectSettings):
             self.fields[spec.name] = self._field(spec, getattr(settings, spec.name))
+
+    def groups(self) -> list[tuple[str, str, list[forms.BoundField]]]:
+        """(key, heading, fields) of each section of the page."""
+        return [(key, heading, [self[name] for name in names]) for key, heading, names in SETTING_GROUPS]
 
     @staticmethod
     def _field(spec: dataclasses.Field, value) -> forms.Field:
