@@ -17,13 +17,11 @@ from labeling.models import (
     Assignment,
     AssignmentStatus,
     BatchStatus,
-    Demonstration,
     Draft,
     FormDefinition,
     FormVersion,
     JudgmentOrigin,
     Membership,
-    Ranking,
     ReviewReason,
     Submission,
     SubmissionStatus,
@@ -356,13 +354,7 @@ def _store(
     return submission
 
 
-def _finish(
-    work: _Work,
-    submission: Submission,
-    judgment: Demonstration | Ranking,
-    membership: Membership | None,
-    now,
-) -> None:
+def _finish(work: _Work, submission: Submission, judgment: Any, membership: Membership | None, now) -> None:
     submission.newest_receipt = STORED_RECEIPT.create(
         user=work.user,
         idempotency_key=work.key,

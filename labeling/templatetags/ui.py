@@ -335,6 +335,12 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def unbroken(text: Any) -> str:
+    """`{{ seconds|duration|unbroken }}`: what no line may break within."""
+    return str(text).replace(" ", "\u00a0")
+
+
+@register.filter
 def file_size(size: int | None) -> str:
     """Bytes in SI units, as disks and browsers count: 1_500_000 → "1.5 MB"."""
     if size is None:

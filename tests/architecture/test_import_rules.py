@@ -24,6 +24,8 @@ WIRING_FOR_ROOMS = (
     "annotate.errors",
     "annotate.prepared",
     "annotate.words",
+    "annotate.names",
+    "annotate.signs",
     "annotate.forms",
     "annotate.doorbell",
     "annotate.durability",

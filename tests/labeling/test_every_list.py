@@ -43,6 +43,7 @@ TABLES_WITHOUT = {
     "_consensus": "the order of one task's completions by each rule",
     "_import_faults": "the first faults of one file; all of them as CSV",
     "_preparation": "findings about one file or version, one line for each check",
+    "_preparation_groups": "findings about one file or version, group by group",
     "_guideline_items": "the items chosen for one draft",
     "work": "the kinds of work that wait, one line for each",
     "person": "the newest of a person's work and skips; each leads to its whole list",

@@ -18,7 +18,8 @@ from annotate.words import _, in_a_sentence
 from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, Project, Prompt
 from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage
 
-from .locations import check_text_name, has_encoder, text_files
+from .locations import check_text_name, text_files
+from .model_kinds import check_kind
 
 SPLITS = ("train", "validation", "test")
 ANY_KIND = tuple(DatasetKind.values)
@@ -226,7 +227,7 @@ def check_inputs(
             raise Invalid(_("%(input)s: choose one.") % {"input": spec.label}, field=role, hint=spec.help)
         for source in sources:
             _check_source(project, spec, source)
-            _check_shape(Stage(stage), spec, source)
+            check_kind(Stage(stage), role, spec.label, source)
             found.append((role, source))
     if base_model and not any(spec.or_base_model for spec in specs.values()):
         raise Invalid(
@@ -368,21 +369,6 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         raise Invalid(
             _("%(input)s: the files of %(source)s were removed.") % {"input": spec.label, "source": source},
             field=role,
-        )
-
-
-def _check_shape(stage: Stage, spec: InputSpec, source: Source) -> None:
-    """Reward models and policies are causal: the trainer refuses others, and so does the form."""
-    if stage not in (Stage.REWARD, Stage.PPO) or spec.role != RunInputRole.MODEL:
-        return
-    if isinstance(source, Checkpoint) and has_encoder(source):
-        raise Invalid(
-            _("%(input)s: %(source)s is an encoder–decoder model.") % {"input": spec.label, "source": source},
-            field=str(spec.role),
-            hint=_(
-                "It can be fine-tuned, sampled and evaluated. For a reward model or PPO, fine-tune a causal "
-                "language model on the same demonstrations and start from that."
-            ),
         )
 
 

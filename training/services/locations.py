@@ -12,7 +12,7 @@ from annotate.words import _
 from labeling.models import Project
 from training.models import Checkpoint, TrainingRun
 from training.rlhf.errors import RlhfError
-from training.rlhf.model_folders import check_folder, is_encoder_decoder
+from training.rlhf.model_folders import check_folder
 
 LONGEST_TEXT_FILE = 512 * 2**20  # bytes of one uploaded text to pretrain on
 SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -34,12 +34,6 @@ def run_directory(run: TrainingRun) -> Path:
 
 def checkpoint_directory(checkpoint: Checkpoint) -> Path:
     return data_dir() / checkpoint.directory
-
-
-def has_encoder(checkpoint: Checkpoint) -> bool:
-    """Whether it is an encoder–decoder model; False where its files are gone."""
-    folder = checkpoint_directory(checkpoint)
-    return (folder / "config.json").is_file() and is_encoder_decoder(str(folder))
 
 
 def texts_directory(project: Project) -> Path:
