@@ -49,7 +49,7 @@ class PreparedLoad:
         values = [self._value_alike(field, alike) for field in self._constant]
         if unknown := set(alike) - {field.attname for field in self._constant}:
             raise TypeError(f"{self.model.__name__} has no such fields alike: {', '.join(sorted(unknown))}")
-        table, key = self.model._meta.db_table, self.model._meta.pk.column
+        table, key = self.model._meta.db_table, str(self.model._meta.pk.column)
         columns = [key, *(field.column for field in (*self._varying, *self._constant))]
         names = ", ".join(f'"{column}"' for column in columns)
         if connection.vendor == "postgresql":

@@ -117,7 +117,7 @@ def dense_ranks(ranks: Sequence[float | None]) -> list[int | None]:
     >>> dense_ranks([4, 1, None, 4])
     [2, 1, None, 2]
     """
-    levels = sorted(set(ranks) - {None})
+    levels = sorted({rank for rank in ranks if rank is not None})
     place: dict[Any, int | None] = {level: number for number, level in enumerate(levels, start=1)}
     place[None] = None
     return [place[rank] for rank in ranks]
