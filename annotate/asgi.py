@@ -16,11 +16,11 @@ from django.urls import re_path  # noqa: E402
 from annotate.handlers import Site, no_such_socket  # noqa: E402
 from training.routing import websocket_urlpatterns  # noqa: E402
 
+# Django's stubs know views only.
+sockets = URLRouter([*websocket_urlpatterns, re_path("", no_such_socket)])  # type: ignore[arg-type]
 application = ProtocolTypeRouter(
     {
         "http": Site(),
-        "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter([*websocket_urlpatterns, re_path("", no_such_socket)]))
-        ),
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets)),
     }
 )

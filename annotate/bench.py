@@ -38,6 +38,8 @@ MODULES = (
     "labeling.bench_people",
     "labeling.bench_quality",
     "training.bench",
+    "training.bench_learning",
+    "training.bench_memory",
 )
 
 
@@ -61,12 +63,20 @@ class Result:
 
 @dataclass
 class Bench:
-    """What a benchmark is given: a folder to write to, whether to be quick, and a way to say how it goes."""
+    """What a benchmark is given: a folder to write to, whether to be quick, and a way to say how it goes.
+
+    `results` outlasts the run: what takes long to make is kept there and found again.
+    """
 
     folder: Path
     quick: bool = False
     rows: int = 0  # instead of the size a benchmark of many rows has
     say: Callable[[str], None] = print
+    results: Path | None = None
+
+    @property
+    def kept(self) -> Path:
+        return self.results or self.folder
 
 
 Function = Callable[[Bench], Iterable[Result]]

@@ -73,7 +73,7 @@ def python_messages() -> Iterator[Message]:
 
 
 def _texts_of(call: ast.Call, plain: Mapping[str, int]) -> Iterator[str | tuple[str, ...]]:
-    name = getattr(call.func, "id", None) or getattr(call.func, "attr", "")
+    name: str = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
     if name in PLURALS and len(call.args) > 1:
         one, many = _text(call.args[0]), _text(call.args[1])
         if one and many:

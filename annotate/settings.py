@@ -156,6 +156,11 @@ CELERY_TASK_ROUTES = {"training.tasks.execute_run": {"queue": "training"}}
 CELERY_BEAT_SCHEDULE = {
     # `expires`: sweeps that piled up while the worker was away are worth nothing.
     "sweep": {"task": "training.tasks.sweep", "schedule": 2.0, "options": {"expires": 2.0}},
+    "retire_checkpoints": {
+        "task": "training.tasks.retire_checkpoints",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
     "sweep_labeling": {"task": "labeling.tasks.sweep", "schedule": 2.0, "options": {"expires": 2.0}},
     "send_webhooks": {"task": "labeling.tasks.send_webhooks", "schedule": 3.0, "options": {"expires": 3.0}},
     "send_mail": {"task": "labeling.tasks.send_mail", "schedule": 15.0, "options": {"expires": 15.0}},
@@ -166,6 +171,9 @@ CELERY_BEAT_SCHEDULE = {
 # Folders in which base models may lie, and hub ids that may be fetched. Nothing else is ever loaded.
 MODEL_DIRS = env.list("MODEL_DIRS", default=[str(DATA_DIR / "models")])
 ALLOWED_HUB_MODELS = env.list("ALLOWED_HUB_MODELS", default=[])
+# So many hours after a run's end superfluous checkpoints keep their files (services/retention.py); below 0:
+# for ever.
+CHECKPOINT_GRACE_HOURS = env.float("CHECKPOINT_GRACE_HOURS", default=24.0)
 # A worker that says nothing for so long has lost its run to another.
 TRAINING_LEASE_SECONDS = env.float("TRAINING_LEASE_SECONDS", default=20.0)
 # What a training process gets to write a last checkpoint when it is asked to stop.

@@ -12,11 +12,15 @@ from typing import Any, cast
 from django.utils.functional import lazy
 from django.utils.translation import get_language, gettext, gettext_lazy
 
+from .signs import isolated
+
 _ = cast("Callable[[str], str]", gettext_lazy)
 
 
 def _filled(text: str, values: dict[str, Any]) -> str:
-    return gettext(text) % values
+    # A name of another direction must not take the words of the sentence with it.
+    apart = {key: isolated(each) if type(each) is str else each for key, each in values.items()}
+    return gettext(text) % apart
 
 
 def _in_a_sentence(label: str) -> str:

@@ -32,7 +32,7 @@ from labeling.models import (
 )
 
 from .services import dataset_files
-from .services.lineage import usages_of, versions_containing, versions_with_prompt
+from .services.lineage import Usage, usages_of, versions_containing, versions_with_prompt
 from .services.written_prompts import WRITTEN
 
 MOST_SHOWN = 100  # judgments of a prompt, versions of an import
@@ -238,9 +238,11 @@ def _source(project: Project, prompt: Prompt) -> Step:
     """Where a prompt is from: always the last step back."""
     if prompt.import_record is not None:
         return _import(project, prompt.import_record, _("From a file"))
-    who = {"who": prompt.created_by.pseudonym if prompt.created_by is not None else "–"}
-    is_written = prompt.metadata.get(WRITTEN)
-    title = _("Written with its answer by %(who)s") % who if is_written else _("Made here by %(who)s") % who
+    title = _("Made here")
+    if prompt.created_by is not None:
+        is_written = prompt.metadata.get(WRITTEN)
+        said = _("Written with its answer by %(who)s") if is_written else _("Made here by %(who)s")
+        title = said % {"who": prompt.created_by.pseudonym}
     return Step("person", title, facts={_("When"): f"{prompt.created_at:%Y-%m-%d %H:%M} UTC"})
 
 
@@ -257,15 +259,24 @@ def _import(project: Project, record: ImportRecord, note: str, facts: dict[str, 
 
 
 # --- Forward ----------------------------------------------------------------------------------------------
-def _versions(project: Project, versions: Iterable[DatasetVersion], row: str = "") -> list[Step]:
-    """The versions with the runs and checkpoints they led to. `row`: the row to lead to."""
+def _versions(
+    project: Project,
+    versions: Iterable[DatasetVersion],
+    row: str = "",
+    known: dict[int, list[Usage]] | None = None,
+) -> list[Step]:
+    """The versions with the runs and checkpoints they led to. `row`: the row to lead to. `known`: what
+    is known of versions by now, so that several judgments in one version ask once."""
     steps = []
+    known = {} if known is None else known
     for version in versions:
+        if version.pk not in known:
+            known[version.pk] = usages_of(version)
         page = reverse("labeling:dataset_version", args=[project.slug, version.dataset_id, version.number])
         facts = {_("Kind"): version.dataset.get_kind_display(), "SHA-256": version.sha256}
         used = [
             Step("usage", each.name, path=each.path, role="admin", note=each.kind, facts=_stated(each.status))
-            for each in usages_of(version)
+            for each in known[version.pk]
         ]
         steps.append(
             Step(
@@ -286,6 +297,7 @@ def _stated(status: str) -> dict[str, str]:
 def _of_prompt(project: Project, prompt: Prompt) -> Lineage:
     submissions = prompt.submissions.select_related("annotator", "import_record").order_by("-id")
     count, completions = submissions.count(), prompt.completions.count()
+    known: dict[int, list[Usage]] = {}
     forward = [
         Step(
             "judgment",
@@ -293,7 +305,7 @@ def _of_prompt(project: Project, prompt: Prompt) -> Lineage:
             path=reverse("labeling:judgment_lineage", args=[project.slug, each.pk]),
             note=each.annotator.pseudonym if each.annotator is not None else str(_("imported")),
             facts={_("Status"): each.get_status_display()},
-            steps=_versions(project, versions_containing(submission=each), str(each.pk)),
+            steps=_versions(project, versions_containing(submission=each), str(each.pk), known),
         )
         for each in submissions[:MOST_SHOWN]
     ]

@@ -36,8 +36,8 @@ class KeyPaginator(Paginator):
     backwards, so that the last page costs what the first does. `whole` is the list before it was searched and
     filtered.
 
-    What `is_narrowed` may be few rows of a big table, for which PostgreSQL would join all of it. A search may
-    have to read every text of the project: what `is_searched` is read once, and counted by its keys.
+    What `is_narrowed` may be few rows of a big table, for which PostgreSQL would join all of it; a search may
+    have to read every text of the project. Both are read once, and counted by their keys where those are few.
     """
 
     object_list: QuerySet
@@ -55,13 +55,14 @@ class KeyPaginator(Paginator):
         self.whole = whole
         self.is_narrowed = is_narrowed
         self.is_searched = is_searched
-        self._first_keys: list[Any] = []
+        self._first_keys: list[Any] | None = None  # not read
 
     @cached_property
     def count(self) -> int:
-        if self.is_searched:
-            self._first_keys = list(self.object_list.values_list("pk", flat=True)[: MOST_FOUND + 1])
-            if len(self._first_keys) <= MOST_FOUND:
+        most = MOST_FOUND if self.is_searched else LONG if self.is_narrowed else 0
+        if most:
+            self._first_keys = self._all_keys(most + 1)
+            if len(self._first_keys) <= most:
                 return len(self._first_keys)
         return self.object_list.count()
 
@@ -69,11 +70,17 @@ class KeyPaginator(Paginator):
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         last = min(first + self.per_page, self.count)
-        if last <= len(self._first_keys):
-            return Page(rows_by_key(self.whole, self._first_keys[first:last]), number, self)
-        if self.count <= LONG and not self.is_narrowed:
+        if self.count <= LONG and not (self.is_narrowed or self.is_searched):
             return Page(self.object_list[first:last], number, self)
+        if self.count <= LONG and self._first_keys is None:
+            self._first_keys = self._all_keys(LONG)
+        if self._first_keys is not None and last <= len(self._first_keys):
+            return Page(rows_by_key(self.whole, self._first_keys[first:last]), number, self)
         return Page(rows_by_key(self.whole, self._keys(first, last)), number, self)
+
+    def _all_keys(self, most: int) -> list[Any]:
+        """Asked for a page, PostgreSQL would walk the list in its order until it has found so many."""
+        return list(self.object_list.values_list("pk", flat=True)[:most])
 
     def _keys(self, first: int, last: int) -> list[Any]:
         keys = self.object_list.values_list("pk", flat=True)

@@ -136,9 +136,17 @@ def _membership_by_slug(user, slug: str) -> Membership | None:
     return None
 
 
+def paused() -> Forbidden:
+    return Forbidden(
+        "Your work in this project is paused. An admin of the project can resume it.",
+        code="paused",
+        hint="What you wrote is kept.",
+    )
+
+
 def require(membership: Membership | None, action: Action) -> None:
     """Raises Forbidden unless the membership reaches the action."""
     if not can(membership, action):
         if action is Action.WORK and membership is not None and membership.status == MembershipStatus.PAUSED:
-            raise Forbidden("Your work in this project is paused. A lead can resume it.")
+            raise paused()
         raise Forbidden(ONLY[action.least_role] % {"phrase": gettext(action.phrase)})

@@ -259,20 +259,34 @@ HEAD_LOCKED = Prepared(
 )
 
 
+def _not_work(project) -> QuerySet[Task]:
+    """Tasks whose slots are made as people come. Said as the condition of the index `task_special` is: SQLite
+    does not conclude it from another purpose, and would read all tasks of the project.
+    """
+    return Task.objects.filter(project=project, status=TaskStatus.OPEN).exclude(purpose=TaskPurpose.WORK)
+
+
+# Whether a project has any: most have none, and the question for one person's costs ten times as much.
+SPECIAL = Prepared(
+    lambda project, purpose: _not_work(project).filter(purpose=purpose).order_by().values_list("pk")[:1],
+    project=int,
+    purpose=str,
+)
+
+
 def special_tasks(*, user, project: Project, purpose: str) -> QuerySet[Task]:
     """Tasks of a purpose whose slots are made as people come, and that this person has not had."""
     had = Assignment.objects.filter(task=OuterRef("pk"), annotator=user)
     skipped = Skip.objects.filter(task=OuterRef("pk"), user=user)
     wrote = TaskCompletion.objects.filter(task=OuterRef("pk"), completion__author=user)
-    rows = Task.objects.filter(
-        project=project, purpose=purpose, status=TaskStatus.OPEN, parked_at=None
-    ).filter(~Exists(had), ~Exists(skipped), ~Exists(wrote))
+    rows = _not_work(project).filter(purpose=purpose, parked_at=None)
+    rows = rows.filter(~Exists(had), ~Exists(skipped), ~Exists(wrote))
     if purpose != TaskPurpose.GOLD:  # gold outlives its batch
         overdue = Q(batch__deadline_at__isnull=False, batch__deadline_at__lte=Now())
         rows = rows.filter(batch__status=BatchStatus.OPEN).exclude(overdue)
     if project.settings.match_languages:
         rows = rows.filter(prompt__language__in=languages_of(user=user, project=project))
-    return rows.order_by("pk")
+    return rows.order_by("kind", "pk")  # as the index goes: by number alone, SQLite would take another
 
 
 def gates(*, user, project: Project) -> dict[str, KindGate]:
@@ -307,8 +321,8 @@ def waiting_counts(*, project: Project, user) -> list[Waiting]:
     gate_of = gates(user=user, project=project)
     skipped = Skip.objects.filter(task=OuterRef("task_id"), user=user)
     mine = (
-        Assignment.objects.filter(project=project, annotator=user)
-        .filter(Q(status=AssignmentStatus.LEASED) | Q(status=AssignmentStatus.RETURNED) & ~Exists(skipped))
+        Assignment.objects.filter(annotator=user, status__in=IN_HAND, project=project)
+        .filter(Q(status=AssignmentStatus.LEASED) | ~Exists(skipped))
         .values_list("kind", "status")
     )
     held = list(mine)
@@ -359,12 +373,10 @@ def own_fix(reviewer) -> Q:
     """Reopened work whose standing judgment is the reviewer's own fix.
 
     Asked of reopened work only: a fix waits for nothing else, and a list of 100,000 must not look up each
-    author. By lists of keys and not beside each row: PostgreSQL thinks so much of 100,000 questions that it
-    compiles the statement, which takes longer than anything else in it.
+    author.
     """
-    authored = Q()
-    for judgments in (Demonstration.objects, Ranking.objects):
-        authored |= Q(pk__in=judgments.filter(author=reviewer, is_current=True).values("submission"))
+    mine = {"submission": OuterRef("pk"), "is_current": True, "author": reviewer}
+    authored = Exists(Demonstration.objects.filter(**mine)) | Exists(Ranking.objects.filter(**mine))
     return Q(review_reason=ReviewReason.REOPENED) & authored
 
 

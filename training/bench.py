@@ -17,7 +17,7 @@ from annotate.environment import BASE_DIR
 SHAPES, REPEATS = ("2x128", "6x384"), 3
 
 
-def _measure(bench: Bench, name: str) -> list[dict]:
+def measure(bench: Bench, name: str) -> list[dict]:
     """The rows that `python -m training.rlhf.bench` prints, for each shape; torch stays out of the site."""
     rows = []
     for shape in SHAPES[:1] if bench.quick else SHAPES:
@@ -49,19 +49,19 @@ def _results(rows: list[dict], what: str, bars: dict[str, float], equal: float |
 @benchmark("training.sft")
 def sft(bench: Bench) -> list[Result]:
     """SFT by packing, against padded batches with all logits; rows of uneven and of even length."""
-    return _results(_measure(bench, "sft"), "tokens", {"uneven": 1.9, "even": 1.0}, equal=1e-5)
+    return _results(measure(bench, "sft"), "tokens", {"uneven": 1.9, "even": 1.0}, equal=1e-5)
 
 
 @benchmark("training.reward")
 def reward(bench: Bench) -> list[Result]:
     """Rankings of 4 and 9 completions, each encoded once and the prompt once, against expanded pairs."""
-    return _results(_measure(bench, "reward"), "rankings", {"K=4": 2.7, "K=9": 7.0}, equal=1e-5)
+    return _results(measure(bench, "reward"), "rankings", {"K=4": 2.7, "K=9": 7.0}, equal=1e-5)
 
 
 @benchmark("training.ppo")
 def ppo(bench: Bench) -> list[Result]:
     """Episodes of PPO on prompts of uneven length, against a loop that pads everything to the longest."""
-    rows = _measure(bench, "ppo")
+    rows = measure(bench, "ppo")
     results = _results(rows, "episodes", {"64 episodes": 3.0})
     for row in rows:
         for name in ("generation", "scoring", "update"):
@@ -75,4 +75,4 @@ def ppo(bench: Bench) -> list[Result]:
 @benchmark("training.sample")
 def sample(bench: Bench) -> list[Result]:
     """Eight completions of each prompt, against `generate` prompt by prompt."""
-    return _results(_measure(bench, "sample"), "completions", {"K=8": 2.0})
+    return _results(measure(bench, "sample"), "completions", {"K=8": 2.0})

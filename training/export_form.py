@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 
 from annotate.words import _
-from training.forms import hyperparameter_field
+from training.hyperparameter_fields import hyperparameter_field
 from training.models import Stage
 from training.services.hyperparameters import fields_of
 

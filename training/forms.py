@@ -8,38 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext
 
 from annotate.words import _
 from labeling.models import Batch, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
+from training.hyperparameter_fields import GROUPS, hyperparameter_field
 from training.models import Checkpoint, CheckpointKind, Stage
-from training.rlhf.config.fields import FieldSpec, figure
+from training.rlhf.config.fields import FieldSpec
 from training.services.hyperparameters import fields_of, presets_of
 from training.services.inputs import ANY_CHECKPOINT, INPUTS, InputSpec
 from training.services.locations import known_base_models, text_files
 
-# Sections of hyperparameters, what one changes most first; unknown ones come before. Only the first is open.
-GROUPS: dict[str, str] = {
-    "schedule": _("Schedule"),
-    "optimizer": _("Optimizer"),
-    "rollout": _("Rollout"),
-    "KL": _("KL"),
-    "objective": _("Objective"),
-    "data": _("Data"),
-    "fine-tuning": _("Fine-tuning"),
-    "model": _("Model"),
-    "device": _("Device"),
-}
 OPEN_GROUPS = 1
-# What may be entered, by type of a field; a box to tick and a list to choose from show it by themselves.
-ALLOWED: dict[str, str] = {
-    "integer": _("A whole number from %(low)s to %(high)s."),
-    "number": _("A finite number from %(low)s to %(high)s."),
-    "text": _("A text."),
-    "path": _("A text."),
-    "paths": _("A list of paths."),
-    "list": _("A list of texts."),
-}
 PREFIX = "hp_"  # of hyperparameters, so that none is taken for a field of the form itself
 
 
@@ -297,44 +276,6 @@ def _input_field(project: Project, spec: InputSpec) -> forms.Field:
         return version_field(queryset=versions_of(project, spec.datasets), **common)
     checkpoint_field = CheckpointsField if spec.is_many else CheckpointField
     return checkpoint_field(queryset=checkpoints_of(project, spec.checkpoint, spec.also_checkpoint), **common)
-
-
-def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
-    """The form field of a hyperparameter; its bounds stand in the help, its source too."""
-    label = spec.name.replace("_", " ").capitalize()
-    common: dict[str, Any] = {
-        "required": False,
-        "label": label,
-        "initial": initial,
-        "help_text": _help_of(spec),
-    }
-    if spec.type == "boolean":
-        return forms.BooleanField(**common)
-    if spec.type == "choice":
-        return forms.ChoiceField(choices=[(value, value) for value in spec.choices or ()], **common)
-    bounds: dict[str, Any] = {"min_value": spec.minimum, "max_value": spec.maximum}
-    if spec.type == "integer":
-        return forms.IntegerField(**bounds, **common)
-    if spec.type == "number":
-        widget = forms.NumberInput(attrs={"step": "any"})
-        return forms.FloatField(**bounds, **common, widget=widget)
-    # Not stripped: a stop sequence may well begin with a space.
-    area = forms.Textarea(attrs={"rows": 2})
-    return forms.CharField(**common, max_length=20_000, strip=False, widget=area)
-
-
-def _help_of(spec: FieldSpec) -> str:
-    """What it is, what is allowed, and whence, in the reader's language: `training.rlhf` knows no Django, and
-    the catalogues take the texts from its declarations (annotate.catalogues).
-    """
-    said = [gettext(spec.help)]
-    if spec.type in ALLOWED:
-        said.append(
-            ALLOWED[spec.type] % {"low": figure(spec.minimum or 0), "high": figure(spec.maximum or 0)}
-        )
-    if spec.source:
-        said.append(_("Source: %(source)s.") % {"source": spec.source})
-    return " ".join(str(each) for each in said)
 
 
 class TextUploadForm(forms.Form):

@@ -15,6 +15,7 @@ from annotate.accounts import setup_token
 from annotate.accounts.models import ApiToken, User
 from annotate.accounts.preferences import change_preferences
 from annotate.errors import Conflict, Forbidden, Invalid, NotFound, from_django_validation
+from annotate.names import check_name
 from annotate.words import _
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ def create_user(
     user = User(
         username=username.strip(),
         email=email.strip().lower(),
-        display_name=display_name.strip(),
+        display_name=check_name(display_name, "display_name"),
         is_staff=is_staff,
         is_superuser=is_superuser,
     )
@@ -114,7 +115,7 @@ def update_profile(
     """Change what the person may change about themselves."""
     changes = {"theme": theme, "daily_goal": daily_goal, **({"language": language} if language else {})}
     change_preferences(user=user, changes=changes)
-    user.display_name = display_name.strip()
+    user.display_name = check_name(display_name, "display_name")
     user.timezone = timezone
     try:
         user.full_clean(exclude=["password", "username", "email"], validate_constraints=False)
@@ -127,7 +128,7 @@ def update_profile(
 @transaction.atomic
 def create_api_token(*, user: User, name: str, expires_in_days: int | None = 365) -> tuple[ApiToken, str]:
     """A new token and its text, which is not kept and cannot be shown again. None never expires."""
-    name = name.strip()
+    name = check_name(name)
     if not name:
         raise Invalid("Give the token a name, such as the program that will use it.", field="name")
     if len(name) > 80:

@@ -125,7 +125,7 @@ class Statement:
     @classmethod
     def of(cls, sql: str, parameters: Sequence[Any], places: dict[int, int], connection: Any) -> Statement:
         if connection.vendor == "sqlite":
-            sql, parameters, places = _with_constants(sql, parameters, places)
+            sql, parameters, places = with_constants(sql, parameters, places)
         return cls(sql, tuple(parameters), places, next(_numbers))
 
     def run(self, connection: Any, values: Sequence[Any], take: Callable[[Any], Any]) -> Any:
@@ -193,7 +193,7 @@ class Statement:
         return connection.ops.compose_sql(self.sql, filled)
 
 
-def _with_constants(
+def with_constants(
     sql: str, parameters: Sequence[Any], places: dict[int, int]
 ) -> tuple[str, list[Any], dict[int, int]]:
     """For SQLite: what never changes becomes part of the text, so that only holes are bound.

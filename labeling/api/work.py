@@ -57,7 +57,7 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
         "take_up": Action.WORK,
         "submit": Action.WORK,
         "draft": Action.VIEW_OWN_WORK,
-        "save_draft": Action.WORK,
+        "save_draft": Action.VIEW_OWN_WORK,  # paused in mid-sentence, they lose no word of it
         "skip": Action.WORK,
         "renew": Action.WORK,
         "release": Action.WORK,

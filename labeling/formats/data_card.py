@@ -132,7 +132,7 @@ def _selection(manifest):
         entries[f"filter {name}"] = len(value) if name == "blocked_words" else value
     for name, value in sorted(entries.items()):
         if name not in ("sources", "decisions", "fractions", "salt") and value not in ([], "", None, False):
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else _shown(value)
             yield f"- {escaped(name)}: {escaped(shown)}"
     shares = ", ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
     yield f"- split by prompt: {shares}; salt “{escaped(recipe['salt'])}”"
@@ -140,6 +140,18 @@ def _selection(manifest):
         yield f"- left out: {count:,} rows, {escaped(reason)}"
     for reason, count in sorted(manifest.get("changed", {}).items()):
         yield f"- changed: {count:,} rows, {escaped(reason)}"
+
+
+def _shown(value):
+    """
+    >>> _shown({"category": {"law": 1.0, "*": 0.5}}), _shown(3)
+    ('category law 1, category * 0.5', '3')
+    """
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(
+        f"{by} {name} {share:g}" for by, shares in value.items() for name, share in shares.items()
+    )
 
 
 def _origin(manifest, facts):

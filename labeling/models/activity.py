@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -59,6 +61,11 @@ class AuditEvent(models.Model):
         """The action in words: "guideline.published" is "Guideline published"."""
         words = EVENT_WORDS.get(self.action)
         return str(words) if words else self.action.replace(".", " ").replace("_", " ").capitalize()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The data for a reader: without the digests, which are for `manage.py verify`."""
+        return {name: value for name, value in self.data.items() if name != "digests"}
 
 
 # Kind of notification, or what it begins with -> the preference that says when it comes by e-mail.

@@ -10,7 +10,7 @@ import numpy
 from labeling.formats import pairs_from_ranks
 
 from .duplicates import digest
-from .finding import Drop, Finding, Fix, Look, Options
+from .finding import MOST_GROUPS, Drop, Finding, Fix, Look, Options
 from .units import Unit
 
 Edges = dict[tuple[int, int], list[int]]  # (better, worse) -> indices of the rows that say so
@@ -90,7 +90,9 @@ class Contradictions(Look):
             if groups:
                 rows = sorted({index for group in groups for index in group})
                 values = {"rows": len(rows)}
-                found.append(Finding(key, "warning", len(groups), rows, groups[:50], values, self.fixes))
+                found.append(
+                    Finding(key, "warning", len(groups), rows, groups[:MOST_GROUPS], values, self.fixes)
+                )
         return found
 
     def repairs(self) -> dict[str, Fix]:

@@ -12,7 +12,7 @@ import numpy
 from .units import Unit
 
 MOST_EXAMPLES = 5
-MOST_GROUPS = 50
+MOST_GROUPS = 500
 SEVERITIES = ("error", "warning", "info")
 
 

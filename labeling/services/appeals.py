@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +21,7 @@ from labeling.models import (
     Task,
 )
 
+from . import digests
 from .activity import notify, record_event
 from .appeal_rules import appealable_review, check_may_decide, close, reviewers_besides
 from .drafts import sane_seconds
@@ -98,8 +101,9 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
         raise Invalid(_("The outcome is %(known)s.") % {"known": " or ".join(OUTCOMES)}, field="outcome")
     note = _required(note, "note", "Write a note: both sides want to know why.")
     same = check_may_decide(appeal, reviewer)
+    said: dict[str, Any] = {}
     if outcome == AppealStatus.OVERTURNED:
-        _overturn(submission, task, appeal.review, reviewer, note, active_seconds)
+        said = _overturn(submission, task, appeal.review, reviewer, note, active_seconds)
     close(appeal, AppealStatus(outcome), note=note, by=reviewer, is_by_same_reviewer=same)
     record_event(
         action="appeal.decided",
@@ -109,6 +113,8 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
         submission=submission.pk,
         outcome=str(outcome),
         same_reviewer=same,
+        status=str(submission.status),
+        digests=said,
     )
     word = in_a_sentence(AppealStatus(outcome).label)
     _tell(
@@ -126,15 +132,17 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
 
 def _overturn(
     submission: Submission, task: Task | None, review: Review, reviewer, note: str, seconds: int
-) -> None:
+) -> dict[str, Any]:
     """Accept the work as its author had it: 1. the decision no longer stands 2. its effect goes 3. a review
-    says so."""
+    says so. The digests of what was written."""
+    said = {}
     Review.objects.filter(pk=review.pk).update(reopened_at=timezone.now())
     if review.decision == ReviewDecision.FIXED:
-        restore_revision(submission, review)
+        restored = restore_revision(submission, review)
+        said["judgment"] = digests.of_judgment(restored, submission)
     elif task is not None:
         reinstate_slot(submission, task, may_add=True)
-    Review.objects.create(
+    accepted = Review.objects.create(
         submission=submission,
         revision=submission.revision_count,
         decision=ReviewDecision.ACCEPTED,
@@ -148,6 +156,7 @@ def _overturn(
     submission.save(update_fields=["status", "decided_at"])
     settle_prompts(submission)
     refresh_signals(submission, task)
+    return said | {"review": digests.of_review(accepted)}
 
 
 def _locked_appeal(appeal: Appeal) -> tuple[Submission, Appeal, Task | None]:

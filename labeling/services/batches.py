@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from annotate.errors import Invalid
+from annotate.names import check_name
 from annotate.words import _
 from labeling.models import (
     NO_DEADLINE,
@@ -257,7 +258,8 @@ def _create_batch(
     if review_rate is None:
         demonstrations = kind == TaskKind.DEMONSTRATION
         review_rate = settings.demonstration_review_rate if demonstrations else settings.ranking_review_rate
-    if not name.strip():
+    name = check_name(name)
+    if not name:
         raise Invalid("Give the batch a name.", field="name")
     if not 1 <= overlap <= 20:
         raise Invalid("Overlap: between 1 and 20 people per task.", field="overlap")
@@ -268,7 +270,7 @@ def _create_batch(
         kind=kind,
         layout=layout,
         purpose=purpose,
-        name=name.strip()[:120],
+        name=name[:120],
         overlap=overlap,
         review_rate=review_rate,
         priority=priority,

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_noop
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
+from annotate.names import check_name
 from annotate.words import _, in_a_sentence, later
 from labeling.formats import (
     EXPORT_FORMATS,
@@ -60,7 +61,7 @@ def create_dataset(
     taken)."""
     if kind not in DatasetKind.values:
         raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(DatasetKind.values)}, field="kind")
-    name = name.strip()
+    name = check_name(name)
     if not 0 < len(name) <= 120:
         raise Invalid("Give it a name of at most 120 characters.", field="name")
     checked = Recipe.from_json(recipe).resolved_for(project)

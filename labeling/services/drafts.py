@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from annotate.errors import Conflict, Gone, Invalid, NotFound
 from annotate.words import _
-from labeling.models import Assignment, AssignmentStatus, Draft, Skip, Task
+from labeling.models import Assignment, AssignmentStatus, Draft, Membership, MembershipStatus, Skip, Task
 
 from .slots import deadline, lost_lease
 
@@ -50,7 +50,7 @@ def save_draft(*, task: Task, user, body: dict[str, Any], revision: int, active_
 
     The same body twice is one save. Raises StaleDraft with both bodies, Gone after the task was submitted,
     skipped or closed, Conflict while it is returned and not taken up, NotFound for a task this person was
-    never handed. A lease that ran out does not stop saving.
+    never handed. Neither a lease that ran out nor a pause stops saving what was begun.
     """
     body = _checked(body)
     # The slot before the words, as skips and expiries lock them.
@@ -58,7 +58,7 @@ def save_draft(*, task: Task, user, body: dict[str, Any], revision: int, active_
     slot = slots.filter(task=task, annotator=user).first()
     stored = Draft.objects.select_for_update(no_key=True).filter(task=task, user=user).first()
     not_at_work = (AssignmentStatus.SUBMITTED, AssignmentStatus.RETURNED, AssignmentStatus.VOID)
-    if slot is not None and slot.status in not_at_work:
+    if slot is not None and slot.status in not_at_work and not _mending_was_paused(slot, stored):
         raise lost_lease(slot, user)
     if stored is None:
         if slot is None:
@@ -87,6 +87,14 @@ def save_draft(*, task: Task, user, body: dict[str, Any], revision: int, active_
         mine = Assignment.objects.filter(pk=slot.pk, annotator=user, status=AssignmentStatus.LEASED)
         mine.update(lease_expires_at=deadline(slot.project))
     return stored
+
+
+def _mending_was_paused(slot: Assignment, stored: Draft | None) -> bool:
+    """Whether its author was paused while they mended returned work: their words are still taken."""
+    if slot.status != AssignmentStatus.RETURNED or stored is None:
+        return False
+    members = Membership.objects.filter(project=slot.project_id, user=slot.annotator_id)
+    return members.filter(status=MembershipStatus.PAUSED).exists()
 
 
 def sane_seconds(value: int) -> int:

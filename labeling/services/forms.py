@@ -180,6 +180,12 @@ def _in_words(path: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def definition_digest(definition: Any) -> str:
+    """SHA-256 (hex) of a definition as canonical JSON."""
+    text = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _locked(project: Project, layout: str) -> Form:
     form = None
     if layout in Layout.values:
@@ -197,14 +203,13 @@ def _touch(form: Form, acting_user) -> None:
 
 def _publish(form: Form, number: int, definition: FormDefinition, summary: str, acting_user) -> FormVersion:
     values = definition.to_json()
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     version = FormVersion.objects.create(
         form=form,
         layout=form.layout,
         number=number,
         definition_json=values,
         change_summary=summary,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=definition_digest(values),
         published_by=acting_user,
     )
     record_event(

@@ -141,6 +141,7 @@ def score_demonstration(*, submission: Submission, score: int, acting_user) -> G
         project=task.project,
         old={"score": old},
         new={"score": score},
+        status=str(submission.status),
     )
     if task.purpose == TaskPurpose.SCREENING:
         screening_progressed(submission=submission)

@@ -22,6 +22,7 @@ import orjson
 from django.utils import timezone
 
 from annotate.prepared import PreparedLoad, json_text
+from annotate.signs import sign_no_name_has
 from labeling.formats import DemonstrationRecord, PromptRecord, RankingRecord, prompt_digest
 from labeling.formats.errors import RowError
 from labeling.models import (
@@ -39,6 +40,7 @@ from labeling.models import (
 from .answer_checks import MOST_SHOWN, ImportLook
 from .answer_index import index_answers, is_indexed
 from .completions import LONGEST_GENERATOR, NewCompletion, ensure_completions, imported_key
+from .digests import ImportDigest
 from .prompts import NewPrompt, ensure_prompts, find_ids
 
 Prepared = dict[str, Any]
@@ -98,6 +100,9 @@ def _check_lengths(record, filename: str) -> None:
     for name, longest in LONGEST.items():
         if len(getattr(record, name)) > longest:
             raise RowError(f"at most {longest} characters", file=filename, row=record.row, field=name)
+        if sign := sign_no_name_has(getattr(record, name)):
+            problem = f"there is an invisible character in it ({sign})"
+            raise RowError(problem, file=filename, row=record.row, field=name)
     for completion in getattr(record, "completions", ()):
         if len(completion.generator) > LONGEST_GENERATOR:
             problem = f"at most {LONGEST_GENERATOR} characters"
@@ -128,6 +133,7 @@ class RowStore:
         self.user = import_record.created_by
         self.added = 0
         self.already_there = 0
+        self.digest = ImportDigest()  # of the judgments that were new, for the audit row
 
     def store(self, rows: Sequence[Prepared]) -> None:
         prompt_ids, new_prompts = self._store_prompts(rows)
@@ -158,6 +164,9 @@ class RowStore:
             ),
             origin=JudgmentOrigin.IMPORT.value,
         )
+        for submission, row in zip(submissions, new, strict=True):
+            content = {"text": row["t"], "warnings": row["w"]}
+            self.digest.add(TaskKind.DEMONSTRATION, submission, prompt_ids[row["d"]], content)
         if is_indexed(self.project):
             index_answers(
                 self.project,
@@ -185,13 +194,16 @@ class RowStore:
         )
         new = self._new_judgments([row for row in rows if row["tiers"] is not None])
         submissions = self._create_submissions(TaskKind.RANKING, new, prompt_ids)
+        contents = [_ranking(row, [ids[key] for _, _, key in row["o"]]) for row in new]
         RANKINGS.load(
             (
-                _ranking(submission, row, [ids[key] for _, _, key in row["o"]])
-                for submission, row in zip(submissions, new, strict=True)
+                (submission, *map(json_text, content.values()))
+                for submission, content in zip(submissions, contents, strict=True)
             ),
             origin=JudgmentOrigin.IMPORT.value,
         )
+        for submission, row, content in zip(submissions, new, contents, strict=True):
+            self.digest.add(TaskKind.RANKING, submission, prompt_ids[row["d"]], content)
         added = len(new)
         for row in rows:
             if row["tiers"] is None:
@@ -220,10 +232,13 @@ class RowStore:
         )
 
 
-def _ranking(submission_id: int, row: Prepared, completion_ids: list[int]) -> tuple[int, str, str, str, str]:
+def _ranking(row: Prepared, completion_ids: list[int]) -> dict[str, list]:
     """In the order of RANKINGS."""
     tiers = [[completion_ids[index] for index in tier] for tier in row["tiers"]]
     ranked = {completion_id for tier in tiers for completion_id in tier}
-    unrankable = [completion_id for completion_id in completion_ids if completion_id not in ranked]
-    margins = json_text(row["margins"] or [])
-    return submission_id, json_text(tiers), json_text(unrankable), margins, json_text(completion_ids)
+    return {
+        "tiers": tiers,
+        "unrankable": [completion_id for completion_id in completion_ids if completion_id not in ranked],
+        "margins": row["margins"] or [],
+        "presented_order": completion_ids,
+    }

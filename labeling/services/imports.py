@@ -270,6 +270,7 @@ def _store_rows(
             read=spooled.rows + left_out,
             added=store.added,
             **({"fixes": spooled.plan.counts} if spooled.plan and spooled.plan.counts else {}),
+            digests={"judgments": store.digest.to_json()},
         )
         if in_background:
             _notify_owner(

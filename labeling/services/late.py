@@ -26,7 +26,7 @@ from labeling.models import (
     TaskKind,
 )
 
-from . import ledger
+from . import digests, ledger
 from .activity import notify, record_event
 from .answer_checks import check_answer, subject_of
 from .answers import answers_from_fields
@@ -68,7 +68,7 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
         active_seconds=draft.active_seconds,
         decided_at=timezone.now(),
     )
-    add_judgment(
+    judgment = add_judgment(
         submission,
         content,
         JudgmentOrigin.ORIGINAL,
@@ -89,6 +89,9 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
         project=task.project,
         task=task.pk,
         slot=slot.slot,
+        status=str(submission.status),
+        prompt_flags=flags,
+        digests={"judgment": digests.of_judgment(judgment, submission)},
     )
     notify(
         user=submission.annotator,

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from annotate.errors import Conflict, Forbidden, Invalid
+from annotate.names import check_name
 from annotate.words import _
 from labeling.models import (
     Assignment,
@@ -48,7 +49,7 @@ def create_project(
     """
     if not can_create_projects(acting_user):
         raise Forbidden("Only site staff may open projects.", hint="Ask the person who runs this site.")
-    name = name.strip()
+    name = check_name(name)
     if not name:
         raise Invalid("Give the project a name.", field="name")
     slug = slugify(slug or name)[:60]
@@ -74,7 +75,7 @@ def create_project(
 @transaction.atomic
 def update_project(*, project: Project, name: str, description: str, acting_user) -> Project:
     """Rename or redescribe; the slug stays, because links rely on it."""
-    name = name.strip()
+    name = check_name(name)
     if not name:
         raise Invalid("Give the project a name.", field="name")
     old = {"name": project.name, "description": project.description}

@@ -9,6 +9,7 @@ from labeling.models import (
     AssignmentStatus,
     Demonstration,
     JudgmentOrigin,
+    Ranking,
     Review,
     Submission,
     Task,
@@ -17,21 +18,15 @@ from labeling.models import (
 )
 
 from .answer_index import reindex_answer
+from .digests import ROW
 from .revisions import begin_revision
 from .slots import finish_task
 from .span_notes import carry_notes
 
-COPIED = {
-    TaskKind.DEMONSTRATION: ("text", "pasted_characters", "warnings", "started_from_id", "prompt_id"),
-    TaskKind.RANKING: (
-        "tiers", "unrankable", "unrankable_reasons", "margins", "scores", "flags", "presented_order",
-        "shuffle_seed", "touched", "rationale",
-    ),
-}  # fmt: skip
-ALWAYS_COPIED = ("author_id", "guideline_version_id", "form_version_id", "answers")
+ITS_OWN = ("revision", "origin", "active_seconds")  # of the new revision; it says the rest as before
 
 
-def restore_revision(submission: Submission, review: Review) -> None:
+def restore_revision(submission: Submission, review: Review) -> Demonstration | Ranking:
     """After a fix is taken back, what its author had submitted is current again: as a new revision, since
     rows of judgments never change."""
     kind = TaskKind(submission.kind)
@@ -41,10 +36,10 @@ def restore_revision(submission: Submission, review: Review) -> None:
     noted = review.revision if kind == TaskKind.DEMONSTRATION else submission.revision_count
     begin_revision(submission)
     submission.save(update_fields=["revision_count"])
-    rows.create(
+    restored = rows.create(
         revision=submission.revision_count,
         origin=JudgmentOrigin.RESTORED,
-        **{name: getattr(before, name) for name in (*ALWAYS_COPIED, *COPIED[kind])},
+        **{name: getattr(before, name) for name in ROW[kind] if name not in ITS_OWN},
     )
     if isinstance(before, Demonstration):
         reindex_answer(submission, before.text)
@@ -52,6 +47,7 @@ def restore_revision(submission: Submission, review: Review) -> None:
             submission.prompt_id = before.prompt_id
             submission.save(update_fields=["prompt_id"])
     carry_notes(submission=submission, since=noted)
+    return restored
 
 
 def reinstate_slot(submission: Submission, task: Task, *, may_add: bool) -> None:

@@ -35,7 +35,7 @@ from labeling.models import (
     TaskStatus,
 )
 
-from . import ledger
+from . import digests, ledger
 from .activity import notify, record_event
 from .answer_checks import check_fix
 from .appeal_rules import refuse_while_appealed
@@ -61,6 +61,7 @@ def accept_submission(
     """It stands as it is. Raises Conflict if it was decided meanwhile, Forbidden for one's own work."""
     submission, _ = lock_for_decision(submission, revision, reviewer, ReviewDecision.ACCEPTED)
     review = _decide(submission, ReviewDecision.ACCEPTED, reviewer, [], note, active_seconds)
+    _record(review, submission)
     if submission.annotator_id and (review.note or review.queue_reason == ReviewReason.RESUBMITTED):
         tell_author(submission, "accepted", later("%(who)s accepted your work.", who=reviewer), review)
     return review
@@ -82,6 +83,7 @@ def return_submission(
     """
     submission, task = lock_for_decision(submission, revision, reviewer, ReviewDecision.RETURNED)
     review = _decide(submission, ReviewDecision.RETURNED, reviewer, reasons, note, active_seconds)
+    _record(review, submission)
     slot = Assignment.objects.filter(submission=submission, status=AssignmentStatus.SUBMITTED)
     slot.update(status=AssignmentStatus.RETURNED, lease_expires_at=None)
     if task is not None:  # the rules have refused a return without one
@@ -146,7 +148,7 @@ def fix_submission(
         content, submission.project, submission.prompt_id, reviewer, submission.task
     )
     submission.save(update_fields=["revision_count", "prompt_id"])
-    add_judgment(
+    judgment = add_judgment(
         submission,
         content,
         JudgmentOrigin.FIX,
@@ -156,6 +158,7 @@ def fix_submission(
         review.active_seconds,
         form,
     )
+    _record(review, submission, fix=judgment)
     if submission.kind == TaskKind.RANKING:
         carry_notes(submission=submission, since=before.revision)
     refresh_signals(submission, task)
@@ -178,6 +181,7 @@ def reject_submission(
     """It does not count. reopen: the task gets a new slot for somebody else. Needs a reason or a note."""
     submission, task = lock_for_decision(submission, revision, reviewer, ReviewDecision.REJECTED)
     review = _decide(submission, ReviewDecision.REJECTED, reviewer, reasons, note, active_seconds)
+    _record(review, submission)
     if task is not None:
         Assignment.objects.filter(submission=submission).update(
             status=AssignmentStatus.VOID, lease_expires_at=None
@@ -216,7 +220,12 @@ def reopen_submission(*, submission: Submission, reviewer, note: str = "") -> Su
     submission.save(update_fields=["status", "review_reason", "decided_at"])
     settle_prompts(submission)
     record_event(
-        action="submission.reopened", actor=reviewer, obj=submission, project=submission.project, note=note
+        action="submission.reopened",
+        actor=reviewer,
+        obj=submission,
+        project=submission.project,
+        note=note,
+        status=str(submission.status),
     )
     return submission
 
@@ -237,7 +246,8 @@ def _decide(
     note: str,
     active_seconds: int,
 ) -> Review:
-    """Store the decision and its effect on the submission, whose row the caller has locked."""
+    """Store the decision and its effect on the submission, whose row the caller has locked. Its audit row is
+    written by _record, after the revision that a fix brings along."""
     note, reasons = check_reasons(submission.project, decision, reasons, note)
     review = Review.objects.create(
         submission=submission,
@@ -255,16 +265,24 @@ def _decide(
     submission.conflict_open = False
     submission.save(update_fields=["status", "decided_at", "conflict_open"])
     settle_prompts(submission)
+    return review
+
+
+def _record(review: Review, submission: Submission, fix: Demonstration | Ranking | None = None) -> None:
+    said = {"review": digests.of_review(review)}
+    if fix is not None:
+        said["judgment"] = digests.of_judgment(fix, submission)
     record_event(
         action="submission.reviewed",
-        actor=reviewer,
+        actor=review.reviewer,
         obj=submission,
         project=submission.project,
-        decision=str(decision),
-        revision=submission.revision_count,
+        decision=str(review.decision),
+        revision=review.revision,
         reasons=review.reasons,
+        status=str(submission.status),
+        digests=said,
     )
-    return review
 
 
 def check_reasons(

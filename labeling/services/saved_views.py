@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from django.db import transaction
 
 from annotate.errors import Forbidden, Invalid, NotFound
+from annotate.names import check_name
 from annotate.words import _
 from labeling.models import DefaultView, Membership, Project, Role, SavedView
 from labeling.saved_views import LISTS, visible_views
@@ -34,7 +35,7 @@ def save_view(
     """Keep a list's query under a name; the same name again replaces one's own. Sharing needs a lead."""
     if page not in LISTS:
         raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(LISTS)}, field="page")
-    name = clean_line(name, "name", LONGEST_NAME)
+    name = check_name(clean_line(name, "name", LONGEST_NAME))
     if not name:
         raise Invalid("Give the view a name.", field="name")
     if is_shared and not membership.is_at_least(Role.LEAD):

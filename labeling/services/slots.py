@@ -34,6 +34,7 @@ from labeling.models import (
     TaskPurpose,
     TaskStatus,
 )
+from labeling.permissions import paused
 
 from .written_prompts import language_of_batch
 
@@ -82,11 +83,7 @@ def lock_member(*, project: Project, user) -> Membership | None:
             return membership
         raise Forbidden("You do not work in this project.", code="not_a_member")
     if membership.status == MembershipStatus.PAUSED:
-        raise Forbidden(
-            "Your work in this project is paused. A lead can resume it.",
-            code="paused",
-            hint="What you wrote is kept.",
-        )
+        raise paused()
     return membership
 
 

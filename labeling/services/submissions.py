@@ -30,7 +30,7 @@ from labeling.models import (
     TaskPurpose,
 )
 
-from . import ledger
+from . import digests, ledger
 from .activity import record_event
 from .answer_checks import check_answer, check_confirmed, subject_of
 from .appeal_rules import withdraw_moot_appeal
@@ -350,11 +350,11 @@ def _store(
     SUBMITTED.run(slot=slot.pk, now=now, version=version_id, form=form.pk)
     DRAFT_DONE.run(task=task.pk, user=work.user.pk)
     finish_task(task)
-    _finish(work, submission, membership, now)
+    _finish(work, submission, judgment, membership, now)
     return submission
 
 
-def _finish(work: _Work, submission: Submission, membership: Membership | None, now) -> None:
+def _finish(work: _Work, submission: Submission, judgment: Any, membership: Membership | None, now) -> None:
     submission.newest_receipt = STORED_RECEIPT.create(
         user=work.user,
         idempotency_key=work.key,
@@ -373,6 +373,8 @@ def _finish(work: _Work, submission: Submission, membership: Membership | None, 
         task=submission.task_id,
         status=str(submission.status),
         review_reason=str(submission.review_reason),
+        prompt_flags=submission.prompt_flags,
+        digests={"judgment": digests.of_judgment(judgment, submission)},
     )
 
 

@@ -60,8 +60,9 @@ def take_turn(*, user, project: Project, kinds: Sequence[str]) -> Pick | None:
     if purpose == TaskPurpose.WORK:
         return None
     if purpose != TaskPurpose.REPEAT:
-        special_ones = queues.special_tasks(user=user, project=project, purpose=purpose)
-        if not special_ones.exists():
+        if queues.SPECIAL.first(project=project.pk, purpose=str(purpose)) is None:
+            return None
+        if not queues.special_tasks(user=user, project=project, purpose=purpose).exists():
             return None
     head = queues.first_open(user=user, project=project, kinds=kinds)
     if head is None:

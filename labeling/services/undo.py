@@ -20,6 +20,7 @@ from labeling.models import (
     SubmissionStatus,
 )
 
+from . import digests
 from .activity import record_event
 from .ranking_signals import refresh_signals
 from .restoring import reinstate_slot, restore_revision
@@ -40,6 +41,7 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
     submission, task = locked(review.submission)
     review = Review.objects.select_related("reviewer").get(pk=review.pk)
     _check(review, submission, reviewer)
+    restored = None
     if task is not None and review.decision == ReviewDecision.RETURNED:
         slot = Assignment.objects.filter(submission=submission, status=AssignmentStatus.RETURNED)
         if not slot.exists():
@@ -48,7 +50,7 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
     elif task is not None and review.decision == ReviewDecision.REJECTED:
         reinstate_slot(submission, task, may_add=False)
     elif review.decision == ReviewDecision.FIXED:
-        restore_revision(submission, review)
+        restored = restore_revision(submission, review)
     Review.objects.filter(pk=review.pk).update(reopened_at=timezone.now())
     submission.status = review.status_before
     counts = submission.status == SubmissionStatus.ACCEPTED
@@ -63,6 +65,8 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
         project=submission.project,
         decision=review.decision,
         review=review.pk,
+        status=str(submission.status),
+        digests={"judgment": digests.of_judgment(restored, submission)} if restored is not None else {},
     )
     if review.decision != ReviewDecision.ACCEPTED or review.note:
         tell_author(

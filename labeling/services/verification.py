@@ -1,5 +1,5 @@
-"""What `manage.py verify` checks: hashes recomputed from what lies on disk, sums from entries. Other
-apps add their own checks."""
+"""What `manage.py verify` checks: hashes recomputed from what lies on disk and in the tables, sums from
+entries. Other apps add their own checks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from labeling.models import AuditEvent, DatasetVersion, DatasetVersionStatus
 from . import dataset_files
 from .audit_seals import verify_audit_trail
 from .dataset_facts import facts_digest
+from .import_check import verify_imports
+from .judgment_check import verify_judgments
 from .ledger_check import verify_ledgers
+from .version_check import verify_forms, verify_guidelines
 
-# Yields (what was checked, its problems) for each thing; no problems: it is as it was made.
+# Yields (what was checked, its problems) for each thing; no problems: it is as it was made. A Remark among
+# them is none.
 Verifier = Callable[[], Iterable[tuple[str, list[str]]]]
 _verifiers: dict[str, Verifier] = {}
 
@@ -30,6 +34,10 @@ def verify_all() -> Iterator[tuple[str, str, list[str]]]:
     """(kind of thing, which one, its problems) for everything there is to verify."""
     ours = {
         "dataset version": verify_versions,
+        "guideline version": verify_guidelines,
+        "form version": verify_forms,
+        "judgment": verify_judgments,
+        "import": verify_imports,
         "ledger": verify_ledgers,
         "audit trail": verify_audit_trail,
     }

@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from annotate.errors import Invalid
+from annotate.names import check_name
 from annotate.words import _
 from labeling.formats import prompt_digest
 from labeling.models import (
@@ -79,7 +80,7 @@ def check_prompt_text(text: Any, settings: ProjectSettings) -> str:
 
 
 def check_category(category: Any) -> str:
-    return clean_line(category or "", "category", LONGEST_CATEGORY)
+    return check_name(clean_line(category or "", "category", LONGEST_CATEGORY), "category")
 
 
 def _wrong_length(message: str, start: int, end: int) -> Invalid:

@@ -22,11 +22,13 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 
+from annotate import signs
+from annotate.signs import with_signs_in_html
 from labeling.formulas import MATH_ATTRIBUTES, MATH_TAGS, add_formulas
 from labeling.models import TaskKind
 from labeling.services.judgments import UNRANKABLE_REASONS
@@ -100,7 +102,7 @@ def render_markdown(text: str, *, anchors: bool = False) -> SafeString:
         url_schemes=ALLOWED_SCHEMES,
         link_rel="noopener nofollow",
     )
-    return mark_safe(clean)  # noqa: S308 - sanitised one line above, see tests/security/test_markdown.py
+    return with_signs_in_html(clean)  # sanitised one line above, see tests/security/test_markdown.py
 
 
 def _only_our_ids(tag: str, name: str, value: str) -> str | None:
@@ -111,6 +113,19 @@ def _only_our_ids(tag: str, name: str, value: str) -> str | None:
 def markdown(text: str | None) -> SafeString:
     """`{{ text|markdown }}`: put it inside `<div class="prose">`."""
     return render_markdown(str(text or ""))
+
+
+@register.filter
+def with_signs(text: str | None) -> SafeString:
+    """`{{ text|with_signs }}` inside `.plain`: as it is written, characters that nobody sees with a mark."""
+    return signs.with_signs(str(text or ""))
+
+
+@register.filter
+def isolated(name: Any) -> str:
+    """`{% blocktranslate with name=project.name|isolated %}`: a name within a sentence of ours, whose words
+    it does not turn around."""
+    return signs.isolated(str(name or ""))
 
 
 @register.filter
@@ -283,6 +298,13 @@ def widget_is(field: BoundField, kinds: str) -> bool:
 
 
 @register.filter
+def focused(field: BoundField) -> SafeString:
+    """The field's widget, which has the focus when the page opens: one a page, and only where filling in the
+    form is all that the page is for."""
+    return field.as_widget(attrs={"autofocus": True})
+
+
+@register.filter
 def get_item(mapping: Mapping[Any, Any] | None, key: Any) -> Any:
     """`{{ mapping|get_item:key }}`; None where the key is missing."""
     return (mapping or {}).get(key)
@@ -310,6 +332,12 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def unbroken(text: Any) -> str:
+    """`{{ seconds|duration|unbroken }}`: what no line may break within."""
+    return str(text).replace(" ", "\u00a0")
 
 
 @register.filter

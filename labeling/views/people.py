@@ -58,6 +58,7 @@ def _people_page(request, project, membership, form=None, link=None, status=200)
             ),
         ],
         per_page=25,
+        path=reverse("labeling:people", args=[project.slug]),
     )
 
     def figures(members):

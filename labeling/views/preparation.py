@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from django.core.paginator import Page, Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -25,7 +27,7 @@ from labeling.models import (
 )
 from labeling.permissions import Action, can
 from labeling.preparation import gaps
-from labeling.preparation_words import FIXES, meaning_of, title_of, title_of_fix
+from labeling.preparation_words import FINDINGS, FIXES, meaning_of, title_of, title_of_fix
 from labeling.services import background
 from labeling.services import preparations as service
 from labeling.services.export_encoders import model_choices
@@ -36,6 +38,7 @@ from .datasets import version_of as load_version
 from .imports import MAP, _choices, _record
 
 MOST_BARS = 20
+GROUPS_A_PAGE = 10
 GAPS = {"categories": "category", "languages": "language"}  # what a batch can be asked to fill
 MOST_EVALUATION_CHOICES = 100
 COVERAGE = {
@@ -151,13 +154,20 @@ def _show(
         context["is_busy"] = preparation.status in busy
         context["progress"] = Progress("preparation", preparation.pk).read()
         if preparation.report:
-            context |= _described(preparation, fixes)
+            context |= _described(preparation, fixes, request.GET)
+            context["paged"] = next((key for key in request.GET if key in FINDINGS), "")
     template = "labeling/_preparation.html" if request.htmx else "labeling/preparation.html"
     return render(request, template, context)
 
 
-def _described(preparation: Preparation, fixes: list[str]) -> dict[str, Any]:
-    """The report with words for its findings, what was decided about each, and bars for the coverage."""
+def _group_page(finding: dict[str, Any], page: str | None) -> Page:
+    """Groups of rows that belong together, a few at a time; `page`: the number that somebody asked for."""
+    return Paginator(finding["groups"], GROUPS_A_PAGE).get_page(page)
+
+
+def _described(preparation: Preparation, fixes: list[str], pages: Mapping[str, str]) -> dict[str, Any]:
+    """The report with words for its findings, what was decided about each, and bars for the coverage.
+    `pages`: {finding: the page of its groups}."""
     findings = []
     for finding in preparation.report["findings"]:
         applied = [fix["key"] for fix in finding["fixes"] if fix["key"] in fixes]
@@ -169,6 +179,7 @@ def _described(preparation: Preparation, fixes: list[str]) -> dict[str, Any]:
                 "fixes": [fix | {"words": FIXES[fix["key"]]} for fix in finding["fixes"]],
                 "applied": applied,
                 "is_ignored": finding["key"] in preparation.ignored,
+                "group_page": _group_page(finding, pages.get(finding["key"])),
             }
         )
     coverage = preparation.report["coverage"]

@@ -99,6 +99,7 @@ def _listing(request: HttpRequest, project) -> Listing:
         search=lambda rows, text: rows.filter(prompt__preview__icontains=text),
         filters=_filters(project),
         kept={"task": task},
+        path=quality_page.submissions_url(project),
     )
 
 

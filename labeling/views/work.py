@@ -13,14 +13,22 @@ from django.views.decorators.gzip import gzip_page
 
 from annotate.accounts.preferences import preferences_of
 from annotate.accounts.requests import SignedInRequest
-from annotate.errors import Conflict, Gone, Invalid, NotFound
+from annotate.errors import Conflict, DomainError, Gone, Invalid, NotFound
 from annotate.forms import whole_number
 from labeling import queues
 from labeling.access import project_route
 from labeling.asking import asked, pairwise_inputs, set_aside_field, settle
 from labeling.guideline_reading import earlier_read
-from labeling.models import Assignment, AssignmentStatus, GuidelineVersion, Layout, SkipReason, TaskKind
-from labeling.permissions import Action, can
+from labeling.models import (
+    Assignment,
+    AssignmentStatus,
+    GuidelineVersion,
+    Layout,
+    MembershipStatus,
+    SkipReason,
+    TaskKind,
+)
+from labeling.permissions import Action, can, paused
 from labeling.qualification_reports import standings
 from labeling.quality_page import categories_of
 from labeling.sections import sections_of
@@ -71,6 +79,7 @@ def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
         "done": _done(request, project),
         "standings": standings(project=project, membership=membership),
         "full_day": full_day,
+        "leads": [] if may_work else _leads(project),
         "asks_languages": membership.pk is not None and project.settings.match_languages,
         "languages": membership.languages.all() if membership.pk else [],
     }
@@ -113,8 +122,10 @@ def work_task(request: SignedInRequest, *, project, membership, pk: int) -> Http
     assignment = _assignment(request, project, pk)
     if assignment.annotator_id == request.user.pk and assignment.status == AssignmentStatus.SUBMITTED:
         return redirect("labeling:submission_detail", slug=project.slug, pk=assignment.submission.pk)
+    if not can(membership, Action.WORK):
+        return _lost(request, assignment, paused())
     if not is_in_hand(assignment, request.user):
-        return _lost(request, assignment)
+        return _lost(request, assignment, lost_lease(assignment, request.user))
     sheet = open_worksheet(assignment=assignment, user=request.user, project=project)
     if assignment.status == AssignmentStatus.RETURNED:
         context = {
@@ -308,6 +319,7 @@ def _screen(request: SignedInRequest, sheet: Worksheet, error: Invalid | None = 
     response = render(request, SCREENS[Layout(sheet.form.layout)], context, status=422 if error else 200)
     if error:
         response["HX-Push-Url"] = "false"  # the address stays that of the task
+        response["HX-Reswap"] = "outerHTML"  # not to the top: the field that is wrong comes into view
     return response
 
 
@@ -325,9 +337,14 @@ def _reasons(sheet: Worksheet) -> list[str]:
     return labels(sheet.settings.return_reasons, sheet.returned.reasons) if sheet.returned else []
 
 
-def _lost(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
+def _leads(project) -> list[str]:
+    """The names of those who may let somebody work again."""
+    members = project.memberships.filter(status=MembershipStatus.ACTIVE).select_related("user")
+    return [each.user.name for each in members.order_by("pk") if can(each, Action.MANAGE_PEOPLE)]
+
+
+def _lost(request: SignedInRequest, assignment: Assignment, error: DomainError) -> HttpResponse:
     """What became of a task that is no longer this person's, and the words they had written."""
-    error = lost_lease(assignment, request.user)
     talk = talk_of(piece_in_hand(assignment, request.user), request.user, slot=assignment.pk)
     draft = assignment.task.drafts.filter(user=request.user).first()
     context = {
@@ -337,8 +354,10 @@ def _lost(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         "kept": kept_words(draft, assignment.task),
         "talk": talk if talk.thread is not None else None,
         "status": error.status,
+        "leads": _leads(assignment.project) if error.code == "paused" else [],
     }
-    return render(request, "labeling/work_lost.html", context, status=Gone.default_status)
+    status = error.status if error.code == "paused" else Gone.default_status
+    return render(request, "labeling/work_lost.html", context, status=status)
 
 
 def _done(request: SignedInRequest, project) -> int | None:

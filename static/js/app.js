@@ -269,16 +269,24 @@ document.addEventListener("keydown", (event) => {
 });
 
 /* ── what scrolls sideways can be scrolled by key: a stop of its own, unless something in it is one ── */
-const SCROLLERS = ".table-wrap, .copy-field code, .prose pre, .prose table, .diff-lines";
+const SCROLLERS = ".table-wrap, .copy-field code, .prose pre, .prose table, .diff-lines, .sidenav, .tabs";
 const STOPS = "a[href], button, input, select, textarea, summary, [tabindex]";
 const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => reachScroller(target)));
 function reachScroller(box) {
   const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
   if (scrolls && !box.querySelector(STOPS)) box.tabIndex = 0;
   else if (box.tabIndex === 0 && !box.matches("button, a")) box.removeAttribute("tabindex");
+  showMore(box);
+}
+/* On which side of the box more lies: its edge fades there. */
+function showMore(box) {
+  const hidden = box.scrollWidth - box.clientWidth;
+  const left = getComputedStyle(box).direction === "rtl" ? hidden + box.scrollLeft : box.scrollLeft;
+  const sides = [left > 1 && "left", hidden - left > 1 && "right"].filter(Boolean).join(" ");
+  if (sides) box.dataset.more = sides; else delete box.dataset.more;
 }
 function watchScrollers(root) {
-  root.querySelectorAll?.(SCROLLERS).forEach((box) => widths.observe(box));
+  root.querySelectorAll?.(SCROLLERS).forEach((box) => { widths.observe(box); box.addEventListener("scroll", () => showMore(box), { passive: true }); });
 }
 watchScrollers(document);
 /* Filters of a list, folded away where the screen is narrow. Kept on the root element, so that they stay open while one filter after the other is chosen. */
@@ -296,6 +304,12 @@ body.addEventListener("htmx:afterSettle", () => {
 });
 
 /* ── focus is never lost after an htmx swap ── */
+/* What was refused comes back: the first field that is wrong has the focus, and why is said there too if it stands outside the window. */
+function focusWrong(field) {
+  field.focus();
+  const why = (field.getAttribute("aria-describedby") || "").split(/\s+/).map((id) => document.getElementById(id)).find((node) => node?.matches("[role=alert]"));
+  if (why && why.getBoundingClientRect().bottom < 0) toast({ message: why.innerText, level: "warning" });
+}
 const focusBefore = new WeakMap(); // by request: a poll may come in between
 body.addEventListener("htmx:beforeSwap", (event) => {
   const active = document.activeElement;
@@ -308,6 +322,8 @@ body.addEventListener("htmx:afterSettle", (event) => {
   const active = document.activeElement;
   // In what was swapped in, and nowhere else: a preview that comes must not take the focus from who is writing.
   const came = event.detail.elt;
+  const wrong = came?.querySelector?.("[aria-invalid='true']");
+  if (wrong) { focusWrong(wrong); return; }
   const wanted = came?.matches?.("[data-focus-after-swap]") ? came : came?.querySelector?.("[data-focus-after-swap]");
   if (wanted) { wanted.removeAttribute("data-focus-after-swap"); wanted.focus(); return; }
   // Only what the swap took away is given back: a poll must not pull the focus to itself.

@@ -170,7 +170,15 @@ class Autosave {
     window.addEventListener("pageshow", (event) => { if (event.persisted) { this.left = false; this.submitting = false; this.seen = null; this.changed(); } }, { signal });
     document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") this.flush(); }, { signal });
     window.addEventListener("beforeunload", (event) => { if (this.isDirty() && this.copy.refused && !this.submitting) event.preventDefault(); }, { signal });
+    this.rest();
     this.recover();
+  }
+
+  /* What the line says while nothing is under way. */
+  rest() {
+    if (this.savedAt) this.show("saved", say("Saved %(time)s", { time: this.savedAt }));
+    else if (this.revision > 1 && this.saved !== null) this.show("saved", say("Saved"));
+    else this.show("", say("Nothing to save yet"));
   }
 
   isDirty() { return essence(readFields(this.form)) !== this.saved; }
@@ -180,7 +188,7 @@ class Autosave {
     clearTimeout(this.timer);
     this.firstChange = 0;
     this.copy.clear(Date.now());
-    this.show(this.savedAt ? "saved" : "", this.savedAt ? say("Saved %(time)s", { time: this.savedAt }) : "");
+    this.rest();
   }
 
   show(state, text) {
@@ -195,7 +203,7 @@ class Autosave {
   }
 
   offline() {
-    if (!this.isDirty()) { this.show("local", "Offline"); return; }
+    if (!this.isDirty()) { this.show("local", say("Offline")); return; }
     this.show("offline", this.copy.refused ? say("Offline, and this browser keeps no copy: do not close this page") : say("Offline, kept in this browser"));
   }
 
@@ -365,7 +373,7 @@ class Autosave {
     if (this.conflict) return;
     this.conflict = true;
     const mine = readFields(this.form);
-    if (essence(mine) === essence({ ...mine, ...fields })) { this.conflict = false; this.revision = revision; this.saved = essence(mine); this.copy.clear(); this.show("saved", "Saved"); return; }
+    if (essence(mine) === essence({ ...mine, ...fields })) { this.conflict = false; this.revision = revision; this.saved = essence(mine); this.copy.clear(); this.show("saved", say("Saved")); return; }
     this.problem(say("Two versions of this draft: choose one"));
     this.form.dispatchEvent(new CustomEvent("autosave:conflict", { bubbles: true, detail: { mine, fields, revision } }));
     const dialog = conflictDialog(mine, fields, fromBrowser, lettersOf(this.form), (name) => wordsFor(this.form, name));
@@ -381,7 +389,7 @@ class Autosave {
       if (dialog.returnValue === "other") writeFields(this.form, fields);
       this.changed();
       this.save();
-      if (!this.isDirty()) { this.copy.clear(); this.show("saved", "Saved"); }
+      if (!this.isDirty()) { this.copy.clear(); this.show("saved", say("Saved")); }
     });
     document.body.append(dialog);
     dialog.showModal();
@@ -403,7 +411,7 @@ class Autosave {
     if (!this.submitting) return;
     this.submitting = this.asked = false;
     this.seen = null;
-    this.show("", "");
+    this.rest();
     this.changed();
   }
 

@@ -69,6 +69,9 @@ export const board = {
   tiers(state) { return state.slots.filter((slot) => slot.length); },
 };
 
+/* The moves of a ranking that was handed in, should the site refuse it: they can be undone on the page that comes back as well. */
+let handedIn = null;
+
 class Ranking {
   constructor(root) {
     this.root = root;
@@ -81,6 +84,7 @@ class Ranking {
     this.undone = [];
     this.margins = new Map();
     this.restore();
+    this.takeUp();
     this.buildBoard();
     root.dataset.shortcuts = JSON.stringify(KEYS.filter(([keys]) => keys !== "Shift+U" || root.querySelector("[data-rank-none]")));
     root.addEventListener("keydown", (event) => this.onKey(event));
@@ -123,6 +127,12 @@ class Ranking {
     for (const [id, flags] of Object.entries(this.read("flags", {}))) {
       for (const flag of flags) { const box = this.card.get(id)?.querySelector(`[data-flag="${CSS.escape(flag)}"]`); if (box) box.checked = true; }
     }
+  }
+
+  get mark() { return JSON.stringify([this.root.closest("form")?.dataset.draftKey, board.tiers(this.state), this.state.unrankable]); }
+  takeUp() {
+    if (handedIn?.mark === this.mark) [this.history, this.undone] = [handedIn.history, handedIn.undone];
+    handedIn = null;
   }
 
   /* A margin belongs to the two sets of completions it lies between: it goes when they change. */
@@ -345,7 +355,7 @@ class Ranking {
   onSubmit(event) {
     if (event.submitter?.hasAttribute("data-allow-partial") || event.submitter?.formNoValidate) return;
     const problem = this.problem();
-    if (!problem) return;
+    if (!problem) { handedIn = { mark: this.mark, history: this.history, undone: this.undone }; return; }
     event.preventDefault();
     event.stopImmediatePropagation();
     document.dispatchEvent(new CustomEvent("app:toast", { detail: { message: problem.message, level: "warning" } }));
@@ -358,8 +368,14 @@ class Ranking {
     if (open.length) return { message: say("Not ranked yet: %(names)s. Place each one, or mark it “Can’t rank”.", { names: open.map((id) => this.letter(id)).join(", ") }), node: this.card.get(open[0]) };
     const select = [...this.root.querySelectorAll("[data-margin]")].find((candidate) => !candidate.value);
     if (select) return { message: say("Say how much better, at each boundary of your ranking."), node: select };
+    const unscored = this.unscored();
+    if (unscored.length) return { message: this.noScore(unscored), node: this.card.get(unscored[0]).querySelector("[data-score]") };
     return null;
   }
+
+  /* What is placed and not scored yet, where each needs a score: "complete" would not be true. */
+  unscored() { return "requireScores" in this.root.dataset ? this.ids.filter((id) => board.slotOf(this.state, id) >= 0 && !this.card.get(id).querySelector("[data-score]:checked")) : []; }
+  noScore(ids) { return say("No score yet: %(names)s.", { names: ids.map((id) => this.letter(id)).join(", ") }); }
 
   /* ── out: hidden inputs, event, screen ── */
   values() {
@@ -438,11 +454,8 @@ class Ranking {
   showStatus() {
     const status = this.root.querySelector("[data-rank-status]");
     if (!status || !this.placed) return;
-    const problem = this.problem();
-    // What is placed and not scored yet, where each needs a score: "complete" would not be true.
-    const open = "requireScores" in this.root.dataset ? this.ids.filter((id) => board.slotOf(this.state, id) >= 0 && !this.card.get(id).querySelector("[data-score]:checked")) : [];
-    const scores = open.length ? say("No score yet: %(names)s.", { names: open.map((id) => this.letter(id)).join(", ") }) : "";
-    status.textContent = problem || scores ? [`${this.howMany()}.`, scores].filter(Boolean).join(" ") : say("Complete: ready to submit.");
+    const open = this.unscored();
+    status.textContent = this.problem() ? [`${this.howMany()}.`, open.length ? this.noScore(open) : ""].filter(Boolean).join(" ") : say("Complete: ready to submit.");
   }
 }
 

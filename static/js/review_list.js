@@ -27,7 +27,7 @@ function showChosen() {
     all.indeterminate = chosen.length > 0 && !all.checked;
   }
   const count = document.querySelector("[data-chosen-count]");
-  if (count) count.textContent = chosen.length === 1 ? "1 chosen" : `${chosen.length} chosen`;
+  if (count) count.textContent = sayMany("%(n)s chosen", "%(n)s chosen", chosen.length);
 }
 
 document.addEventListener("keydown", (event) => {
@@ -53,5 +53,5 @@ document.addEventListener("submit", (event) => {
   const row = rowInFocus();
   if (row) { boxOf(row).checked = true; showChosen(); return; }
   event.preventDefault();
-  document.dispatchEvent(new CustomEvent("app:toast", { detail: { message: "Choose at least one first.", level: "info" } }));
+  document.dispatchEvent(new CustomEvent("app:toast", { detail: { message: say("Choose at least one first."), level: "info" } }));
 });

@@ -22,9 +22,10 @@ async function renew() {
   } catch {
     return; // no network: the next round tries again, and autosave says what is true
   }
-  if (![409, 410].includes(answer.status)) return;
-  form.dataset.lost = "yes";
+  if (![403, 409, 410].includes(answer.status)) return;
   const problem = await answer.json().catch(() => ({}));
+  if (answer.status === 403 && problem.error?.code !== "paused") return;
+  form.dataset.lost = "yes";
   const message = [problem.error?.message, problem.error?.hint].filter(Boolean).join(" ");
   document.dispatchEvent(new CustomEvent("app:toast", { detail: { message, level: "warning", seconds: 30 } }));
 }

@@ -24,6 +24,8 @@ WIRING_FOR_ROOMS = (
     "annotate.errors",
     "annotate.prepared",
     "annotate.words",
+    "annotate.names",
+    "annotate.signs",
     "annotate.forms",
     "annotate.doorbell",
     "annotate.durability",
@@ -136,6 +138,7 @@ def test_only_rlhf_imports_the_heavy_libraries():
 def test_rlhf_is_used_by_the_site_only_where_it_needs_no_torch():
     """The site reads configuration and manifests; everything else happens in the child process."""
     pure = ("config", "checkpoints", "events", "errors", "presets", "learning_curve", "model_folders")
+    pure += ("template_styles", "export.shapes")
     allowed = tuple(f"{RLHF}.{name}" for name in pure)
     assert not breaches(
         lambda who, what: (

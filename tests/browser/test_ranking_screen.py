@@ -96,6 +96,20 @@ def test_the_layout_is_chosen_by_key_and_remembered_for_another_browser(at_work,
     expect(other.locator('[data-layout="stacked"]')).to_have_count(1)
 
 
+def test_two_texts_stand_side_by_side_with_the_guideline_beside_them_at_1280(at_work):
+    page = at_work(["One otter.", "Two otters.", "Three otters."], viewport={"width": 1280, "height": 900})
+    boxes = [card(page, letter).bounding_box() for letter in "ABC"]
+    assert boxes[0]["y"] == boxes[1]["y"] < boxes[2]["y"], "two in a row"
+    assert all(box["width"] >= 244 for box in boxes)
+    board, guide = (page.locator(each).bounding_box() for each in ("[data-rank-board]", "#guideline"))
+    assert boxes[1]["x"] + boxes[1]["width"] < board["x"] < board["x"] + board["width"] < guide["x"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    for each in page.locator("[data-rank-board] button, #guideline .card-header button").all():
+        box = each.bounding_box()
+        inside = board if box["x"] < guide["x"] else guide
+        assert box["x"] >= inside["x"] and box["x"] + box["width"] <= inside["x"] + inside["width"]
+
+
 def test_long_texts_open_and_close_one_by_one_and_all_at_once(at_work):
     page = at_work([LONG, LONG + "The end.", "Short."])
     buttons = page.locator("[data-expand]:visible")

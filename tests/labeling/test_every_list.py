@@ -43,6 +43,7 @@ TABLES_WITHOUT = {
     "_consensus": "the order of one task's completions by each rule",
     "_import_faults": "the first faults of one file; all of them as CSV",
     "_preparation": "findings about one file or version, one line for each check",
+    "_preparation_groups": "findings about one file or version, group by group",
     "_guideline_items": "the items chosen for one draft",
     "work": "the kinds of work that wait, one line for each",
     "person": "the newest of a person's work and skips; each leads to its whole list",
@@ -59,7 +60,13 @@ TABLES_WITHOUT = {
     "round_detail": "the ten steps of one round",
     "run_compare": "at most six runs side by side",
     "_compare_reports": "at most six runs side by side",
+    "_compare_behaviour": "at most six runs side by side",
+    "continuation": "one run against its like from the beginning",
     "_run_results": "results of one run",
+    "_class_report": "results of one run",
+    "_safety_report": "results of one run",
+    "_export_report": "results of one export",
+    "_dataset_sizes": "what each tokenizer makes of one version",
     "_reward_report": "results of one run",
     "_held_out": "results of one run",
     "_answers": "answers of one run's evaluation",
@@ -122,6 +129,19 @@ def test_a_table_is_a_list_or_is_said_why_not():
         if re.search("<table", text := path.read_text()) and "listing_controls.html" not in text
     }
     assert tables == set(TABLES_WITHOUT)
+
+
+def test_a_list_shown_in_answer_to_a_form_still_links_to_its_own_page(client, cast):
+    client.force_login(cast.admin)
+    hook = Webhook.objects.create(project=cast.project, url="https://192.0.2.1/", secret_sealed="")
+    slug = cast.project.slug
+    for name, args, form, home in [
+        ("webhook_secret", [slug, hook.pk], {}, "webhook"),
+        ("invite", [slug], {"email": "new@example.org", "role": "annotator"}, "people"),
+        ("submissions_requeue", [slug], {"mode": "nothing"}, "submissions"),
+    ]:
+        answer = client.post(reverse(f"labeling:{name}", args=args), form)
+        assert answer.context["listing"].path == reverse(f"labeling:{home}", args=args)
 
 
 @pytest.mark.parametrize("page", sorted(OF_ONE))

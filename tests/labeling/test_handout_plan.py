@@ -27,6 +27,10 @@ def make_backlog(cast, count: int) -> None:
         overlap=2,
         acting_user=cast.admin,
     )
+    settle()
+
+
+def settle() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
@@ -52,3 +56,36 @@ def test_the_plan_is_checked_against_a_table_that_needs_an_index(cast):
     make_demonstration_batch(cast.project, tasks=1)
     plan = Assignment.objects.open().order_by("leased_at", "submitted_at")[:1].explain()
     assert "TEMP B-TREE" in plan or "Sort" in plan
+
+
+def plan_of(prepared, **values) -> str:
+    """The plan of a prepared statement: on SQLite as it is run, with its constants in the text."""
+    prepared.all(**values)
+    statement = prepared._compiled[connection.vendor].statement
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{statement.sql}",
+            statement._filled(prepared.holes.adapted(values, connection)),
+        )
+        return "\n".join(str(row) for row in cursor.fetchall())
+
+
+def test_gold_is_found_by_its_index_and_not_among_all_tasks(cast):
+    make_backlog(cast, 3_000)
+    for purpose in ("gold", "calibration", "screening"):
+        rows = queues.special_tasks(user=cast.annotator, project=cast.project, purpose=purpose)
+        assert "task_special" in rows.filter(kind__in=["demonstration", "ranking"])[:1].explain()
+    assert "task_special" in plan_of(queues.SPECIAL, project=cast.project.pk, purpose="gold")
+
+
+def test_what_a_person_did_before_is_not_read_to_find_what_is_in_their_hands(cast):
+    make_backlog(cast, 3_000)
+    Assignment.objects.filter(slot=1).update(status="submitted", annotator=cast.annotator)
+    settle()
+    own = queues._own_work(("demonstration", "ranking"))
+    plan = plan_of(own, user=cast.annotator.pk, project=cast.project.pk)
+    names = [each.name for each in Assignment._meta.indexes if list(each.fields) == ["annotator", "status"]]
+    if connection.vendor == "sqlite":
+        assert f"{names[0]} (annotator_id=? AND status=?" in plan
+    else:
+        assert names[0] in plan

@@ -89,12 +89,25 @@ def test_a_search_counts_what_is_grouped_and_what_is_distinct(cast, submissions)
     assert (quick.count, list(quick.get_page("7"))) == (0, [])
 
 
+def test_a_long_list_that_is_narrowed_is_counted_and_its_first_page_known(
+    submissions, django_assert_num_queries
+):
+    rows = submissions.order_by("-agreement", "id")
+    plain = Paginator(rows, PER_PAGE)
+    for number, queries in ((1, 3), (2, 4), (6, 4)):
+        with django_assert_num_queries(queries):
+            found = list(KeyPaginator(rows, PER_PAGE, submissions, is_narrowed=True).page(number))
+        assert found == list(plain.page(number))
+
+
 def test_a_short_list_that_is_narrowed_is_read_by_its_keys(submissions, django_assert_num_queries):
     three = list(submissions.order_by("id")[:3])
     few = submissions.filter(pk__in=[row.pk for row in three]).order_by("id")
     quick = KeyPaginator(few, PER_PAGE, submissions, is_narrowed=True)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         assert list(quick.get_page(1)) == three
+    nothing = submissions.filter(pk=0).order_by("id")
+    assert list(KeyPaginator(nothing, PER_PAGE, submissions, is_narrowed=True).get_page(3)) == []
     with django_assert_num_queries(2):
         list(KeyPaginator(few, PER_PAGE, submissions).get_page(1))
 

@@ -334,3 +334,28 @@ def test_a_gap_is_one_click_from_a_batch_that_fills_it(client, cast):
     form = client.get(found[1].replace("&amp;", "&")).content.decode()
     assert '<option value="law &amp; order" selected>' in form and 'value="8"' in form
     assert re.search(r'name="writes_prompt"[^>]*checked', form)
+
+
+def test_clusters_are_browsed_page_by_page(client, cast):
+    rows = [row(f"What comes after the number {n} in this list?", "The next.") for n in range(23)]
+    record = imports.upload_file(
+        project=cast.project, kind="demonstrations", file=io.BytesIO(lines(*rows, *rows)),
+        filename="twice.jsonl", acting_user=cast.admin,
+    )  # fmt: skip
+    ask(cast, record)
+    client.force_login(cast.admin)
+    page = f"/projects/{cast.project.slug}/imports/{record.pk}/preparation/"
+    seen = []
+    address = page
+    for _ in range(3):
+        shown = client.get(address).content.decode()
+        cluster = shown[shown.index('id="exact_duplicates-groups"') :]
+        cluster = cluster[: cluster.index("</details>")]
+        seen.append({int(number) for number in re.findall(r"the number (\d+) in", cluster)})
+        following = re.search(r'rel="next" href="([^"]+)"', cluster)
+        address = following[1] if following else ""
+    assert [len(each) for each in seen] == [10, 10, 3]
+    assert set.union(*seen) == set(range(23)) and not address
+    assert "21–23 of 23" in cluster
+    assert re.search(r'id="exact_duplicates-groups" open', shown)
+    assert client.get(page, {"exact_duplicates": "x"}).status_code == 200

@@ -200,13 +200,16 @@ def test_what_a_file_scored_is_a_score_and_a_reward_models_opinion_is_none(cast)
     make_demonstration(cast.project, cast.annotator, "Not rated.")
     assert frozen(cast, least_score=4.5, scored_only=True)[0] == {"Rated."}
     submission = make_ranking(cast.project, cast.annotator)
-    first, second, _third = submission.prompt.completions.order_by("pk")
+    first, second, third = submission.prompt.completions.order_by("pk")
     first.sampling, first.import_record = {"score": 8}, record
     first.save()
+    third.sampling, third.import_record = {"score": 3}, record
+    third.save()
     second.sampling = {"score": 99}  # not of a file
     second.save()
     CompletionScore.objects.create(completion=first, scorer_key=uuid.uuid4(), score=12.0)
     make_ranking(cast.project, cast.annotator)
+    assert make_version(cast, "comparison", "a", filters={"least_score": 8}).manifest["left_out"] == {}
     version = make_version(cast, "comparison", "b", filters={"least_score": 9})
     assert version.manifest["left_out"] == {"scored under 9": 1}
 

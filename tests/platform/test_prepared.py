@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import connection, connections, transaction
-from django.db.models import Count, Exists, OuterRef, Value
+from django.db import IntegrityError, connection, connections, transaction
+from django.db.models import Count, Exists, OuterRef, Value, signals
 from django.test.utils import CaptureQueriesContext
 
 from annotate.accounts.models import User
-from annotate.prepared import Prepared, PreparedIn
+from annotate.prepared import Prepared, PreparedIn, PreparedInsert
+from annotate.prepared.statements import with_constants
 from labeling.models import Membership, Project
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -108,6 +109,46 @@ def test_lists_of_keys_of_any_length(cast):
     for length in range(len(keys) + 1):
         assert prepared.all(keys[:length]) == everybody[:length]
     assert prepared.all([*keys, *range(10**6, 10**6 + 30)]) == everybody  # longer than any that is compiled
+
+
+@pytest.mark.parametrize("name", ["it's", "100%", "%s", "a''b", '"', "ends with \\", "", "%%"])
+def test_constants_of_any_text_are_asked_for_as_they_are(cast, name):
+    User.objects.filter(pk=cast.peer.pk).update(display_name=name)
+    prepared = Prepared(lambda pk: User.objects.filter(pk=pk, display_name=name), pk=int)
+    assert prepared.all(pk=cast.peer.pk) == [cast.peer]
+    assert Prepared(lambda pk: User.objects.filter(pk=pk, display_name=f"{name}x"), pk=int).all(pk=1) == []
+
+
+def test_what_is_no_plain_constant_stays_a_parameter_and_holes_keep_their_places():
+    given = ("a = %s AND b = %s AND c LIKE 'x%%' AND d = %s AND e = %s", [1.5, "y%", "hole", None], {2: 0})
+    assert with_constants(*given) == (
+        "a = %s AND b = 'y%%' AND c LIKE 'x%%' AND d = %s AND e = NULL", [1.5, "hole"], {1: 0}
+    )  # fmt: skip
+    assert with_constants("a = %s", ["nul\x00"], {}) == ("a = %s", ["nul\x00"], {})
+
+
+def test_models_that_do_more_when_they_are_made_are_refused(cast):
+    signals.post_init.connect(print, sender=Membership, dispatch_uid="test")
+    try:
+        with pytest.raises(TypeError, match="something of its own"):
+            Prepared(lambda pk: Membership.objects.filter(pk=pk), pk=int).all(pk=1)
+    finally:
+        signals.post_init.disconnect(sender=Membership, dispatch_uid="test")
+    with pytest.raises(TypeError, match="all columns"):
+        Prepared(lambda pk: User.objects.only("username").filter(pk=pk), pk=int).all(pk=1)
+
+
+def test_errors_are_djangos_own(cast):
+    double = PreparedInsert(Membership)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        double.create(project=cast.project, user=cast.annotator, role="annotator")
+    with transaction.atomic():
+        with pytest.raises(IntegrityError), transaction.atomic():
+            double.create(project=cast.project, user=cast.annotator, role="annotator")
+        transaction.set_rollback(True)
+        with pytest.raises(transaction.TransactionManagementError):
+            Prepared(lambda pk: User.objects.filter(pk=pk), pk=int).all(pk=1)
+        transaction.set_rollback(False)
 
 
 @pytest.mark.parametrize("values", [{}, {"pk": "1"}, {"pk": True}, {"pk": 1, "more": 2}, {"key": 1}])

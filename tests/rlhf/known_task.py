@@ -19,7 +19,7 @@ OPTIMUM = 1.0
 ENOUGH = 0.9  # of the optimum
 DRAWN, RANKED = 32, 4  # answers to a prompt, and how many are ranked together
 ROOM = 20  # tokens of an answer
-MOST_KL = 10.0  # nats a response
+MOST_KL = 12.0  # nats a response
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,14 @@ class Reached:
 
 def rank(texts: list[str]) -> list[int]:
     return [1 if WANTED in text else 2 for text in texts]
+
+
+def check(found: Reached) -> None:
+    """What an honest run passes, and a broken one must not."""
+    assert found.before < 0.3, "the task is not solved before"
+    assert found.after >= ENOUGH * OPTIMUM, f"{found.after:.0%} of answers have it"
+    assert found.kl <= MOST_KL, f"the policy is {found.kl:.1f} nats away from where it began"
+    assert found.accuracy >= 0.9, f"the reward model is right {found.accuracy:.0%} of the time"
 
 
 def learn(
@@ -63,7 +71,7 @@ def learn(
         "ppo",
         policy=str(sft_model),
         reward_model=str(folder / "reward" / told["final_checkpoint"]),
-        steps=30,
+        steps=64,
         learning_rate=5e-4,
         batch_size=32,
         minibatch_size=16,

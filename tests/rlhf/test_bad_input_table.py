@@ -53,14 +53,6 @@ def template(text):
     return write
 
 
-def other_tokenizer(folder):
-    raw = json.loads((folder / "tokenizer.json").read_text())
-    first, second = list(raw["model"]["vocab"])[20:22]
-    words = raw["model"]["vocab"]
-    words[first], words[second] = words[second], words[first]
-    (folder / "tokenizer.json").write_text(json.dumps(raw))
-
-
 TABLE = {
     "prompt longer than the context": Case(
         "sft", ["row 1", "no response token is left", "shorten it"], rows=[{"messages": [LONG, ANSWER]}],
@@ -86,9 +78,6 @@ TABLE = {
     "one comparison only": Case("reward", ["one comparison only", "collect more"], rows=[PAIR]),
     "all ties": Case(
         "reward", ["nothing to learn", "rank again"], rows=[PAIR | {"ranks": [1, 1]}] * 3
-    ),
-    "reward model with another tokenizer": Case(
-        "ppo", ["tokenizer is not the policy's", "train the reward model from"], model=other_tokenizer
     ),
     "folder without weights": Case("sft", ["has no weights", "give another folder"], model=without_weights),
     "a pickle": Case("sft", ["pickle", "convert them to safetensors"], model=pickled),

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -73,7 +72,27 @@ def test_weights_gradients_and_moments_by_hand(world, base_model):
     found = memory._estimate(config, memory.Load(40, 5000, 0.25), [size], 0, "cpu")
     assert (found.gradients, found.moments, found.tokens) == (4 * weights, 8 * weights, 1000)
     assert found.per_token == pytest.approx(memory.OVERHEAD["cpu"] * size.token + 0.25 * size.label)
-    assert found.needed == round(5 * 4 * weights + memory.LIBRARIES + 1000 * found.per_token)
+    assert found.needed == round(4 * 4 * weights + memory.LIBRARIES + 1000 * found.per_token)
+
+
+def test_updates_sampling_and_saving_take_turns_in_the_same_memory(world, base_model):
+    config = sft_config(world, micro_batch_tokens=16)
+    size = memory.language_model(str(base_model), config)
+    small, large = (
+        memory._estimate(config, memory.Load(16, 16), [size], cache, "cpu") for cache in (1, 2**30)
+    )
+    assert small.needed == small.fixed + max(round(16 * small.per_token), size.weights)
+    assert large.needed == large.fixed + 2**30
+
+
+def test_episodes_by_hand():
+    """Prompts of 10 and 30 tokens: four are 80 + 3 · 20 at most, but never over 4 · 30; five more each."""
+    load = memory.load_of_episodes([10, 30], response=5, minibatch_size=4)
+    assert (load.longest, load.batch) == (35, 4 * 30 + 20)
+    even = memory.load_of_episodes([20] * 50, response=5, minibatch_size=4)
+    assert (even.batch, even.labelled) == (100, 0.2) and even.is_even
+    many = memory.load_of_episodes([10, 30], response=5, minibatch_size=100)
+    assert many.batch == 100 * 20 + 3 * 10 * 10 + 500
 
 
 def test_adapters_learn_less_and_checkpointing_keeps_less(world, base_model):
@@ -197,11 +216,10 @@ def test_a_colossal_model_is_refused_by_the_command_before_it_takes_any_memory(w
 
     config = world.config("pretrain", hidden=16_384, heads=128, layers=96, epochs=1)
     command = [sys.executable, "-m", "training.rlhf", "pretrain", *write_config(config, tmp_path / "r")]
-    started = time.monotonic()
     done = subprocess.run(
-        [*command, "--out", str(tmp_path / "r")], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [*command, "--out", str(tmp_path / "r")], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
-    assert done.returncode == 2 and time.monotonic() - started < 100
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr and "that are free" in done.stderr
 
 

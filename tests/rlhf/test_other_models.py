@@ -90,6 +90,19 @@ def test_adapters_on_reward_and_ppo(world, sft_model, tmp_path):
     } <= names
 
 
+def test_where_adapters_begin_follows_from_the_seed_alone(world, base_model, tmp_path):
+    """Not from whatever the process drew before: several processes, and a run begun anew, begin alike."""
+    losses = []
+    for number, seed in enumerate((0, 0, 1)):
+        torch.manual_seed(number)
+        config = world.config(
+            "sft", model=str(base_model), method="lora", lora_rank=4, seed=seed, epochs=1, learning_rate=2e-2
+        )
+        assert run_here("sft", config, tmp_path / str(number)) == 0
+        losses.append(result(tmp_path / str(number))["metrics"]["validation_loss"])
+    assert losses[0] == losses[1] != losses[2]
+
+
 def test_bf16_stays_near_fp32(world, base_model, tmp_path):
     losses = []
     for precision in ("fp32", "bf16"):

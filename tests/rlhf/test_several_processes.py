@@ -126,8 +126,8 @@ def written(out: Path) -> list[dict]:
     return numbers(out) if (out / "events.jsonl").exists() else []
 
 
-def test_what_one_process_finds_not_finite_ends_the_run_with_that_sentence(world, models, tmp_path):
-    """Only the longest row reaches position 55, and only one process has that row."""
+def poisoned(world: World, models: dict[str, Path], tmp_path: Path) -> dict:
+    """A run in which only the longest row reaches position 55, and only one process has that row."""
     folder = tmp_path / "poisoned"
     shutil.copytree(models["base"], folder)
     (folder / "manifest.json").unlink()
@@ -138,7 +138,7 @@ def test_what_one_process_finds_not_finite_ends_the_run_with_that_sentence(world
     rows = [row for row in rows if len(row["messages"][0]["content"]) < 30][:8]
     long = {"role": "user", "content": "zzyx " * 10}
     rows[1] = {"messages": [long, {"role": "assistant", "content": "The cat is black."}]}
-    config = world.config(
+    return world.config(
         "sft",
         model=str(folder),
         train_file=world.write("one_long.jsonl", rows),
@@ -146,6 +146,10 @@ def test_what_one_process_finds_not_finite_ends_the_run_with_that_sentence(world
         epochs=1,
         micro_batch_tokens=64,
     )
+
+
+def test_what_one_process_finds_not_finite_ends_the_run_with_that_sentence(world, models, tmp_path):
+    config = poisoned(world, models, tmp_path)
     assert run_together(TORCHRUN, "sft", config, tmp_path / "r") != 0
     error = result(tmp_path / "r")["error"]
     assert error["code"] == "not_finite" and "[" in error["message"]

@@ -26,7 +26,7 @@ def base(cast) -> str:
 
 def test_stages_tell_every_hyperparameter_with_bounds_and_source(api):
     stages = {stage["stage"]: stage for stage in api.get("/api/training/stages/").json()}
-    assert set(stages) == {"pretrain", "sft", "reward", "ppo", "sample", "evaluate", "score"}
+    assert set(stages) == {"pretrain", "sft", "reward", "ppo", "sample", "evaluate", "score", "export"}
     rate = next(field for field in stages["sft"]["hyperparameters"] if field["name"] == "learning_rate")
     assert (rate["minimum"], rate["maximum"]) == (1e-9, 1.0)
     assert "instructgpt" in stages["ppo"]["presets"]

@@ -8,8 +8,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from annotate.errors import Invalid, NotFound
-from training import tasks
-from training.models import FollowUpStatus, RunStatus, TrainingRun
+from training.models import Checkpoint, FollowUpStatus, RunStatus, TrainingRun
 from training.services import follow_ups
 from training.services.continuations import (
     continuation_of,
@@ -17,6 +16,7 @@ from training.services.continuations import (
     evaluations_of,
     verdict_of,
 )
+from training.services.runs import create_run
 
 from .conftest import comparison, demonstration, make_sft_run, make_version
 
@@ -35,12 +35,20 @@ def versions(cast, data_dir) -> dict:
 
 
 @pytest.fixture
-def former(cast, versions, fake_trainer):
+def former(cast, versions):
     """The checkpoint of an SFT run on the former rows, from a base model."""
-    fake_trainer(steps=2)
-    run = make_sft_run(cast, versions["former"], hyperparameters={"epochs": 2, "batch_size": 4})
-    tasks.execute_run(str(run.pk))
-    return follow_ups.best_checkpoint(TrainingRun.objects.get(pk=run.pk))
+    return succeed(make_sft_run(cast, versions["former"], hyperparameters={"epochs": 2, "batch_size": 4}))
+
+
+def succeed(run: TrainingRun, kind: str = "causal_lm") -> Checkpoint:
+    """As a worker leaves it: with a checkpoint, what follows waiting."""
+    TrainingRun.objects.filter(pk=run.pk).update(
+        status=RunStatus.SUCCEEDED, follow_up_status=FollowUpStatus.WAITING if run.follow_up else ""
+    )
+    return Checkpoint.objects.create(
+        run=run, project=run.project, kind=kind, step=5, is_best=True, is_final=True,
+        directory=f"checkpoints/{run.pk}", manifest_sha256="0" * 64,
+    )  # fmt: skip
 
 
 def order(cast, former, versions, **more):
@@ -55,11 +63,11 @@ def pair(cast, former, versions):
     return order(cast, former, versions, mix_ratio=0.5, learning_rate_multiplier=0.25)
 
 
-def finish(run: TrainingRun) -> None:
-    tasks.execute_run(str(run.pk))
-    follow_ups.finish_follow_up(run_id=run.pk)
+def finish(run: TrainingRun, kind: str = "causal_lm") -> None:
+    succeed(run, kind)
+    assert follow_ups.finish_follow_up(run_id=run.pk)
     run.refresh_from_db()
-    assert run.status == RunStatus.SUCCEEDED, run.error_message
+    assert run.follow_up_status == FollowUpStatus.DONE
 
 
 def sources(run: TrainingRun) -> dict:
@@ -68,7 +76,7 @@ def sources(run: TrainingRun) -> dict:
 
 def test_both_runs_are_ordered_with_the_former_hyperparameters(pair, former, versions):
     """A from what the former one began from, on all; B from the former one, on new rows and drawn ones."""
-    assert sources(pair.anew) == {"train_data": versions["all"]} and pair.anew.base_model == "base"
+    assert sources(pair.anew) == {"train_data": versions["all"]} and pair.anew.base_model.endswith("/base")
     assert sources(pair.onward) == {
         "train_data": versions["new"], "model": former, "mix_data": versions["former"]
     }  # fmt: skip
@@ -115,7 +123,7 @@ LOSSES = {
 
 
 def test_the_verdict_by_hand(pair):
-    """Losses: A lost 0.1 of what was known, B 0.4; on the new rows B is 0.3 ahead, on the former behind."""
+    """Losses: A lost 0.1 of what was known, B 0.4; B is 0.3 ahead on the new rows, behind on the former."""
     finish(pair.anew)
     finish(pair.onward)
     assert not verdict_of(pair)["is_complete"]
@@ -182,7 +190,7 @@ def test_the_command_orders_the_pair(cast, former, versions, capsys):
     assert pair.onward.hyperparameters["learning_rate_multiplier"] == 0.5
 
 
-def test_a_reward_model_goes_on_with_the_head_it_has(cast, fake_trainer, data_dir, checkpoint):
+def test_a_reward_model_goes_on_with_the_head_it_has(cast, data_dir, checkpoint):
     rows = [comparison(number) for number in range(24)]
     parts = {"former": rows[:10], "new": rows[10:20], "all": rows[:20]}
     data = {
@@ -191,21 +199,17 @@ def test_a_reward_model_goes_on_with_the_head_it_has(cast, fake_trainer, data_di
         )
         for name, part in parts.items()
     }
-    from training.services.runs import create_run
-
-    fake_trainer(steps=1)
     first = create_run(
         project=cast.project, stage="reward", hyperparameters={}, acting_user=cast.admin,
         inputs={"train_data": data["former_data"], "model": checkpoint},
     )  # fmt: skip
-    tasks.execute_run(str(first.pk))
-    start = follow_ups.best_checkpoint(TrainingRun.objects.get(pk=first.pk))
+    start = succeed(first, "reward_model")
     pair = create_continuation(
         project=cast.project, stage="reward", start=start, acting_user=cast.admin, **data
     )
     assert sources(pair.anew)["model"] == checkpoint and sources(pair.onward)["model"] == start
     for run in (pair.anew, pair.onward):
-        finish(run)
+        finish(run, "reward_model")
     assert {run.stage for run in evaluations_of(pair).values()} == {"evaluate"}
     assert sources(evaluations_of(pair)["onward", "new"])["train_data"] == data["new_data"]
 

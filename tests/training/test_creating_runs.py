@@ -10,6 +10,7 @@ import pytest
 from annotate.errors import Conflict, DomainError, Invalid
 from training.models import RunStatus, TrainingRun
 from training.services import leases
+from training.services.locations import checkpoint_directory
 from training.services.runs import cancel_run, create_run, resume_run, retry_run
 from training.services.texts import save_text
 
@@ -133,6 +134,24 @@ def test_each_stage_takes_only_what_fits(
     assert refusal(cast, stage="sft", inputs={"reward_model": reward_checkpoint}).field == "reward_model"
     assert refusal(cast, stage="pretrain").field == "text_files"
     assert refusal(cast, stage="evaluate").field == "model"
+
+
+@pytest.mark.parametrize("stage", ["reward", "ppo"])
+def test_an_encoder_decoder_checkpoint_is_refused_where_a_causal_model_is_needed(
+    cast, sft_version, comparison_version, prompts_version, checkpoint, reward_checkpoint, stage
+):
+    config = checkpoint_directory(checkpoint) / "config.json"
+    config.write_text(json.dumps({"model_type": "t5", "is_encoder_decoder": True}))
+    inputs = {
+        "reward": {"train_data": comparison_version, "model": checkpoint},
+        "ppo": {"prompts": prompts_version, "model": checkpoint, "reward_model": reward_checkpoint},
+    }[stage]
+    error = refusal(cast, stage=stage, inputs=inputs)
+    assert error.field == "model" and "encoder–decoder" in error.message and "causal" in error.hint
+    own = {"train_data": sft_version, "model": checkpoint}
+    assert create_run(
+        project=cast.project, stage="sft", hyperparameters={}, inputs=own, acting_user=cast.admin
+    )
 
 
 def test_what_belongs_to_another_project_does_not_exist(cast, sft_version, checkpoint):

@@ -177,8 +177,10 @@ def test_two_evaluations_stand_side_by_side_with_intervals(client, cast, checkpo
         evaluate(cast, checkpoint, inputs=data, told={"safety": safety(7), "classes": CLASSES}),
         evaluate(cast, checkpoint, inputs=data, told={"safety": safety(9)}),
     ]
-    reports = ({"safety": safety(7), "classes": CLASSES}, {"safety": safety(9)})
-    told = compared_behaviour(dict(zip(runs, reports, strict=True)))
+    first, second = runs
+    told = compared_behaviour(
+        {first: {"safety": safety(7), "classes": CLASSES}, second: {"safety": safety(9)}}
+    )
     assert [cell["value"] for cell in told["rows"][0]["cells"]] == [0.7, 0.9]
     assert told["rows"][-1]["cells"][1] is None  # it measured no classes
     assert compared_behaviour({runs[0]: {"safety": safety(7)}, runs[1]: {}}) is None

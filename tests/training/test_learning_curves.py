@@ -8,8 +8,9 @@ from rest_framework.test import APIClient
 
 from annotate.errors import Invalid
 from tests.training.conftest import demonstration, make_sft_run, make_version
-from training.models import TrainingRun
-from training.services.learning_curves import create_learning_curve, learning_curve
+from training.models import Checkpoint, FollowUpStatus, RunStatus, TrainingRun
+from training.services.follow_ups import finish_follow_up
+from training.services.learning_curves import create_learning_curve, learning_curve, measure
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +24,7 @@ def version(cast, data_dir):
 def ended(runs: list[TrainingRun], losses: tuple[float, ...]) -> list[TrainingRun]:
     for run, rows, loss in zip(runs, (250, 500, 1000), losses, strict=True):
         run.metrics = {"train_rows": rows, "validation_loss": loss}
-        run.save()
+        run.save(update_fields=["metrics"])
     return runs
 
 
@@ -49,6 +50,57 @@ def test_what_more_data_would_bring_by_hand(curve):
     assert found["points"] == [(250, 2.0), (500, 1.8), (1000, 1.6)]
     assert found["gain"] == pytest.approx(0.2 / 1.6) and not found["is_enough"]
     assert found["line"][0] == (250, pytest.approx(2.0)) and found["line"][-1] == (2000, pytest.approx(1.4))
+
+
+def with_best(run: TrainingRun, loss: float) -> Checkpoint:
+    """A succeeded run whose best checkpoint was better than its last evaluation."""
+    TrainingRun.objects.filter(pk=run.pk).update(
+        status=RunStatus.SUCCEEDED, follow_up_status=FollowUpStatus.WAITING if run.follow_up else ""
+    )
+    run.refresh_from_db()
+    return Checkpoint.objects.create(
+        run=run, project=run.project, kind="causal_lm", step=5, is_best=True,
+        metrics={"validation_loss": loss}, directory=f"checkpoints/{run.pk}", manifest_sha256="0" * 64,
+    )  # fmt: skip
+
+
+def test_each_run_is_judged_by_its_best_checkpoint_not_by_its_last_evaluation(curve):
+    ended(curve, (9.0, 9.0, 9.0))
+    for run, loss in zip(curve, (2.0, 1.8, 1.6), strict=True):
+        with_best(run, loss)
+    found = learning_curve(curve)
+    assert [value for _, value in found["points"]] == [2.0, 1.8, 1.6] and not found["is_tested"]
+
+
+@pytest.fixture
+def tested_curve(cast, data_dir) -> list[TrainingRun]:
+    rows = [demonstration(number) for number in range(28)]
+    splits = {"train": rows[:20], "validation": rows[20:24], "test": rows[24:]}
+    return create_learning_curve(
+        project=cast.project, stage="sft", hyperparameters={}, base_model="base", acting_user=cast.admin,
+        inputs={"train_data": make_version(cast.project, "sft", splits, name="with test")},
+    )  # fmt: skip
+
+
+def test_where_there_is_a_test_split_the_best_checkpoints_are_measured_on_it(client, cast, tested_curve):
+    """Validation chose them, so the curve is of rows that chose nothing; and only once all are measured."""
+    ended(tested_curve, (2.0, 1.8, 1.6))
+    for run in tested_curve:
+        with_best(run, 1.0)
+        assert finish_follow_up(run_id=run.pk)
+        assert measure(run) == measure(run)  # done again, it makes no other
+    evaluations = list(cast.project.runs.filter(stage="evaluate").order_by("number"))
+    assert len(evaluations) == 3
+    for number, (run, loss) in enumerate(zip(evaluations, (3.0, 2.7, 2.4), strict=True)):
+        assert learning_curve(tested_curve)["is_tested"] is False, number
+        run.metrics, run.status = {"loss": loss}, RunStatus.SUCCEEDED
+        run.save()
+    found = learning_curve(tested_curve)
+    assert found["is_tested"] and [value for _, value in found["points"]] == [3.0, 2.7, 2.4]
+    client.force_login(cast.admin)
+    query = "&".join(f"run={run.number}" for run in tested_curve)
+    page = client.get(f"{reverse('training:run_compare', args=[cast.project.slug])}?{query}").content.decode()
+    assert "measured on the test split" in page
 
 
 def test_runs_that_differ_in_more_are_no_curve(cast, curve, version):

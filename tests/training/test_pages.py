@@ -39,7 +39,7 @@ def test_digits_that_are_no_number_find_nothing(shown, page_and_query):
     assert "<h1>" in shown(name, query=query)
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "sft", "reward", "ppo", "evaluate", "score"])
+@pytest.mark.parametrize("stage", ["pretrain", "sft", "reward", "ppo", "evaluate", "score", "export"])
 def test_the_form_of_each_stage_has_every_hyperparameter_with_its_bounds(shown, stage):
     from training.services.hyperparameters import fields_of
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.urls import reverse
 
@@ -35,6 +37,14 @@ def test_the_page_marks_the_response_and_its_stop_token(shown, sft_version, base
     assert "&lt;end&gt;" in learnt[1].split("</mark>")[0]
     assert "4 measured" in text
     assert f"?stage=sft&amp;train_data={sft_version.pk}" in text
+
+
+def test_an_encoder_is_named(shown, sft_version, base_folder):
+    assert "has an encoder" not in shown(train_data=sft_version.pk, base_model="letters", rows=1)
+    config = base_folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"is_encoder_decoder": True}))
+    text = shown(train_data=sft_version.pk, base_model="letters", rows=1)
+    assert "has an encoder, which reads the prompt" in text and '<mark class="learnt">' in text
 
 
 def test_of_comparisons_the_places_where_scores_are_read_are_marked(shown, comparison_version, base_folder):

@@ -230,8 +230,8 @@ class StageSerializer(serializers.Serializer):
 class ExportSerializer(serializers.Serializer):
     """Hyperparameters of the export stage, as `training/stages/` describes them."""
 
-    format = serializers.ChoiceField(choices=["safetensors", "onnx", "gguf"], default="safetensors")
-    weights = serializers.ChoiceField(choices=["float32", "bfloat16", "float16"], default="float32")
+    format = serializers.CharField(default="safetensors", help_text="safetensors, onnx or gguf")
+    weights = serializers.CharField(default="float32", help_text="float32, bfloat16 or float16")
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     license = serializers.CharField(max_length=60, default="other")
     license_name = serializers.CharField(max_length=100, default="", allow_blank=True)

@@ -10,9 +10,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from training.rlhf.models import inner_model
+from training.rlhf.session import derived_seed
 
 ADAPTER = "adapter"
 
@@ -29,9 +31,17 @@ def add_adapter(model: nn.Module, config: Any, *, classifier: bool, resume: Path
         lora_dropout=getattr(config, "lora_dropout", 0.0),
         target_modules="all-linear",
         modules_to_save=["score"] if classifier else None,
-        task_type="SEQ_CLS" if classifier else "CAUSAL_LM",
+        task_type=_task_of(model, classifier),
     )
-    return get_peft_model(model, lora)
+    with torch.random.fork_rng(devices=[]):  # the same beginning in every process, and after every crash
+        torch.manual_seed(derived_seed(config.seed, "adapter"))
+        return get_peft_model(model, lora)
+
+
+def _task_of(model: nn.Module, classifier: bool) -> str:
+    if classifier:
+        return "SEQ_CLS"
+    return "SEQ_2_SEQ_LM" if getattr(model.config, "is_encoder_decoder", False) else "CAUSAL_LM"
 
 
 def has_adapter(model: nn.Module) -> bool:

@@ -9,10 +9,11 @@ from torch import nn
 
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import Demonstration
+from training.rlhf.encoder_decoder import logits_of
 from training.rlhf.errors import InterruptedRun
 from training.rlhf.generation import Sampled, generate, stop_ids
 from training.rlhf.model_folders import room_beside
-from training.rlhf.models import TokenLogits, context_length
+from training.rlhf.models import context_length
 from training.rlhf.run import Run
 from training.rlhf.text_metrics import bleu, distinct_n, rouge_l, words
 
@@ -74,7 +75,7 @@ def answer_prompts(
 ) -> list[Sampled]:
     """The likeliest answer to each prompt."""
     stops = stop_ids(model, encoder.tokenizer, encoder.stop_id)
-    reader = TokenLogits(model, packing=config.packing).model
+    reader = logits_of(model, packing=config.packing).model
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     found: dict[int, Sampled] = {}
     for start in range(0, len(order), config.batch_size):

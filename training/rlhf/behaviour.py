@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from training.rlhf.answers import answer_prompts, require_room
-from training.rlhf.batches import read_ends
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.class_report import MOST_CLASSES, ClassRow, class_report
 from training.rlhf.data import Demonstration, read_safety_prompts
+from training.rlhf.encoder_decoder import logits_of, what_follows
 from training.rlhf.errors import ConfigError, DataError, InterruptedRun
-from training.rlhf.models import TokenLogits, context_length
+from training.rlhf.models import context_length
 from training.rlhf.refusals import ANSWER, REFUSE, SafetyAnswer, report
 from training.rlhf.run import Run
 
@@ -113,7 +113,7 @@ def _class_rows(
     config: Any,
     accelerator: Any,
 ) -> list[ClassRow]:
-    logits = TokenLogits(model, packing=config.packing)
+    logits = logits_of(model, packing=config.packing)
     chosen = torch.tensor(tokens, device=accelerator.device)
     order = sorted(range(len(judged)), key=lambda index: (len(judged[index][0]), index))
     found: dict[int, ClassRow] = {}
@@ -121,7 +121,7 @@ def _class_rows(
         if run.stop_requested:
             raise InterruptedRun("stopped on request while reading classes")
         part = order[start : start + config.batch_size]
-        batch = read_ends([judged[index][0] for index in part], pad_id, packed=logits.packs)
+        batch = what_follows(logits, [judged[index][0] for index in part], pad_id)
         with accelerator.autocast():
             read = logits(batch.to(accelerator.device))
         probabilities = torch.log_softmax(read.double(), dim=-1)[:, chosen].tolist()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.rlhf.errors import ModelFolderError, first_line
+from training.rlhf.model_folders import is_encoder_decoder
 from training.rlhf.template_styles import SIMPLE, wrapping_of
 
 ROLE_TOKENS = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
@@ -38,6 +39,8 @@ PLAIN_TEMPLATE = (
     "{% else %}{{ 'Assistant: ' + message['content'] + eos_token + '\n\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}"
 )
+# For encoder–decoder models: what the encoder reads ends with the end token, as in T5's own training.
+ENCODER_TEMPLATE = PLAIN_TEMPLATE.replace("'Assistant: ' }}", "'Assistant: ' + eos_token }}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # the library raises whatever the broken file provokes
         raise ModelFolderError(f"the tokenizer of {name} cannot be read: {first_line(error)}") from error
+    takes_ours = chat_template == SIMPLE or not (chat_template or tokenizer.chat_template)
+    if takes_ours and is_encoder_decoder(name):
+        chat_template = ENCODER_TEMPLATE
     prepare_tokenizer(tokenizer, chat_template)
     tokenizer.padding_side = "right"
     return tokenizer

@@ -258,7 +258,7 @@ def _add_sizes(stages: Any) -> None:
     command = stages.add_parser(SIZES, help=text, description=text)
     command.add_argument("--model", required=True, help="model folder (its tokenizer is read), or hub id")
     command.add_argument("--data", required=True, action="append", help="JSONL; may be given several times")
-    command.add_argument("--chat-template-file", default="", help="Jinja template instead of the model's own")
+    _add_template(command)
     command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
 
 

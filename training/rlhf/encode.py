@@ -4,7 +4,7 @@
 
 Reads a tokenizer and no weights, and loads no torch. Labels are -100 where nothing is learnt, as in
 `transformers`: everywhere but in the answer and the stop token that ends it. Rows are neither padded nor
-packed.
+packed. For an encoder–decoder model `input_ids` are the prompt and `labels` the answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from training.rlhf.chat import ChatEncoder, load_tokenizer
 from training.rlhf.data import read_demonstrations
 from training.rlhf.encoding import learning_problem, length_problem, naming_row
 from training.rlhf.errors import DataError
-from training.rlhf.model_folders import check_model
+from training.rlhf.model_folders import check_model, is_encoder_decoder
 
 IGNORED = -100  # torch's cross-entropy skips it
 
@@ -36,6 +36,7 @@ def encode_file(
     """
     folder = check_model(model, allowed_hub_ids=list(allowed_hub_ids), digests=False)
     encoder = ChatEncoder(load_tokenizer(folder, chat_template=chat_template))
+    has_encoder = is_encoder_decoder(folder)
     counts = {"written": 0, "too_long": 0}
     with open(out, "w", encoding="ascii") as file:
         for row in read_demonstrations(data):
@@ -47,8 +48,10 @@ def encode_file(
             if length_problem(encoded.prompt, encoded.response, maximum_length) is not None:
                 counts["too_long"] += 1
                 continue
-            labels = [IGNORED] * len(encoded.prompt) + encoded.response
-            columns = {"input_ids": encoded.ids, "attention_mask": [1] * len(encoded), "labels": labels}
+            read, labels = encoded.ids, [IGNORED] * len(encoded.prompt) + encoded.response
+            if has_encoder:
+                read, labels = encoded.prompt, encoded.response
+            columns = {"input_ids": read, "attention_mask": [1] * len(read), "labels": labels}
             file.write(json.dumps(columns) + "\n")
             counts["written"] += 1
     return counts

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from training.rlhf.batches import read_ends
+from training.rlhf.encoder_decoder import PairReader, is_encoder_decoder
 from training.rlhf.errors import InterruptedRun, NonFiniteError
 from training.rlhf.kv_cache import new_cache, spread
 from training.rlhf.models import backbone, inner_model, is_packed, model_inputs
@@ -115,7 +116,8 @@ def generate(
         raise InterruptedRun("stopped on request while generating")
     uniforms = uniform_stream(seeds, max_new_tokens).to(device)
     stop_tensor = torch.tensor(stops, device=device)
-    logits, cache, attention, positions = _read_prompts(model, prompts, pad_id, device)
+    reader = (PairReader if is_encoder_decoder(model) else CausalReader)(model, prompts, pad_id, device)
+    logits = reader.logits
     alive = torch.arange(len(prompts), device=device)  # which prompt each row of the batch belongs to
     written = torch.full((len(prompts), max_new_tokens), pad_id, dtype=torch.long, device=device)
     lengths = torch.zeros(len(prompts), dtype=torch.long, device=device)
@@ -136,18 +138,37 @@ def generate(
             break
         if count < COMPACT_BELOW * len(alive):
             keep = open_rows.nonzero().squeeze(1)
-            cache.batch_select_indices(keep)
-            alive, attention, positions, tokens = alive[keep], attention[keep], positions[keep], tokens[keep]
+            reader.keep(keep)
+            alive, tokens = alive[keep], tokens[keep]
         if column + 1 == max_new_tokens:
             break
         if stop_requested():
             raise InterruptedRun("stopped on request while generating")
-        feed = tokens[:, None]
-        attention = torch.cat([attention, torch.ones_like(feed)], dim=1)
-        positions = positions + 1
-        logits = _next_logits(model, feed, attention, positions, cache)
+        logits = reader.read(tokens)
     rows = zip(written.tolist(), lengths.tolist(), ended.tolist(), strict=True)
     return [Sampled(tokens[:length], done) for tokens, length, done in rows]
+
+
+class CausalReader:
+    """Prompts read by a causal model, which goes on token by token."""
+
+    def __init__(self, model: nn.Module, prompts: list[list[int]], pad_id: int, device: torch.device) -> None:
+        self._model = model
+        self.logits, self._cache, self._attention, self._positions = _read_prompts(
+            model, prompts, pad_id, device
+        )
+
+    def keep(self, rows: Tensor) -> None:
+        """Only these rows go on."""
+        self._cache.batch_select_indices(rows)
+        self._attention, self._positions = self._attention[rows], self._positions[rows]
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """(B,) -> (B, V) logits of what follows."""
+        feed = tokens[:, None]
+        self._attention = torch.cat([self._attention, torch.ones_like(feed)], dim=1)
+        self._positions = self._positions + 1
+        return _next_logits(self._model, feed, self._attention, self._positions, self._cache)
 
 
 def _end_by_text(

@@ -42,6 +42,8 @@ FLOAT = 4  # bytes; weights, gradients and moments are always float32
 # Measured, see docs/rlhf.md: the backward pass takes more than what autograd keeps; and on the CPU, memory
 # that micro-batches of uneven size have left in pieces is never given back (allocator.py), for speed.
 OVERHEAD = {"cpu": 2.4, "cuda": 1.3}
+# PPO cuts each minibatch into micro-batches that are all about as full, and finds the heap whole again.
+EVEN_OVERHEAD = 1.3
 # For the same reason checkpointing saves the CPU less than it keeps: at least this share of what it would be.
 FRUGAL_SHARE = {"cpu": 0.65, "cuda": 0.0}
 LIBRARIES = 60 * 2**20  # loaded after the estimate: the model's own code, the optimizer
@@ -69,11 +71,15 @@ class Load:
     longest: int
     batch: int
     labelled: float = 0.0
+    is_even: bool = False  # micro-batches are all about as full
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes at the peak of a step, by cause."""
+    """Bytes at the peak of a step, by cause.
+
+    An update, sampling and saving take turns in the same memory, so that only the largest of them counts.
+    """
 
     before: int  # resident already when the estimate was made
     weights: int
@@ -86,12 +92,12 @@ class Estimate:
 
     @property
     def fixed(self) -> int:
-        return self.weights + self.gradients + self.moments + self.saving + self.cache + LIBRARIES
+        return self.weights + self.gradients + self.moments + LIBRARIES
 
     @property
     def needed(self) -> int:
         """Beyond what is resident already."""
-        return round(self.fixed + self.per_token * self.tokens)
+        return round(self.fixed + max(self.per_token * self.tokens, self.cache, self.saving))
 
     @property
     def peak(self) -> int:
@@ -141,7 +147,7 @@ def size_of(model: Any, config: Any, *, learns: bool = True) -> ModelSize:
         layers = max(1, int(getattr(inside.config, "num_hidden_layers", 1)))
         inside.gradient_checkpointing_enable()
         token = kept_bytes(model) / PROBE_TOKENS + plain / layers
-    if config.precision == "bf16":
+    if config.precision != "fp32":
         token, plain, weights = token * BF16_ACTIVATIONS, plain * BF16_ACTIVATIONS, round(weights * 1.5)
     label = 0
     if not is_classifier:
@@ -236,6 +242,26 @@ def load_of(lengths: Sequence[int], labelled: Sequence[int], batch_size: int) ->
     return Load(longest[0], sum(longest[:batch_size]), sum(labelled) / max(1, sum(lengths)))
 
 
+def load_of_episodes(prompts: Sequence[int], response: int, minibatch_size: int) -> Load:
+    """A minibatch of episodes whose responses are as long as they may be.
+
+    Prompts are drawn at random: the sum of so many stays below its mean plus three deviations, and below that
+    of the longest ones.
+    """
+    count = minibatch_size
+    mean = sum(prompts) / len(prompts)
+    deviation = (sum((length - mean) ** 2 for length in prompts) / len(prompts)) ** 0.5
+    longest = sorted(prompts, reverse=True)
+    most = sum(longest[:count]) if count <= len(longest) else count * longest[0]
+    drawn = min(most, count * mean + 3 * deviation * count**0.5)
+    return Load(
+        longest[0] + response,
+        round(drawn + count * response),
+        count * response / (drawn + count * response),
+        is_even=True,
+    )
+
+
 def fit(
     run: Run,
     config: Any,
@@ -285,6 +311,7 @@ def fit(
 def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device: str) -> Estimate:
     learning = sum(size.learning for size in sizes)
     largest = max(size.weights for size in sizes)
+    overhead = EVEN_OVERHEAD if load.is_even else OVERHEAD[device]
     return Estimate(
         before=resident_bytes(),
         weights=sum(size.weights for size in sizes),
@@ -294,7 +321,7 @@ def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, devic
         cache=cache,
         tokens=max(load.longest, min(config.micro_batch_tokens, load.batch)),
         per_token=sum(
-            OVERHEAD[device] * max(size.token, FRUGAL_SHARE[device] * size.plain) + size.label * load.labelled
+            overhead * max(size.token, FRUGAL_SHARE[device] * size.plain) + size.label * load.labelled
             for size in sizes
         ),
     )
@@ -306,6 +333,11 @@ def _refusal(config: Any, load: Load, found: Estimate, free: int, shorten: str) 
         f"{_size(free)} that are free; "
     )
     tokens = int((USABLE * free - found.fixed) / found.per_token)
+    if found.fixed + found.cache > USABLE * free > found.fixed + found.per_token * load.longest:
+        return ConfigError(
+            "maximum_new_tokens",
+            f"{short}keys and values while sampling take {_size(found.cache)}: lower it, or batch_size",
+        )
     others = [] if config.gradient_checkpointing else ["switch on gradient_checkpointing"]
     if getattr(config, "method", "") == "full":
         others.append("train adapters (method = lora)")

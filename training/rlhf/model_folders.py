@@ -73,6 +73,28 @@ def is_reward_model(folder: str) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or [])
 
 
+def is_encoder_decoder(name: str) -> bool:
+    """Whether a checked model, a local folder or on the hub, has an encoder for the prompt (T5, BART)."""
+    config = Path(name) / "config.json"
+    if config.is_file():
+        return bool(_read_object(config, "").get("is_encoder_decoder"))
+    from transformers import AutoConfig  # takes a while, and only a hub's name needs it
+
+    return bool(
+        getattr(AutoConfig.from_pretrained(name, trust_remote_code=False), "is_encoder_decoder", False)
+    )
+
+
+def refuse_encoder_decoder(name: str, field: str) -> None:
+    """Raises ModelFolderError where a checked model has an encoder and the stage needs one that has none."""
+    if is_encoder_decoder(name):
+        raise ModelFolderError(
+            f"{field}: {name} is an encoder–decoder model, which can be fine-tuned (sft), sampled and "
+            "evaluated; a reward model or PPO needs a causal language model: fine-tune one of the GPT-2, "
+            "Llama, Qwen or GPT-NeoX families on the same demonstrations and start from that"
+        )
+
+
 def context_of(config: Any) -> int:
     """Most tokens a model of this transformers configuration can read at once."""
     for key in ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len"):

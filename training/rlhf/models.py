@@ -10,12 +10,23 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
 
 from training.rlhf.batches import TokenBatch
 from training.rlhf.chat import load_tokenizer
 from training.rlhf.errors import ModelFolderError, first_line
-from training.rlhf.model_folders import check_model, context_of, is_reward_model
+from training.rlhf.model_folders import (
+    check_model,
+    context_of,
+    is_encoder_decoder,
+    is_reward_model,
+    refuse_encoder_decoder,
+)
 from training.rlhf.packing import NAME as PACKED
 from training.rlhf.packing import allow_packing, inputs_of
 
@@ -25,6 +36,7 @@ logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 DROPOUT_NAMES = (
     "dropout",
+    "dropout_rate",
     "resid_pdrop",
     "embd_pdrop",
     "attn_pdrop",
@@ -38,9 +50,21 @@ DROPOUT_NAMES = (
 )
 
 
-def load_reader(name: str, *, allowed_hub_ids: list[str], chat_template: str = "") -> tuple[Any, int]:
-    """(tokenizer, longest sequence) of a model: what is looked at before its weights are loaded."""
-    name = check_model(name, allowed_hub_ids=allowed_hub_ids, digests=False)
+def load_reader(
+    name: str,
+    *,
+    allowed_hub_ids: list[str],
+    field: str = "model",
+    chat_template: str = "",
+    encoder_decoder: bool = False,
+) -> tuple[Any, int]:
+    """(tokenizer, longest sequence) of a model: what is looked at before its weights are loaded.
+
+    `encoder_decoder`: the stage can train such a model; else it is refused.
+    """
+    name = check_model(name, allowed_hub_ids=allowed_hub_ids, field=field, digests=False)
+    if not encoder_decoder:
+        refuse_encoder_decoder(name, field)
     tokenizer = load_tokenizer(name, chat_template=chat_template)
     try:
         return tokenizer, context_of(AutoConfig.from_pretrained(name, trust_remote_code=False))
@@ -58,10 +82,38 @@ def load_causal_lm(
 ) -> tuple[nn.Module, Any]:
     """(model in float32, tokenizer); embeddings grown if the tokenizer had to be given a pad token."""
     name = check_model(name, allowed_hub_ids=allowed_hub_ids, field=field)
+    refuse_encoder_decoder(name, field)
+    return _load_language_model(AutoModelForCausalLM, name, field, dropout, chat_template)
+
+
+def load_language_model(
+    name: str,
+    *,
+    allowed_hub_ids: list[str],
+    field: str = "model",
+    dropout: float = 0.0,
+    chat_template: str = "",
+) -> tuple[nn.Module, Any]:
+    """As `load_causal_lm`, for stages that take encoder–decoder models too."""
+    name = check_model(name, allowed_hub_ids=allowed_hub_ids, field=field)
+    if not is_encoder_decoder(name):
+        return _load_language_model(AutoModelForCausalLM, name, field, dropout, chat_template)
+    model, tokenizer = _load_language_model(AutoModelForSeq2SeqLM, name, field, dropout, chat_template)
+    if getattr(model.config, "decoder_start_token_id", None) is None:
+        raise ModelFolderError(
+            f"{field}: the config.json of {name} names no decoder_start_token_id, which its decoder begins "
+            "with; set it (for T5 it is the pad token)"
+        )
+    return model, tokenizer
+
+
+def _load_language_model(
+    kind: Any, name: str, field: str, dropout: float, chat_template: str
+) -> tuple[nn.Module, Any]:
     if Path(name).is_dir() and is_reward_model(name):
         raise ModelFolderError(f"{field}: {name} is a reward model, not a language model")
     tokenizer = load_tokenizer(name, chat_template=chat_template)
-    model = _load(AutoModelForCausalLM, name, field, dropout)
+    model = _load(kind, name, field, dropout)
     _fit_embeddings(model, tokenizer)
     return model, tokenizer
 
@@ -73,6 +125,7 @@ def load_reward_model(
     name = check_model(name, allowed_hub_ids=allowed_hub_ids, field=field)
     if Path(name).is_dir() and not is_reward_model(name):
         raise ModelFolderError(f"{field}: {name} is not a reward model")
+    refuse_encoder_decoder(name, field)
     tokenizer = load_tokenizer(name)
     model = _load(AutoModelForSequenceClassification, name, field, 0.0)
     if model.config.num_labels != 1:
@@ -85,6 +138,7 @@ def load_reward_model(
 def new_reward_model(name: str, *, allowed_hub_ids: list[str], seed: int) -> tuple[nn.Module, Any]:
     """A reward model on top of a language model, its head drawn from N(0, 1 / (d + 1)) (2009.01325, B.1)."""
     name = check_model(name, allowed_hub_ids=allowed_hub_ids)
+    refuse_encoder_decoder(name, "model")
     tokenizer = load_tokenizer(name)
     fresh = not (Path(name).is_dir() and is_reward_model(name))
     model = _load(AutoModelForSequenceClassification, name, "model", 0.0, num_labels=1)
@@ -121,7 +175,7 @@ def _load(kind: Any, name: str, field: str, dropout: float, **more: Any) -> nn.M
             f"{field}: the model in {name} cannot be loaded: {first_line(error)}"
         ) from error
     missing = [key for key in report["missing_keys"] if not _is_head(key)]
-    if kind is AutoModelForCausalLM or not more:
+    if not more:
         missing = list(report["missing_keys"])
     if missing or report["mismatched_keys"]:
         wrong = sorted(str(key) for key in [*missing, *report["mismatched_keys"]])

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from training.rlhf.errors import NonFiniteError
+from training.rlhf.loss_scale import LossScale
+from training.rlhf.sharding import like, whole
 from training.rlhf.team import Team
 
 
@@ -37,9 +39,15 @@ class Optimizer:
     """
 
     def __init__(
-        self, modules: dict[str, nn.Module], rates: dict[str, float], config: Any, team: Team | None = None
+        self,
+        modules: dict[str, nn.Module],
+        rates: dict[str, float],
+        config: Any,
+        team: Team | None = None,
+        scale: LossScale | None = None,
     ) -> None:
         self._team = team
+        self._scale = scale or LossScale(active=False)
         self.names: dict[str, nn.Parameter] = {}
         self.rates: list[float] = []
         self._modules = modules
@@ -61,14 +69,19 @@ class Optimizer:
 
     def step(self, factor: float) -> dict[str, float]:
         """Add up the processes' gradients, clip, step with each group's peak rate times `factor`, clear;
-        gradient norms by module.
+        gradient norms by module. Where gradients overflow half precision nothing is stepped, and norms are 0.
         """
         if self._team:
-            self._team.add_gradients(list(self.names.values()))
+            # Gradients of weights that are shared out come added up.
+            self._team.add_gradients([p for p in self.names.values() if not isinstance(p, DTensor)])
+        self._scale.unscale(p.grad for p in self.names.values() if p.grad is not None)
         norms = {}
         for label, module in self._modules.items():
             parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
-            norm = float(nn.utils.clip_grad_norm_(parameters, self._clip if self._clip else math.inf))
+            norm = float(whole(nn.utils.clip_grad_norm_(parameters, self._clip if self._clip else math.inf)))
+            if not math.isfinite(norm) and self._scale.overflowed():
+                self.adam.zero_grad(set_to_none=True)
+                return dict.fromkeys(self._modules, 0.0)
             if not math.isfinite(norm):
                 raise NonFiniteError(f"the gradient of {self._first_bad_gradient(label)} is not finite")
             norms[label] = norm
@@ -76,29 +89,30 @@ class Optimizer:
             group["lr"] = rate * factor
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
+        self._scale.succeeded()
         return norms
 
-    def save(self, path: Path) -> None:
+    def collect(self) -> dict[str, Tensor]:
+        """The moments, whole and on the CPU, under `KEY/PARAMETER`."""
         tensors: dict[str, Tensor] = {}
         for name, parameter in self.names.items():
             for key, value in self.adam.state.get(parameter, {}).items():
-                tensors[f"{key}/{name}"] = value.detach().contiguous().cpu()
-        save_file(tensors, path)
+                tensors[f"{key}/{name}"] = whole(value.detach()).contiguous().cpu()
+        return tensors
 
     def load(self, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             for stored in file.keys():  # noqa: SIM118 - safe_open is not a dict
                 key, name = stored.split("/", 1)
                 parameter = self.names[name]
-                value = file.get_tensor(stored)
-                self.adam.state[parameter][key] = value.to(parameter.device, copy=True)
+                self.adam.state[parameter][key] = like(file.get_tensor(stored), parameter)
 
     def _first_bad_gradient(self, label: str) -> str:
         for name, parameter in self.names.items():
             if (
                 name.startswith(f"{label}.")
                 and parameter.grad is not None
-                and not bool(torch.isfinite(parameter.grad).all())
+                and not bool(torch.isfinite(whole(parameter.grad)).all())
             ):
                 return name
         return label

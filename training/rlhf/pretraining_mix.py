@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from typing import Any
+
+from torch import Tensor
 
 from training.rlhf.batches import micro_batches, supervise_responses
 from training.rlhf.data import read_documents
@@ -21,8 +24,16 @@ from training.rlhf.team import Team
 class PretrainingMix:
     """Pieces of text, and their share of a minibatch's gradients; nothing at all with a coefficient of 0."""
 
-    def __init__(self, policy: TokenLogits, tokenizer: Any, config: Any, accelerator: Any) -> None:
+    def __init__(
+        self,
+        policy: TokenLogits,
+        tokenizer: Any,
+        config: Any,
+        accelerator: Any,
+        backward: Callable[[Tensor], None] = Tensor.backward,
+    ) -> None:
         self.policy, self.config, self.accelerator = policy, config, accelerator
+        self.backward = backward
         self.pad_id: int = tokenizer.pad_token_id
         self.pieces: list[list[int]] = []
         if config.pretrain_coefficient:
@@ -51,7 +62,7 @@ class PretrainingMix:
                 loss = token_loss(logits, batch.targets).loss_sum / tokens
                 if not math.isfinite(loss.item()):
                     raise NonFiniteError(f"the loss on pretraining text is not finite at step {step}")
-                self.accelerator.backward(self.config.pretrain_coefficient * loss)
+                self.backward(self.config.pretrain_coefficient * loss)
                 total += loss.item()
         return {"pretrain_loss": team.add_up({"": [total]})[""][0]}
 

@@ -25,7 +25,12 @@ from training.rlhf.data import (
 )
 from training.rlhf.encoding import Problem, learning_problem, length_problem
 from training.rlhf.errors import ModelFolderError
-from training.rlhf.model_folders import check_model, config_context
+from training.rlhf.model_folders import (
+    check_model,
+    config_context,
+    is_encoder_decoder,
+    refuse_encoder_decoder,
+)
 
 STAGES = ("sft", "reward")
 BARS = 16
@@ -93,6 +98,9 @@ def preview(
     """
     folder = check_model(model, allowed_hub_ids=list(allowed_hub_ids), digests=False)
     encoder = ChatEncoder(load_tokenizer(folder, chat_template=chat_template))
+    has_encoder = is_encoder_decoder(folder)
+    if stage == "reward":
+        refuse_encoder_decoder(folder, "model")
     context = config_context(folder)
     limit = min(maximum_length, context)
     found: list[Any] = list(_reader(stage, labels)(data))
@@ -122,6 +130,7 @@ def preview(
         "limit": limit,
         "context": context,
         "stop_token": encoder.stop_text,
+        "encoder_decoder": has_encoder,
         "rows": len(found),
         "measured": len(chosen),
         "left_out": len(left_out),
@@ -185,6 +194,8 @@ def as_text(found: dict[str, Any]) -> str:
     is_sft = found["stage"] == "sft"
     word = "learnt" if is_sft else "read for the score"
     lines = [f"⟦token⟧ is {word}; │token│ is only read. The stop token is {found['stop_token']}.", ""]
+    if found["encoder_decoder"]:
+        lines[1:1] = ["The encoder reads the prompt, the decoder writes the response."]
     for sample in found["samples"]:
         state = "left out: " + sample["why"] if sample["left_out"] else f"{sample['learnt']} {word}"
         lines.append(f"row {sample['row']}: {sample['tokens']} tokens, {state}")

@@ -18,6 +18,7 @@ from training.rlhf.errors import NonFiniteError
 from training.rlhf.generation import Sampled, generate, stop_ids
 from training.rlhf.losses import selected_logprobs
 from training.rlhf.models import SequenceScores, TokenLogits
+from training.rlhf.rereading import Rereader
 from training.rlhf.team import Team
 from training.rlhf.text_metrics import distinct_n
 
@@ -88,15 +89,23 @@ class Experience:
 class Roller:
     """Samples with the policy and measures with the other three networks."""
 
-    def __init__(self, networks: Networks, tokenizer: Any, config: Any, accelerator: Any) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        tokenizer: Any,
+        config: Any,
+        accelerator: Any,
+        rereader: Rereader | None = None,
+    ) -> None:
         self.networks, self.config, self.accelerator = networks, config, accelerator
+        self.rereader = rereader  # where the reward model has a tokenizer of its own
         self.team = Team(accelerator)
         self.encoder = ChatEncoder(tokenizer)
         self.pad_id = self.encoder.pad_id
         self.stops = stop_ids(networks.policy.model, tokenizer, self.encoder.stop_id)
-        self.packs = all(
-            network.packs
-            for network in (networks.policy, networks.reference, networks.reward, networks.value)
+        together = [networks.policy, networks.reference, networks.value]
+        self.packs = all(network.packs for network in together) and (
+            rereader is not None or networks.reward.packs
         )
         self.seconds = {"generation": 0.0, "scoring": 0.0, "update": 0.0}
 
@@ -124,10 +133,11 @@ class Roller:
         self.seconds["generation"] += time.monotonic() - started
         return Episodes(prompts, [whole[row] for row in range(len(prompts))])
 
-    def cut(self, rows: Iterable[int], lengths: list[int]) -> list[list[int]]:
+    def cut(self, rows: Iterable[int], lengths: list[int], *, packed: bool | None = None) -> list[list[int]]:
         """The rows of this process's share, in micro-batches."""
         limit = self.config.micro_batch_tokens
-        return list(micro_batches(self.team.share(list(rows)), lengths, limit, packed=self.packs))
+        packed = self.packs if packed is None else packed
+        return list(micro_batches(self.team.share(list(rows)), lengths, limit, packed=packed))
 
     def batch(self, episodes: Episodes, rows: list[int]) -> TokenBatch:
         return episodes.batch(rows, self.pad_id, packed=self.packs).to(self.accelerator.device)
@@ -146,10 +156,13 @@ class Roller:
     @torch.no_grad()
     def scores(self, episodes: Episodes) -> Tensor:
         """(B,) score at each response's last token, with the charge for missing ends; on the CPU."""
-        sequences, lengths = episodes.sequences, episodes.lengths
+        sequences, pad_id, packed = episodes.sequences, self.pad_id, self.packs
+        if self.rereader:
+            sequences = self.rereader.sequences(episodes.prompts, episodes.responses)
+            pad_id, packed = self.rereader.pad_id, self.networks.reward.packs
         scores = torch.zeros(len(sequences))
-        for rows in self.cut(range(len(sequences)), lengths):
-            batch = read_ends([sequences[row] for row in rows], self.pad_id, packed=self.packs)
+        for rows in self.cut(range(len(sequences)), list(map(len, sequences)), packed=packed):
+            batch = read_ends([sequences[row] for row in rows], pad_id, packed=packed)
             with self.accelerator.autocast():
                 scores[rows] = self.networks.reward(batch.to(self.accelerator.device)).cpu()
         self.team.add(scores)

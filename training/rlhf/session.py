@@ -18,12 +18,15 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from training.rlhf import checkpoints
 from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun
+from training.rlhf.loss_scale import LossScale
 from training.rlhf.optim import Optimizer, schedule_factor
 from training.rlhf.run import Run
+from training.rlhf.sharding import Sharding, check_launcher
 from training.rlhf.team import Team, neighbours, own_rank
 
 STATE, OPTIMIZER = "trainer_state.json", "optimizer.safetensors"
@@ -31,19 +34,26 @@ STATE, OPTIMIZER = "trainer_state.json", "optimizer.safetensors"
 LONGEST_UNSAVED_SECONDS, SAVING_SHARE = 60.0, 0.05
 
 
-def open_accelerator(config: Any, *, in_team: bool = False) -> Accelerator:
+def open_accelerator(config: Any, *, in_team: bool = False, can_shard: bool = False) -> Accelerator:
     """Device and precision; sets the number of CPU threads of the process. `in_team`: the stage can share its
-    work with other processes.
+    work with other processes; `can_shard`: its weights, too.
     """
+    check_launcher(can_shard=can_shard)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", "is cuda, but no GPU was found")
     if AcceleratorState._shared_state:
         # accelerate keeps its settings for the life of a process; a second stage in it may need others.
         AcceleratorState._reset_state(reset_partial_state=True)
     torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // neighbours()))
-    accelerator = Accelerator(
-        cpu=config.device == "cpu", mixed_precision="bf16" if config.precision == "bf16" else "no"
-    )
+    mixed = "no" if config.precision == "fp32" else config.precision
+    try:
+        accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=mixed)
+    except ValueError as error:
+        raise ConfigError(
+            "precision", f"is {config.precision}, which this device does not have: use fp16 on a GPU, or fp32"
+        ) from error
+    # accelerate leaves fp16 out on the CPU, without a word; torch can do it, slowly.
+    accelerator.native_amp = mixed != "no"
     if accelerator.num_processes > 1 and not in_team:
         raise ConfigError(
             "device",
@@ -76,14 +86,18 @@ class Session:
         total_steps: int,
         save_models: Callable[[Path], None],
         best: tuple[str, str],
+        prepare_save: Callable[[], None] = lambda: None,
+        sharding: Sharding | None = None,
     ) -> None:
         self.run, self.config, self.accelerator = run, config, accelerator
         self.team = Team(accelerator)
         self.kind, self.base, self.total_steps = kind, base, total_steps
         self.modules = {name: module.to(accelerator.device) for name, module in modules.items()}
-        self.optimizer = Optimizer(self.modules, rates, config, self.team)
+        self.loss_scale = LossScale(active=config.precision == "fp16")
+        self.optimizer = Optimizer(self.modules, rates, config, self.team, self.loss_scale)
         self.state: dict[str, Any] = {"step": 0, "best": None, "patience": 0, "window": {}}
-        self._save_models = save_models
+        self._save_models, self._prepare_save = save_models, prepare_save
+        self.sharding = sharding
         self.best_metric, self.best_direction = best
         self.last_metrics: dict[str, float] = {}
         self._clock = time.monotonic()
@@ -102,6 +116,8 @@ class Session:
         try:
             self.state = json.loads((folder / STATE).read_bytes())
             self.optimizer.load(folder / OPTIMIZER)
+            if self.loss_scale.active:
+                self.loss_scale.resume(self.state["loss_scale"])
         except (OSError, KeyError, ValueError) as error:
             raise CheckpointError(f"{folder} has no usable trainer state: {error}") from error
         self.last_metrics = checkpoints.load_manifest(folder).metrics
@@ -115,6 +131,10 @@ class Session:
         torch.manual_seed(derived_seed(self.config.seed, "step", self.step))
         return self.step
 
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a micro-batch's share of the loss."""
+        self.loss_scale.backward(loss)
+
     def rate_factor(self) -> float:
         return schedule_factor(
             self.step,
@@ -127,10 +147,12 @@ class Session:
     def log(self, metrics: dict[str, float]) -> None:
         """Collect a step's metrics; every `log_every` steps their means go to the diary, with progress."""
         window = self.state["window"]
-        for name, value in metrics.items():
+        for name, value in (metrics | self.loss_scale.metrics()).items():
             total, count = window.get(name, (0.0, 0))
             window[name] = (total + value, count + 1)
         self._steps_timed += 1
+        if self.loss_scale.active:
+            self.state["loss_scale"] = self.loss_scale.state
         if self.step % self.config.log_every == 0 or self.step == self.total_steps:
             self.run.metrics({name: total / count for name, (total, count) in window.items()})
             self.run.progress(self.total_steps, (time.monotonic() - self._clock) / self._steps_timed)
@@ -158,14 +180,26 @@ class Session:
         self.state["patience"] += 1
         return False
 
-    def checkpoint(self, *, metrics: dict[str, float] | None = None) -> Path:
-        """Write `checkpoints/step-N`, then drop what retention no longer keeps."""
+    def checkpoint(self) -> None:
+        """The leader writes `checkpoints/step-N`, then drops what retention no longer keeps. The others come
+        here only where they hold shares of it.
+        """
         began_at = time.monotonic()
+        self._prepare_save()
+        moments = self.optimizer.collect()
+        if self.sharding:
+            self.sharding.gather(keep=self.team.leads)
+        if self.team.leads:
+            self._write(moments)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - began_at
+
+    def _write(self, moments: dict[str, Tensor]) -> None:
         folder = checkpoints.step_folder(self.run.checkpoints, self.step)
 
         def fill(target: Path) -> None:
             self._save_models(target)
-            self.optimizer.save(target / OPTIMIZER)
+            save_file(moments, target / OPTIMIZER)
             checkpoints.write_json(target / STATE, self.state)
 
         manifest = checkpoints.write_checkpoint(
@@ -175,7 +209,7 @@ class Session:
             step=self.step,
             stage=self.run.stage,
             base=self.base,
-            metrics=self.last_metrics if metrics is None else metrics,
+            metrics=self.last_metrics,
         )
         self.run.events.write(
             "checkpoint",
@@ -188,16 +222,16 @@ class Session:
             },
         )
         self._retire()
-        self._saved_at = time.monotonic()
-        self._save_seconds = self._saved_at - began_at
-        return folder
 
     def end_step(self, *, improved: bool, finished: bool) -> None:
         """Save where due; on SIGTERM save and leave."""
         every = self.config.save_every
         due = bool(every and self.step % every == 0) or self._is_long_unsaved()
         stops = self.team.any(self.run.stop_requested)
-        if self.team.leads and (finished or improved or due or stops):
+        saves = self.team.leads and (finished or improved or due or stops)
+        if self.sharding:  # all gather together, when the leader says so: clocks differ
+            saves = self.team.any(saves)
+        if saves:
             self.checkpoint()
         if stops and not finished:
             raise InterruptedRun(f"stopped on request after step {self.step}; a checkpoint is kept")

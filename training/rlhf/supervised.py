@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from training.rlhf.batches import epoch_batches
-from training.rlhf.errors import ConfigError, NonFiniteError
+from training.rlhf.errors import ConfigError
 from training.rlhf.session import Session
 
 
@@ -39,17 +39,26 @@ class Task(Protocol):
 
     def training_mode(self, on: bool) -> None: ...
 
+    def prepare_save(self) -> None:
+        """What a checkpoint says beside the weights; where these are shared out, all processes come here."""
+        ...
+
     def save(self, folder: Path) -> None: ...
+
+
+def require_a_batch(rows: int, config) -> None:
+    """ConfigError where the rows do not fill a single batch. Asked before weights are read."""
+    if config.batch_size > rows:
+        raise ConfigError(
+            "batch_size",
+            f"is {config.batch_size}, but there are only {rows} rows to learn from; lower it to "
+            f"{rows} or less, or collect more",
+        )
 
 
 def steps_in(task: Task, config) -> int:
     """Optimizer steps of the whole run. ConfigError where the rows do not fill a single batch."""
-    if config.batch_size > len(task.lengths):
-        raise ConfigError(
-            "batch_size",
-            f"is {config.batch_size}, but there are only {len(task.lengths)} rows to learn from; lower it to "
-            f"{len(task.lengths)} or less, or collect more",
-        )
+    require_a_batch(len(task.lengths), config)
     by_epochs = config.epochs * math.ceil(len(task.lengths) / config.batch_size)
     return min(by_epochs, config.maximum_steps) if config.maximum_steps else by_epochs
 
@@ -108,9 +117,9 @@ def _accumulate(session: Session, task: Task, rows: list[int]) -> dict[str, floa
     tokens = [0.0]
     with session.team.together():
         for micro in task.losses(rows):
-            if not math.isfinite(micro.loss.item()):
-                raise NonFiniteError(f"the training loss is not finite at step {session.step} ({micro.rows})")
-            session.accelerator.backward(micro.loss)
+            problem = f"the training loss is not finite at step {session.step} ({micro.rows})"
+            session.team.refuse(None if math.isfinite(micro.loss.item()) else problem)
+            session.backward(micro.loss)
             tokens[0] += micro.tokens
             for name, (value, weight) in micro.sums.items():
                 total = sums.setdefault(name, [0.0, 0.0])

@@ -11,7 +11,7 @@ Loads no torch until there are several: a follower must know that it is one befo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,12 +38,18 @@ def neighbours() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
 
 
+def is_sharded() -> bool:
+    """Whether the launcher asked for weights to be shared out among several processes (see sharding.py)."""
+    return team_size() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+
+
 class Team:
     """What the processes do together. Alone, each of these does nothing, and costs nothing."""
 
     def __init__(self, accelerator: Any) -> None:
         self.size, self.rank = accelerator.num_processes, accelerator.process_index
         self.device = accelerator.device
+        self.in_step = self.size > 1 and is_sharded()  # every pass takes all of them
 
     @property
     def leads(self) -> bool:
@@ -87,6 +93,25 @@ class Team:
                 before = total.get(name, [0.0] * len(values))
                 total[name] = [one + other for one, other in zip(before, values, strict=True)]
         return total
+
+    def evenly(self, groups: Iterable[Row], spare: Callable[[], Row]) -> Iterator[tuple[Row, bool]]:
+        """(group, whether it counts): this process's, and where every pass takes all processes, as many more
+        of the `spare` one as another process has.
+        """
+        if not self.in_step:
+            yield from ((group, True) for group in groups)
+            return
+        found = [(group, True) for group in groups]
+        most = max(self.gather(len(found)))  # asked before the first of them, while all are at one place
+        yield from found
+        for _ in range(most - len(found)):
+            yield spare(), False
+
+    def refuse(self, problem: str | None) -> None:
+        """NonFiniteError with the first problem that one of the processes has."""
+        for each in self.gather(problem) if self.in_step else [problem]:
+            if each is not None:
+                raise NonFiniteError(each)
 
     @contextmanager
     def together(self) -> Iterator[None]:

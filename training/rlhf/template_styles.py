@@ -83,8 +83,9 @@ def wrapping_of(template: Any) -> Wrapping:
         for node in parsed.find_all(nodes.Assign)
         if isinstance(node.target, nodes.Name) and isinstance(node.node, nodes.Const)
     }
-    found = {name: named.get(name) for name in ("separator", "lead", "stop_sequence")}
-    return Wrapping(**found) if all(isinstance(text, str) for text in found.values()) else Wrapping()
+    found = [named.get(name) for name in ("separator", "lead", "stop_sequence")]
+    texts = [text for text in found if isinstance(text, str)]
+    return Wrapping(*texts) if len(texts) == len(found) else Wrapping()
 
 
 def _plain(text: str) -> str:

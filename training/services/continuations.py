@@ -16,19 +16,14 @@ from django.db import transaction
 from annotate.errors import Invalid, NotFound
 from annotate.words import _
 from labeling.models import DatasetVersion, Project
-from training.models import Checkpoint, CheckpointKind, RunInputRole, RunStatus, Stage, TrainingRun
+from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage, TrainingRun
 
+from . import measuring
 from .follow_up_plans import COMPARE
+from .measuring import MEASURE, chosen_checkpoint, start_evaluation
 from .runs import create_run
 
 KIND = {Stage.SFT: CheckpointKind.CAUSAL_LM, Stage.REWARD: CheckpointKind.REWARD_MODEL}
-# By stage, the roles of an evaluation: (the model that is measured, what it is measured on).
-MEASURED = {
-    Stage.SFT: (RunInputRole.MODEL, RunInputRole.DEMONSTRATIONS),
-    Stage.REWARD: (RunInputRole.REWARD_MODEL, RunInputRole.TRAIN_DATA),
-}
-# What the verdict rests on: (metric of an evaluation, higher is better).
-MEASURE = {Stage.SFT: ("loss", False), Stage.REWARD: ("reward_accuracy", True)}
 ANEW, ONWARD, START = "anew", "onward", "start"
 FORMER, NEW = "former", "new"
 OWN = ("train_share", "mix_ratio", "learning_rate_multiplier")  # chosen by the continuation itself
@@ -139,11 +134,7 @@ def continuation_of(run: TrainingRun) -> Continuation:
 
 def models_of(pair: Continuation) -> dict[str, Checkpoint | None]:
     """The three that are compared, the former checkpoint first; None for a run that has not succeeded."""
-    found: dict[str, Checkpoint | None] = {START: pair.start}
-    for which, run in ((ANEW, pair.anew), (ONWARD, pair.onward)):
-        rows = run.checkpoints.present().order_by("-is_best", "-is_final", "-step").select_related("run")
-        found[which] = rows.first() if run.status == RunStatus.SUCCEEDED else None
-    return found
+    return {START: pair.start, ANEW: chosen_checkpoint(pair.anew), ONWARD: chosen_checkpoint(pair.onward)}
 
 
 def start_evaluations(pair: Continuation, acting_user) -> list[TrainingRun]:
@@ -156,54 +147,27 @@ def start_evaluations(pair: Continuation, acting_user) -> list[TrainingRun]:
     for run in (pair.anew, pair.onward):
         run.refresh_from_db()
     models = models_of(pair)
-    if any(model is None for model in models.values()):
-        return []
     there = evaluations_of(pair)
-    model_role, data_role = MEASURED[pair.stage]
-    longest = {
-        name: pair.onward.hyperparameters[name]
-        for name in ("maximum_length",)
-        if name in pair.onward.hyperparameters
-    }
-    made = []
-    for which, model in models.items():
-        for held_out, version in pair.sets.items():
-            if (which, held_out) not in there:
-                run = create_run(
-                    project=pair.anew.project,
-                    stage=Stage.EVALUATE,
-                    name=f"{model} · {version}"[:120],
-                    hyperparameters=longest,
-                    inputs={model_role: model, data_role: version},
-                    acting_user=acting_user,
-                )
-                made.append(run)
-    return made
+    if None in models.values():
+        return []
+    return [
+        start_evaluation(run=pair.onward, model=model, version=version, acting_user=acting_user)
+        for which, model in models.items()
+        for held_out, version in pair.sets.items()
+        if model is not None and (which, held_out) not in there
+    ]
 
 
 def evaluations_of(pair: Continuation) -> dict[tuple[str, str], TrainingRun]:
-    """By (model, held-out set): the newest evaluation that has not failed, else the newest of all."""
-    model_role, data_role = MEASURED[pair.stage]
-    models = {str(model.pk): which for which, model in models_of(pair).items() if model is not None}
-    sets = {version.pk: name for name, version in pair.sets.items()}
-    rows = (
-        pair.anew.project.runs.filter(stage=Stage.EVALUATE, inputs__checkpoint__in=list(models))
-        .filter(inputs__role=model_role)
-        .order_by("number")
-        .distinct()
-        .prefetch_related("inputs__dataset_version__dataset", "inputs__checkpoint__run")
-    )
-    found: dict[tuple[str, str], TrainingRun] = {}
-    for run in rows:
-        sources = {row.role: row for row in run.inputs.all()}
-        which = models.get(str(sources[model_role].checkpoint_id)) if model_role in sources else None
-        held_out = sets.get(sources[data_role].dataset_version_id or 0) if data_role in sources else None
-        if which is None or held_out is None:
-            continue
-        before = found.get((which, held_out))
-        if before is None or run.status != RunStatus.FAILED or before.status == RunStatus.FAILED:
-            found[which, held_out] = run
-    return found
+    """Evaluations by (model, held-out set)."""
+    models = {which: model for which, model in models_of(pair).items() if model is not None}
+    there = measuring.evaluations_of(pair.stage, list(models.values()), list(pair.sets.values()))
+    return {
+        (which, held_out): there[model.pk, version.pk]
+        for which, model in models.items()
+        for held_out, version in pair.sets.items()
+        if (model.pk, version.pk) in there
+    }
 
 
 def verdict_of(pair: Continuation) -> dict[str, Any]:

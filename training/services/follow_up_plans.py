@@ -2,6 +2,8 @@
 
 {"sample": {"prompts_version": 3, "splits": ["train"], "prompt_ids": [..], "completions_per_prompt": 4,
             "temperature": 1.0, "max_new_tokens": 48, "ranking_batch": {...}}}     after pretrain, sft, ppo
+{"measured_too": true}    beside any of these: its best checkpoint is measured on the test split of what it
+                          learnt from, made by services/learning_curves.py alone            after sft, reward
 {"record": true, "ranking_batch": {"name": "…", "size": 4, "layout": "ranking", "overlap": 1,
                                    "review_rate": 0.1, "priority": 0}}
                                                                                    after sample
@@ -20,7 +22,7 @@ from annotate.words import _
 from labeling.models import DatasetVersion, Layout, Project
 from training.models import Stage
 
-COMPARE = "compare"
+COMPARE, MEASURED_TOO = "compare", "measured_too"
 BATCH_FIELDS = {"name", "size", "layout", "overlap", "review_rate", "priority"}
 SAMPLE_FIELDS = {"prompts_version", "splits", "prompt_ids", "ranking_batch"}
 SAMPLING_STAGES = (Stage.PRETRAIN, Stage.SFT, Stage.PPO)

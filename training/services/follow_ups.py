@@ -29,7 +29,8 @@ from training.models import Checkpoint, FollowUpStatus, RunInputRole, RunStatus,
 
 from .continuations import continuation_of, start_evaluations
 from .event_log import append_event
-from .follow_up_plans import COMPARE
+from .follow_up_plans import COMPARE, MEASURED_TOO
+from .learning_curves import measure
 from .live import announce
 from .locations import checkpoint_directory, run_directory
 from .sampling import sample_completions
@@ -55,6 +56,10 @@ def finish_follow_up(*, run_id) -> bool:
     try:
         if COMPARE in run.follow_up:
             _start_comparison(run)
+        elif set(run.follow_up) == {MEASURED_TOO}:
+            with transaction.atomic():
+                measuring = measure(run)
+                _done(run, f"Measuring on the test split was started: {measuring}.")
         elif run.stage == Stage.SAMPLE:
             _hand_back_completions(run)
         elif run.stage == Stage.SCORE:
@@ -74,6 +79,7 @@ def _start_sampling(run: TrainingRun) -> None:
     version_id, prompt_ids = plan.pop("prompts_version", None), plan.pop("prompt_ids", None)
     checkpoint = best_checkpoint(run)
     with transaction.atomic():
+        _measure_too(run)
         prompts = DatasetVersion.objects.get(pk=version_id) if version_id else prompt_ids
         sampling = sample_completions(
             project=run.project,
@@ -94,6 +100,7 @@ def _start_scoring(run: TrainingRun) -> None:
     """Where there is nothing to score, that is no failure."""
     checkpoint = best_checkpoint(run)
     with transaction.atomic():
+        _measure_too(run)
         try:
             scoring = score_completions(
                 project=run.project, checkpoint=checkpoint, acting_user=run.created_by
@@ -102,6 +109,11 @@ def _start_scoring(run: TrainingRun) -> None:
             _done(run, conflict.message)
         else:
             _done(run, f"Scoring was started: {scoring}.", score_run=scoring.number)
+
+
+def _measure_too(run: TrainingRun) -> None:
+    if MEASURED_TOO in run.follow_up:
+        measure(run)
 
 
 def _start_comparison(run: TrainingRun) -> None:

@@ -19,6 +19,7 @@ from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, P
 from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage
 
 from .locations import check_text_name, text_files
+from .model_kinds import check_kind
 
 SPLITS = ("train", "validation", "test")
 ANY_KIND = tuple(DatasetKind.values)
@@ -226,6 +227,7 @@ def check_inputs(
             raise Invalid(_("%(input)s: choose one.") % {"input": spec.label}, field=role, hint=spec.help)
         for source in sources:
             _check_source(project, spec, source)
+            check_kind(Stage(stage), role, spec.label, source)
             found.append((role, source))
     if base_model and not any(spec.or_base_model for spec in specs.values()):
         raise Invalid(
@@ -363,7 +365,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
         wanted = CheckpointKind(spec.checkpoint).label if spec.checkpoint else _("Dataset version")
         said = {"input": spec.label, "source": source, "wanted": in_a_sentence(wanted)}
         raise Invalid(_("%(input)s: %(source)s is not a %(wanted)s.") % said, field=role)
-    if source.removed_at is not None:
+    if not Checkpoint.objects.present().filter(pk=source.pk).exists():
         raise Invalid(
             _("%(input)s: the files of %(source)s were removed.") % {"input": spec.label, "source": source},
             field=role,

@@ -1,4 +1,8 @@
-"""Runs that differ in how much of the data they learn from, and whether collecting more would help."""
+"""Runs that differ in how much of the data they learn from, and whether collecting more would help.
+
+Each run is judged by its best checkpoint, as everything else that is used of it. Validation chose that
+checkpoint, so where the version has a test split it is measured there, by an evaluation that follows the run.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,18 @@ from django.db import transaction
 
 from annotate.errors import Invalid
 from annotate.words import _
-from training.models import Stage, TrainingRun
+from labeling.models import DatasetVersion
+from training.models import RunInputRole, Stage, TrainingRun
 from training.rlhf.learning_curve import MORE, outlook
 
+from .follow_up_plans import MEASURED_TOO
+from .measuring import MEASURE as MEASURE_OF_EVALUATION
+from .measuring import chosen_checkpoint, evaluations_of, start_evaluation
 from .runs import create_run
 
 SHARES = (0.25, 0.5, 1.0)
 SHARE = "train_share"
-# By stage: how many examples a run learnt from, and what it is judged by.
+# By stage: how many examples a run learnt from, and what validation judges it by.
 ROWS = {Stage.SFT: "train_rows", Stage.REWARD: "train_rankings"}
 MEASURE = {Stage.SFT: "validation_loss", Stage.REWARD: "validation_accuracy"}
 POINTS = 24
@@ -52,30 +60,55 @@ def create_learning_curve(
             values["batch_size"] = runs[0].hyperparameters["batch_size"]
         label = f"{name.strip() or Stage(stage).label} {share:.0%}"
         is_whole = share == SHARES[-1]
-        runs.append(
-            create_run(
-                stage=stage,
-                hyperparameters=values,
-                name=label,
-                follow_up=follow_up if is_whole else {},
-                **more,
-            )
+        run = create_run(
+            stage=stage,
+            hyperparameters=values,
+            name=label,
+            follow_up=follow_up if is_whole else {},
+            **more,
         )
+        if _learnt(run).row_counts.get("test"):
+            run.follow_up = {**run.follow_up, MEASURED_TOO: True}
+            run.save(update_fields=["follow_up"])
+        runs.append(run)
     return runs
 
 
+def measure(run: TrainingRun) -> TrainingRun:
+    """The evaluation of a run's best checkpoint on the test split of what it learnt from; made once.
+
+    Raises Invalid where the run left no checkpoint.
+    """
+    checkpoint, version = chosen_checkpoint(run), _learnt(run)
+    if checkpoint is None:
+        raise Invalid(_("%(run)s has no checkpoint.") % {"run": run}, code="no_checkpoint")
+    there = evaluations_of(run.stage, [checkpoint], [version]).get((checkpoint.pk, version.pk))
+    return there or start_evaluation(run=run, model=checkpoint, version=version, acting_user=run.created_by)
+
+
+def _learnt(run: TrainingRun) -> DatasetVersion:
+    row = run.inputs.select_related("dataset_version__dataset").get(role=RunInputRole.TRAIN_DATA)
+    assert row.dataset_version is not None  # noqa: S101 - the role is a version's
+    return row.dataset_version
+
+
 def learning_curve(runs: list[TrainingRun]) -> dict[str, Any] | None:
-    """{"points": [(rows, value)], "line": [(rows, value)], "gain", "more", "is_enough", "is_loss"} of runs
-    that differ in their share alone; None for others.
+    """{"points": [(rows, value)], "line": [(rows, value)], "gain", "more", "is_enough", "is_loss",
+    "is_tested": whether the values are of the test split} of runs that differ in their share alone; None for
+    others.
     """
     stages = {run.stage for run in runs}
     if len(stages) != 1 or not stages <= set(ROWS) or not _differ_in_share_alone(runs):
         return None
     stage = Stage(stages.pop())
+    having = [run for run in runs if ROWS[stage] in run.metrics]
+    tested = [_on_test(run) for run in having]
+    is_tested = bool(having) and None not in tested
+    values = tested if is_tested else [_at_best(run) for run in having]
     points = sorted(
-        (int(run.metrics[ROWS[stage]]), float(run.metrics[MEASURE[stage]]))
-        for run in runs
-        if ROWS[stage] in run.metrics and MEASURE[stage] in run.metrics
+        (int(run.metrics[ROWS[stage]]), value)
+        for run, value in zip(having, values, strict=True)
+        if value is not None
     )
     is_loss = stage == Stage.SFT
     found = outlook(points, is_loss=is_loss)
@@ -90,7 +123,25 @@ def learning_curve(runs: list[TrainingRun]) -> dict[str, Any] | None:
         "more": MORE,
         "is_enough": found.is_enough,
         "is_loss": is_loss,
+        "is_tested": is_tested,
     }
+
+
+def _on_test(run: TrainingRun) -> float | None:
+    """What the evaluation of its best checkpoint on the test split found; None before."""
+    checkpoint, version = chosen_checkpoint(run), _learnt(run)
+    if checkpoint is None or not version.row_counts.get("test"):
+        return None
+    found = evaluations_of(run.stage, [checkpoint], [version]).get((checkpoint.pk, version.pk))
+    metric, _higher = MEASURE_OF_EVALUATION[Stage(run.stage)]
+    return float(found.metrics[metric]) if found and metric in found.metrics else None
+
+
+def _at_best(run: TrainingRun) -> float | None:
+    """The validation measure of its best checkpoint; of the last evaluation where no checkpoint says it."""
+    checkpoint, name = chosen_checkpoint(run), MEASURE[Stage(run.stage)]
+    metrics = run.metrics if checkpoint is None or name not in checkpoint.metrics else checkpoint.metrics
+    return float(metrics[name]) if name in metrics else None
 
 
 def _differ_in_share_alone(runs: list[TrainingRun]) -> bool:

@@ -53,7 +53,9 @@ def card_lineage(run: TrainingRun) -> list[dict[str, Any]]:
     """What made the checkpoint that `run` reads, for its card: as training.rlhf.lineage has it, with names
     that people know and the digests of frozen versions. People appear in it nowhere.
     """
-    exported = run.inputs.select_related("checkpoint__run__project").get(role=RunInputRole.MODEL).checkpoint
+    exported = Checkpoint.objects.select_related("run__project").get(
+        used_by_runs__run=run, used_by_runs__role=RunInputRole.MODEL
+    )
     steps = []
     for ancestor in ancestry(exported.run):
         used = ancestor.checkpoint or exported

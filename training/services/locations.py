@@ -11,6 +11,8 @@ from annotate.errors import Invalid
 from annotate.words import _
 from labeling.models import Project
 from training.models import Checkpoint, TrainingRun
+from training.rlhf.errors import RlhfError
+from training.rlhf.model_folders import check_folder
 
 LONGEST_TEXT_FILE = 512 * 2**20  # bytes of one uploaded text to pretrain on
 SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -61,8 +63,9 @@ def check_text_name(name: str) -> str:
 def check_base_model(name: str) -> str:
     """The absolute folder, or the hub id, that `name` stands for.
 
-    Raises Invalid unless it is an allow-listed hub id or lies in one of MODEL_DIRS. Whether the folder holds
-    a usable model is the trainer's to say: it fails with one clear sentence.
+    Raises Invalid unless it is an allow-listed hub id or lies in one of MODEL_DIRS, and where what lies there
+    is no model that may be loaded (no weights, a pickle, code of its own). Whether the weights fit is the
+    trainer's to say, and where the folder is not there yet: it fails with one clear sentence.
     """
     name = name.strip()
     if name in settings.ALLOWED_HUB_MODELS:
@@ -75,12 +78,23 @@ def check_base_model(name: str) -> str:
         except (ValueError, OSError):  # a NUL, half a surrogate pair, a name longer than the system takes
             continue
         if any(resolved.is_relative_to(folder) and resolved != folder for folder in folders):
+            _check_folder(resolved)
             return str(resolved)
     raise Invalid(
         _("“%(name)s” is neither in a folder for base models nor an allowed hub id.") % {"name": name[:200]},
         field="base_model",
         hint="Put the model into one of MODEL_DIRS, or add its hub id to ALLOWED_HUB_MODELS.",
     )
+
+
+def _check_folder(folder: Path) -> None:
+    """What its JSON and the names of its files say; no weight is read."""
+    try:
+        if folder.is_dir():
+            check_folder(folder, field="base_model", digests=False)
+    except RlhfError as error:
+        said = error.message.replace(f"{folder}", folder.name)
+        raise Invalid(said, field="base_model", code=error.code) from error
 
 
 def known_base_models() -> list[str]:

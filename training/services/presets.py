@@ -7,6 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from annotate.errors import Conflict, Invalid
+from annotate.names import check_name
 from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
@@ -24,7 +25,7 @@ def save_preset(
 
     Raises Invalid (name, values) or Conflict (the name is taken).
     """
-    name = name.strip()
+    name = check_name(name)
     if not name or len(name) > 60:
         raise Invalid("Give the preset a name of at most 60 characters.", field="name")
     checked = check_hyperparameters(stage, values)

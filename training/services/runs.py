@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from annotate.doorbell import ring
 from annotate.errors import Conflict, Invalid
+from annotate.names import check_name
 from annotate.words import _, in_a_sentence
 from labeling.models import DatasetVersion, Project
 from labeling.services.activity import record_event
@@ -49,6 +50,7 @@ def create_run(
     `hyperparameters` override those of `preset`, which override the defaults. Raises Invalid naming the field
     and what it may be.
     """
+    name = check_name(name)
     if stage not in Stage.values:
         raise Invalid(_("A stage is one of %(known)s.") % {"known": ", ".join(Stage.values)}, field="stage")
     values = preset_values(project, stage, preset) if preset else {}
@@ -56,6 +58,8 @@ def create_run(
     base_model = check_base_model(base_model) if base_model else ""
     checked_options = check_options(project, stage, options or {})
     check_texts(stage, checked, checked_options)
+    # Numbers are given out one at a time, and no checkpoint is removed between this look and the last line.
+    Project.objects.select_for_update().get(pk=project.pk)
     sources = check_inputs(
         project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
     )
@@ -63,12 +67,11 @@ def create_run(
     check_export(stage, checked, sources)
     checked |= fitted_answers(stage, checked, chosen=hyperparameters, sources=sources)
     checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
-    Project.objects.select_for_update().get(pk=project.pk)  # numbers are given out one at a time
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(
         project=project,
         number=last + 1,
-        name=name.strip()[:120],
+        name=name[:120],
         stage=stage,
         preset=preset,
         hyperparameters=checked,

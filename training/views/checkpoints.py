@@ -20,6 +20,7 @@ from training.services.checkpoints import open_archive, set_pinned
 from training.services.exporting import export_checkpoint
 from training.services.exports import exports_of
 from training.services.lineage import ancestry, descendants
+from training.services.retention import disk_use
 from training.services.scoring import score_completions
 
 COLUMNS: list[Column] = [
@@ -71,7 +72,14 @@ def checkpoints(request: HttpRequest, *, project, membership) -> HttpResponseBas
             ),
         ],
     )
-    return answer_list(request, "training/checkpoints.html", listing, page="checkpoints", columns=COLUMNS)
+    return answer_list(
+        request,
+        "training/checkpoints.html",
+        listing,
+        page="checkpoints",
+        columns=COLUMNS,
+        context={"disk": disk_use(project)},
+    )
 
 
 def _show(rows, value: str):

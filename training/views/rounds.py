@@ -89,8 +89,8 @@ def _search(rows, text: str):
     return rows.filter(found | number)
 
 
-def _with_steps(rows: Iterable[Round]) -> Iterable[Round]:
-    """Each with how far it is, and the step that it is at."""
+def _with_steps(rows: Iterable[Any]) -> Iterable[Any]:
+    """Rounds, each with how far it is (`done_count`, `step_count`) and the step that it is at (`current`)."""
     for round in rows:
         steps = list(round.steps.all())
         counted = [step for step in steps if step.status != RoundStepStatus.SKIPPED]

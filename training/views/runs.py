@@ -159,7 +159,8 @@ def _launch(request: HttpRequest, form: RunForm) -> HttpResponse | None:
 
 def _show(form: RunForm, error: DomainError) -> None:
     """Each detail beside its hyperparameter; what belongs to no field on top."""
-    details = error.details or [{"field": error.field, "message": error.message}]
+    said = f"{error.message} {error.hint}" if error.hint else error.message
+    details = error.details or [{"field": error.field, "message": said}]
     for detail in details:
         name = detail["field"] or ""
         field: str = next((each for each in (name, PREFIX + name) if each in form.fields), NON_FIELD_ERRORS)

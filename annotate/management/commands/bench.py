@@ -41,9 +41,8 @@ class Command(BaseCommand):
             for name, function in functions.items():
                 self.stdout.write(f"{name:32} {(function.__doc__ or '').strip().splitlines()[0]}")
         elif scratch:
-            self.measure(
-                functions, bench.Bench(Path(scratch), quick=quick, rows=rows, say=self.say), Path(results)
-            )
+            asked = bench.Bench(Path(scratch), quick=quick, rows=rows, say=self.say, results=Path(results))
+            self.measure(functions, asked, Path(results))
         else:
             again = [*words, *(["--quick"] if quick else []), "--rows", str(rows)]
             self.in_scratch_site(again, database, results or str(Path(settings.DATA_DIR) / "bench"))

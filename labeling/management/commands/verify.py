@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.management.base import BaseCommand, CommandError
 
 from labeling.services import verification
+from labeling.services.told import Remark
 
 
 class Command(BaseCommand):
@@ -12,8 +13,12 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options) -> None:
         checked = bad = 0
-        for kind, label, problems in verification.verify_all():
+        for kind, label, said in verification.verify_all():
             checked += 1
+            problems = [each for each in said if not isinstance(each, Remark)]
+            for remark in said:
+                if isinstance(remark, Remark):
+                    self.stdout.write(f"note {kind} {label}: {remark}")
             if problems:
                 bad += 1
                 self.stdout.write(self.style.ERROR(f"BAD  {kind} {label}"))

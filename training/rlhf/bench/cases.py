@@ -12,6 +12,7 @@ import torch
 
 from training.rlhf.bench import compare
 from training.rlhf.bench.corpus import Corpus, new_model, read_corpus
+from training.rlhf.bench.memory import CASES, memory
 from training.rlhf.bench.ppo import ppo
 from training.rlhf.chat import Encoded
 from training.rlhf.optim import Optimizer
@@ -22,7 +23,7 @@ EVEN = 128
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.rlhf.bench", description=__doc__)
-    parser.add_argument("name", choices=("sft", "reward", "ppo", "sample"))
+    parser.add_argument("name", choices=("sft", "reward", "ppo", "sample", "memory"))
     parser.add_argument("--shape", default="2x128", help="layers x width")
     parser.add_argument("--text", default="", help="questions and answers: JSON array or lines, .gz too")
     parser.add_argument("--repeats", type=int, default=3)
@@ -48,6 +49,8 @@ def cases(chosen: argparse.Namespace, folder: Path, small: bool) -> Any:
     elif chosen.name == "reward":
         for k in (4, 9):
             yield f"K={k}", compare.reward(corpus, shape, repeats, folder, 2 if small else 12, k)
+    elif chosen.name == "memory":
+        yield from memory(corpus, shape, folder, CASES[::4] if chosen.quick else CASES)
     elif chosen.name == "sample":
         model = warmed(corpus, shape, small)
         yield "K=8", compare.sample(corpus, model, repeats, 8 if small else 24, 8, 64)

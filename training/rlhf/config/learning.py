@@ -34,8 +34,9 @@ class RunConfig:
     )
     precision: str = choice(
         "fp32",
-        ("fp32", "bf16"),
-        "Precision of forward and backward passes; weights and optimizer always stay in 32 bits.",
+        ("fp32", "bf16", "fp16"),
+        "Precision of forward and backward passes; weights and optimizer always stay in 32 bits. fp16 is for "
+        "GPUs without bf16: its loss is scaled, and an update whose gradients overflow is left out.",
         source=SUMMARIZE + ", footnote 11",
         group=DEVICE,
     )

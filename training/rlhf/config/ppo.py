@@ -32,7 +32,9 @@ class PpoConfig(OptimizerConfig):
         "Folder of the SFT checkpoint to improve; also the frozen reference.", required=True, group=MODEL
     )
     reward_model: str = path(
-        "Folder of the reward model; the value model starts from it.",
+        "Folder of the reward model, of any size; the value model starts from it. With another tokenizer or "
+        "chat template than the policy's it reads responses again as text, and the value model starts from "
+        "the policy.",
         required=True,
         source=SUMMARIZE + ", section 3.4",
         group=MODEL,

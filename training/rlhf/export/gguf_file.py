@@ -23,7 +23,7 @@ NORMAL, UNUSED, CONTROL, USER_DEFINED = 1, 5, 3, 4  # of gguf.TokenType
 TURNED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
 
-def write_gguf(model: nn.Module, tokenizer: Any, source: Path, folder: Path, facts: dict[str, str]) -> None:
+def write_gguf(model: Any, tokenizer: Any, source: Path, folder: Path, facts: dict[str, str]) -> None:
     """`model.gguf` in `folder`; matrices in the model's own number format, vectors in 32 bits."""
     import gguf
 
@@ -57,7 +57,7 @@ def write_gguf(model: nn.Module, tokenizer: Any, source: Path, folder: Path, fac
     writer.close()
 
 
-def read_gguf(folder: Path, original: nn.Module) -> tuple[nn.Module, Any]:
+def read_gguf(folder: Path, original: Any) -> tuple[nn.Module, Any]:
     """(model in float32, tokenizer) as a reader of GGUF has them: transformers' own, which knows no GPT-NeoX.
 
     That one is read by us, into an empty model of the original's shape.

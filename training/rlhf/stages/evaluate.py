@@ -13,7 +13,7 @@ from training.rlhf.behaviour import measure_classes, measure_safety
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import read_demonstrations, read_rankings
 from training.rlhf.encoding import EncodedRanking, encode_rankings, encode_rows, tied_pairs
-from training.rlhf.models import context_length, load_causal_lm, load_reward_model, silence_dropout
+from training.rlhf.models import context_length, load_language_model, load_reward_model, silence_dropout
 from training.rlhf.reward_report import JudgedPair, judged_pairs, report
 from training.rlhf.run import Run
 from training.rlhf.session import open_accelerator
@@ -38,7 +38,7 @@ def execute(run: Run, config: Any) -> None:
 def measure_language_model(run: Run, config: Any, accelerator: Any) -> dict[str, float]:
     """On demonstrations loss, perplexity and top-1 accuracy per response token, what the model answers by
     itself, and how well it names classes; on safety prompts how often it refuses."""
-    model, tokenizer = load_causal_lm(config.model, allowed_hub_ids=config.allowed_hub_ids)
+    model, tokenizer = load_language_model(config.model, allowed_hub_ids=config.allowed_hub_ids)
     if config.safety_file or (config.messages_file and config.answers):
         require_room(model, config)  # before anything is measured
     metrics: dict[str, float] = {}

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 
 from training.rlhf.batches import TokenBatch
-from training.rlhf.errors import NonFiniteError
+from training.rlhf.encoder_decoder import PairBatch, PairLogits
 from training.rlhf.losses import token_loss
 from training.rlhf.models import TokenLogits
 from training.rlhf.supervised import MicroLoss
@@ -23,11 +24,13 @@ class LanguageTask:
 
     labelled: list[int]  # labelled tokens of each training row
 
-    def __init__(self, scorer: TokenLogits, tokenizer: Any, config: Any, accelerator: Any) -> None:
+    def __init__(
+        self, scorer: TokenLogits | PairLogits, tokenizer: Any, config: Any, accelerator: Any
+    ) -> None:
         self.scorer, self.tokenizer, self.config, self.accelerator = scorer, tokenizer, config, accelerator
         self.team = Team(accelerator)
 
-    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch, list[int]]]:
+    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch | PairBatch, list[int]]]:
         raise NotImplementedError
 
     def held_out_rows(self) -> list[int]:
@@ -38,8 +41,11 @@ class LanguageTask:
 
     def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
         total = sum(self.labelled[row] for row in rows)
-        for batch, group in self.batches(False, self.team.share(rows)):
+        for (batch, group), counts in self._evenly(False, rows):
             found = self._measure(batch)
+            if not counts:
+                yield MicroLoss(found.loss_sum * 0.0, {}, tokens=0, rows="")
+                continue
             tokens = found.tokens
             yield MicroLoss(
                 found.loss_sum / total,
@@ -60,10 +66,12 @@ class LanguageTask:
         self.training_mode(False)
         loss = correct = tokens = 0.0
         with self.team.together():
-            for batch, group in self.batches(True, self.team.share(rows)):
+            for (batch, group), counts in self._evenly(True, rows):
                 found = self._measure(batch)
-                if not math.isfinite(found.loss_sum.item()):
-                    raise NonFiniteError(f"the validation loss is not finite (rows {group[:8]})")
+                problem = f"the validation loss is not finite (rows {group[:8]})"
+                self.team.refuse(None if math.isfinite(found.loss_sum.item()) else problem)
+                if not counts:
+                    continue
                 loss += found.loss_sum.item()
                 correct += found.correct.item()
                 tokens += found.tokens
@@ -75,7 +83,21 @@ class LanguageTask:
             "validation_accuracy": correct / tokens,
         }
 
-    def _measure(self, batch: TokenBatch):
+    def _evenly(
+        self, held_out: bool, rows: list[int]
+    ) -> Iterator[tuple[tuple[TokenBatch | PairBatch, list[int]], bool]]:
+        """This process's batches, and whether each counts (see Team.evenly)."""
+        mine = self.batches(held_out, self.team.share(rows))
+        return self.team.evenly(mine, lambda: next(self.batches(held_out, rows[:1])))
+
+    def prepare_save(self) -> None:
+        """Weights are all there is to save."""
+
+    def saved(self) -> nn.Module:
+        """The network whose weights a checkpoint holds."""
+        return self.scorer.model
+
+    def _measure(self, batch: TokenBatch | PairBatch):
         batch = batch.to(self.accelerator.device)
         with self.accelerator.autocast():
             logits = self.scorer(batch)  # (N, V)

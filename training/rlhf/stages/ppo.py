@@ -14,35 +14,28 @@ from typing import Any
 import torch
 
 from training.rlhf import memory, ppo_math
-from training.rlhf.adapters import add_adapter, save_model
+from training.rlhf.adapters import save_model
 from training.rlhf.averaging import WeightAverage
 from training.rlhf.batches import epoch_batches
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import PromptRow, read_prompts
-from training.rlhf.errors import DataError, ModelFolderError, NonFiniteError
-from training.rlhf.models import (
-    SequenceScores,
-    TokenLogits,
-    load_causal_lm,
-    load_reader,
-    load_reward_model,
-    silence_dropout,
-)
+from training.rlhf.errors import DataError, NonFiniteError
+from training.rlhf.models import load_reader
+from training.rlhf.ppo_networks import VALUE_MODEL, load_networks, network_sizes
 from training.rlhf.pretraining_mix import PretrainingMix
+from training.rlhf.rereading import Rereader, reads_alike
 from training.rlhf.rollout import (
     ROWS_AT_A_TIME,
     Episodes,
     Experience,
     Minibatch,
-    Networks,
     Roller,
-    frozen,
     length_metrics,
 )
 from training.rlhf.run import Run
 from training.rlhf.session import Session, derived_seed, open_accelerator
 
-VALUE_MODEL, LIVE_POLICY = "value_model", "live_policy.safetensors"
+LIVE_POLICY = "live_policy.safetensors"
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
@@ -57,16 +50,18 @@ class PpoTrainer:
 
     def __init__(self, run: Run, config: Any, accelerator: Any, resume: Path | None) -> None:
         self.run, self.config, self.accelerator = run, config, accelerator
-        self.tokenizer, self.context = load_reader(config.policy, allowed_hub_ids=config.allowed_hub_ids)
+        self.tokenizer, self.context = load_reader(
+            config.policy, allowed_hub_ids=config.allowed_hub_ids, field="policy"
+        )
+        self.rereader = self._find_rereader()
         self.prompts = self._encode(read_prompts(config.prompts_file), config.prompts_file)
         self.held_out_prompts: list[list[int]] = []
         if config.validation_prompts_file:
             rows = read_prompts(config.validation_prompts_file)[: config.validation_prompts]
             self.held_out_prompts = self._encode(rows, config.validation_prompts_file)
         self.config = config = self._fit(resumed=resume is not None)
-        self._load_networks(resume)
-        self.roller = Roller(self.networks, self.tokenizer, config, accelerator)
-        self.texts = PretrainingMix(self.networks.policy, self.tokenizer, config, accelerator)
+        self.networks, self.tokenizer = load_networks(config, resume, rereads=self.rereader is not None)
+        self.roller = Roller(self.networks, self.tokenizer, config, accelerator, self.rereader)
         self.controller = ppo_math.KlController(
             config.kl_coefficient, config.kl_controller == "adaptive", config.kl_target, config.kl_horizon
         )
@@ -82,6 +77,9 @@ class PpoTrainer:
             total_steps=config.steps,
             save_models=self._save_models,
             best=(metric, "max"),
+        )
+        self.texts = PretrainingMix(
+            self.networks.policy, self.tokenizer, config, accelerator, self.session.backward
         )
         for network in (self.networks.reference, self.networks.reward):
             network.to(accelerator.device)
@@ -192,7 +190,7 @@ class PpoTrainer:
                 raise NonFiniteError(
                     f"the PPO loss is not finite at step {self.session.step} (episodes {rows[:8]})"
                 )
-            self.accelerator.backward(loss)
+            self.session.backward(loss)
             for name, part in (
                 ("policy_loss", policy.loss_sum),
                 ("value_loss", value.loss_sum),
@@ -247,6 +245,7 @@ class PpoTrainer:
             "entropy": float(-(experience.logprobs * mask).double().sum() / mask.sum()),
             "value_mean": float((experience.values * mask).double().sum() / mask.sum()),
             **length_metrics(experience.episodes),
+            **({"scores_cut": self.rereader.cut_share} if self.rereader else {}),
         }
 
     def _judge(self, step: int, measured: dict[str, float]) -> tuple[bool, bool]:
@@ -295,71 +294,20 @@ class PpoTrainer:
             }
         )
 
-    def _load_networks(self, resume: Path | None) -> None:
-        config = self.config
-        hub = config.allowed_hub_ids
-        adapted = config.method == "lora"
-        policy, self.tokenizer = load_causal_lm(
-            str(resume) if resume and not adapted else config.policy, allowed_hub_ids=hub, field="policy"
-        )
-        reference, _ = load_causal_lm(config.policy, allowed_hub_ids=hub, field="policy")
-        reward, reward_tokenizer = load_reward_model(config.reward_model, allowed_hub_ids=hub)
-        if reward_tokenizer.get_vocab() != self.tokenizer.get_vocab():
-            raise ModelFolderError(
-                "reward_model: its tokenizer is not the policy's; train the reward model from a "
-                "model with the same tokenizer"
-            )
-        value_folder = str(resume / VALUE_MODEL) if resume and not adapted else config.reward_model
-        value, _ = load_reward_model(value_folder, allowed_hub_ids=hub)
-        if adapted:
-            policy = add_adapter(policy, config, classifier=False, resume=resume)
-            value = add_adapter(
-                value, config, classifier=True, resume=resume / VALUE_MODEL if resume else None
-            )
-        for model in (policy, value, reference, reward):
-            silence_dropout(model)
-        if config.gradient_checkpointing:
-            policy.gradient_checkpointing_enable()
-            value.gradient_checkpointing_enable()
-        policy_scorer, value_scorer = (
-            TokenLogits(policy, packing=config.packing),
-            SequenceScores(value, packing=config.packing),
-        )
-        policy_scorer.eval()
-        value_scorer.eval()
-        self.networks = Networks(
-            policy_scorer,
-            frozen(TokenLogits(reference, packing=config.packing)),
-            frozen(SequenceScores(reward, packing=config.packing)),
-            value_scorer,
-        )
-
     def _fit(self, *, resumed: bool) -> Any:
         """The configuration, once four networks, the update and sampling are known to fit."""
         config = self.config
         longest = max(map(len, self.prompts)) + config.maximum_new_tokens
-        load = memory.load_of(
-            [longest] * config.minibatch_size,
-            [config.maximum_new_tokens] * config.minibatch_size,
-            config.minibatch_size,
+        load = memory.load_of_episodes(
+            [len(prompt) for prompt in self.prompts], config.maximum_new_tokens, config.minibatch_size
         )
-
-        def networks() -> list[memory.ModelSize]:
-            policy = memory.language_model(config.policy, config)
-            value = memory.reward_model(config.reward_model, config)
-            still = [
-                memory.language_model(config.policy, config, learns=False),
-                memory.reward_model(config.reward_model, config, learns=False),
-            ]
-            average = [still[0]] if config.ema_decay else []
-            return [policy, value, *still, *average]
 
         return memory.fit(
             self.run,
             config,
             self.accelerator,
             load,
-            networks,
+            lambda: network_sizes(config, rereads=self.rereader is not None),
             cache=lambda: memory.cache_bytes(
                 config.policy, rows=min(config.batch_size, ROWS_AT_A_TIME), tokens=longest
             ),
@@ -367,28 +315,49 @@ class PpoTrainer:
             shorten="maximum_prompt_length",
         )
 
+    def _find_rereader(self) -> Rereader | None:
+        """None where the reward model reads the policy's own tokens."""
+        reader, context = load_reader(
+            self.config.reward_model, allowed_hub_ids=self.config.allowed_hub_ids, field="reward_model"
+        )
+        if reads_alike(self.tokenizer, reader):
+            self.context = min(self.context, context)
+            return None
+        self.run.log(
+            "the reward model has another tokenizer or chat template than the policy: responses are read "
+            "again as text, and the value model starts from the policy, with a fresh head"
+        )
+        return Rereader(ChatEncoder(self.tokenizer), ChatEncoder(reader), context)
+
     def _encode(self, rows: list[PromptRow], file: str) -> list[list[int]]:
         encoder = ChatEncoder(self.tokenizer)
         room = self.context - self.config.maximum_new_tokens
         if room < 1:
             raise DataError(
                 f"maximum_new_tokens ({self.config.maximum_new_tokens}) leaves no room for a prompt in the "
-                f"policy's {self.context} tokens",
+                f"{self.context} tokens that policy and reward model read",
                 file=file,
             )
         limit = min(self.config.maximum_prompt_length, room)
         encoded = [encoder.encode_prompt(row.prompt) for row in rows]
-        kept = [ids for ids in encoded if len(ids) <= limit]
+        kept = [
+            ids
+            for row, ids in zip(rows, encoded, strict=True)
+            if len(ids) <= limit and self._is_readable(row, ids)
+        ]
         if not kept:
             raise DataError(f"every prompt is longer than {limit} tokens", file=file)
         if len(kept) < len(encoded):
             self.run.log(
                 f"{len(encoded) - len(kept)} of {len(encoded)} prompts of {file} are longer than {limit} "
-                "tokens and were dropped",
+                "tokens, or than the reward model can read beside a response, and were dropped",
                 dropped_rows=len(encoded) - len(kept),
                 file=file,
             )
         return kept
+
+    def _is_readable(self, row: PromptRow, ids: list[int]) -> bool:
+        return self.rereader is None or self.rereader.learn(row.prompt, ids, self.config.maximum_new_tokens)
 
     def _save_models(self, folder: Path) -> None:
         with self._averaged():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import drawn_rows, read_demonstrations, read_rankings, read_scores, share_of_prompts
 from training.rlhf.encoding import EncodedRanking, encode_rankings
-from training.rlhf.errors import DataError, NonFiniteError
+from training.rlhf.errors import DataError
 from training.rlhf.losses import pairwise_loss, score_loss
 from training.rlhf.models import (
     SequenceScores,
@@ -35,12 +35,13 @@ from training.rlhf.models import (
 )
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
-from training.rlhf.supervised import MicroLoss, steps_in, train
+from training.rlhf.sharding import shard_if_asked, share_of
+from training.rlhf.supervised import MicroLoss, require_a_batch, steps_in, train
 from training.rlhf.team import Team
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
-    accelerator = open_accelerator(config, in_team=True)
+    accelerator = open_accelerator(config, in_team=True, can_shard=True)
     read = read_rankings if config.labels == "ranks" else read_scores
     regress = config.labels == "scores"
     held_out_rows = read(config.validation_file) if config.validation_file else []
@@ -50,6 +51,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     encoder = ChatEncoder(reader)
     limit = min(config.maximum_length, context)
     training = _training(config, read, encoder, limit, run, regress=regress)
+    require_a_batch(len(training), config)
     scale = scale_of(training, config.train_file) if regress else None
     # A few held-out rankings may happen to prefer nothing: then there is no validation, and still a model.
     held_out = encode_rankings(
@@ -68,7 +70,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         config,
         accelerator,
         memory.load_of(sizes, [], config.batch_size),
-        lambda: [memory.reward_model(start, config)],
+        lambda: [share_of(memory.reward_model(start, config))],
         resumed=resume is not None,
     )
     model, tokenizer = _load(start, config, resume)
@@ -88,6 +90,8 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         rates={"model": config.peak_rate},
         total_steps=steps_in(task, config),
         save_models=task.save,
+        prepare_save=task.prepare_save,
+        sharding=shard_if_asked(task, run, accelerator.device),
         best=(config.best_metric, direction),
     )
     session.resume_from(resume)
@@ -175,6 +179,7 @@ class RankingTask:
         self.group_by_length = not self.scorer.packs
         self.training, self.held_out = training, held_out
         self.anchors: list[list[int]] = []
+        self.bias = 0.0  # of the next checkpoint
         self.lengths = [row.padded_tokens for row in training]
 
     def training_mode(self, on: bool) -> None:
@@ -200,9 +205,18 @@ class RankingTask:
             return micro_batches(list(rows), sizes, limit, packed=True)
         return groups_within(rows, rankings, limit)
 
+    def _evenly(
+        self, rows: Sequence[int], rankings: list[EncodedRanking]
+    ) -> Iterator[tuple[list[int], bool]]:
+        """This process's groups, and whether each counts (see Team.evenly)."""
+        return self.team.evenly(self.groups(self.team.share(rows), rankings), lambda: list(rows[:1]))
+
     def losses(self, rows: list[int]) -> Iterator[MicroLoss]:
-        for group in self.groups(self.team.share(rows), self.training):
+        for group, counts in self._evenly(rows, self.training):
             found = self._measure([self.training[row] for row in group], self.config.margin_scale)
+            if not counts:
+                yield MicroLoss(found["loss"] * 0.0, {}, tokens=0, rows="")
+                continue
             weight = len(group)
             yield MicroLoss(
                 found["loss"] / len(rows),
@@ -224,15 +238,14 @@ class RankingTask:
             return {}
         self.training_mode(False)
         loss = correct = pairs = longer = 0.0
-        mine = self.team.share(range(len(self.held_out)))
         with self.team.together():
-            for group in self.groups(mine, self.held_out):
+            for group, counts in self._evenly(range(len(self.held_out)), self.held_out):
                 found = self._measure([self.held_out[row] for row in group])
-                if not math.isfinite(found["loss"].item()):
-                    raise NonFiniteError(
-                        "the validation loss is not finite (rankings in rows "
-                        f"{[self.held_out[row].row for row in group[:8]]})"
-                    )
+                places = [self.held_out[row].row for row in group[:8]]
+                problem = f"the validation loss is not finite (rankings in rows {places})"
+                self.team.refuse(None if math.isfinite(found["loss"].item()) else problem)
+                if not counts:
+                    continue
                 if seen:
                     scores = iter(found["scores"].tolist())
                     for ranking in (self.held_out[row] for row in group):
@@ -288,12 +301,20 @@ class RankingTask:
             total += float(self.scores(batch).double().sum())
         return total / len(self.anchors)
 
+    def prepare_save(self) -> None:
+        self.bias = self.mean_anchor_score()
+
+    def saved(self) -> nn.Module:
+        """The network whose weights a checkpoint holds."""
+        return self.model
+
     def save(self, folder: Path) -> None:
-        config = inner_model(self.model).config
-        config.reward_bias = self.mean_anchor_score()
+        model = self.saved()
+        config = inner_model(model).config
+        config.reward_bias = self.bias
         if self.scale:  # so that scores can be told in people's units again
             config.reward_scale = self.scale._asdict()
-        save_model(self.model, self.tokenizer, folder)
+        save_model(model, self.tokenizer, folder)
         config.reward_bias = 0.0
 
 

@@ -12,9 +12,10 @@ import torch
 
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import PromptRow, read_prompts
+from training.rlhf.encoder_decoder import logits_of
 from training.rlhf.errors import DataError, InterruptedRun
 from training.rlhf.generation import generate, stop_ids
-from training.rlhf.models import TokenLogits, context_length, load_causal_lm
+from training.rlhf.models import context_length, load_language_model
 from training.rlhf.run import Run
 from training.rlhf.session import derived_seed, open_accelerator
 
@@ -40,7 +41,7 @@ def execute(run: Run, config: Any) -> None:
             ]
             if not wanted:
                 continue
-            model, tokenizer = load_causal_lm(
+            model, tokenizer = load_language_model(
                 checkpoint, allowed_hub_ids=config.allowed_hub_ids, field="checkpoints"
             )
             sampler = Sampler(
@@ -71,7 +72,7 @@ class Sampler:
         checkpoint: str,
     ) -> None:
         self.prompts, self.config, self.accelerator = prompts, config, accelerator
-        self.model = TokenLogits(model).model  # prompts are read packed where the model allows it
+        self.model = logits_of(model).model  # prompts are read packed where the model allows it
         self.encoder = ChatEncoder(tokenizer)
         self.checkpoint = checkpoint
         self.stops = stop_ids(model, tokenizer, self.encoder.stop_id)

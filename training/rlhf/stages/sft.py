@@ -15,21 +15,26 @@ from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, micro_batches, supervise_responses
 from training.rlhf.chat import ChatEncoder, Encoded
 from training.rlhf.data import drawn_rows, read_demonstrations, share_of_prompts
+from training.rlhf.encoder_decoder import PairBatch, PairLogits, logits_of, pair_up, start_token
 from training.rlhf.encoding import encode_rows
-from training.rlhf.models import TokenLogits, load_causal_lm, load_reader
+from training.rlhf.models import load_language_model, load_reader
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
+from training.rlhf.sharding import shard_if_asked, share_of
 from training.rlhf.stages.language import LanguageTask
-from training.rlhf.supervised import steps_in, train
+from training.rlhf.supervised import require_a_batch, steps_in, train
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
-    accelerator = open_accelerator(config, in_team=True)
+    accelerator = open_accelerator(config, in_team=True, can_shard=True)
     training_rows = share_of_prompts(read_demonstrations(config.train_file), config.train_share)
     held_out_rows = read_demonstrations(config.validation_file) if config.validation_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
     reader, context = load_reader(
-        start, allowed_hub_ids=config.allowed_hub_ids, chat_template=config.template_text
+        start,
+        allowed_hub_ids=config.allowed_hub_ids,
+        chat_template=config.template_text,
+        encoder_decoder=True,
     )
     encoder = ChatEncoder(reader)
     limit = min(config.maximum_length, context)
@@ -40,6 +45,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         )
         training += encode_rows(former, encoder, limit, config.over_long, config.mix_file, run)
         run.log(f"{len(former)} rows of {config.mix_file} are mixed in")
+    require_a_batch(len(training), config)
     held_out = encode_rows(held_out_rows, encoder, limit, config.over_long, config.validation_file, run)
     lengths, labelled = [len(row) for row in training], [len(row.response) for row in training]
     config = memory.fit(
@@ -47,10 +53,10 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         config,
         accelerator,
         memory.load_of(lengths, labelled, config.batch_size),
-        lambda: [memory.language_model(start, config)],
+        lambda: [share_of(memory.language_model(start, config))],
         resumed=resume is not None,
     )
-    model, tokenizer = load_causal_lm(
+    model, tokenizer = load_language_model(
         start,
         allowed_hub_ids=config.allowed_hub_ids,
         dropout=config.dropout,
@@ -71,6 +77,8 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         rates={"model": config.peak_rate},
         total_steps=steps_in(task, config),
         save_models=task.save,
+        prepare_save=task.prepare_save,
+        sharding=shard_if_asked(task, run, accelerator.device),
         best=("validation_loss", "min"),
     )
     session.resume_from(resume)
@@ -90,7 +98,7 @@ class ResponseTask(LanguageTask):
         config: Any,
         accelerator: Any,
     ) -> None:
-        super().__init__(TokenLogits(model, packing=config.packing), tokenizer, config, accelerator)
+        super().__init__(logits_of(model, packing=config.packing), tokenizer, config, accelerator)
         self.model = model
         self.training, self.held_out = training, held_out
         # Packed rows are never padded, so nothing is gained by keeping likes together.
@@ -98,24 +106,21 @@ class ResponseTask(LanguageTask):
         self.lengths = [len(row) for row in training]
         self.labelled = [len(row.response) for row in training]
 
-    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch, list[int]]]:
+    def batches(self, held_out: bool, rows: list[int]) -> Iterator[tuple[TokenBatch | PairBatch, list[int]]]:
         source = self.held_out if held_out else self.training
         lengths = [len(row) for row in source]
         packed, limit = self.scorer.packs, self.config.micro_batch_tokens
         for group in micro_batches(rows, lengths, limit, packed=packed):
-            chosen = [source[row] for row in group]
-            yield (
-                supervise_responses(
-                    [row.ids for row in chosen],
-                    [len(row.prompt) for row in chosen],
-                    self.tokenizer.pad_token_id,
-                    packed=packed,
-                ),
-                group,
-            )
+            yield self._together([source[row] for row in group], packed), group
+
+    def _together(self, rows: list[Encoded], packed: bool) -> TokenBatch | PairBatch:
+        prompts, pad_id = [row.prompt for row in rows], self.tokenizer.pad_token_id
+        if isinstance(self.scorer, PairLogits):
+            return pair_up(prompts, [row.response for row in rows], pad_id, start_token(self.model))
+        return supervise_responses([row.ids for row in rows], list(map(len, prompts)), pad_id, packed=packed)
 
     def held_out_rows(self) -> list[int]:
         return list(range(len(self.held_out)))
 
     def save(self, folder: Path) -> None:
-        save_model(self.model, self.tokenizer, folder)
+        save_model(self.saved(), self.tokenizer, folder)

@@ -1,0 +1,218 @@
+"""What people get wrong, the whole list, by each door: the command as a process, the form, the API.
+
+Each is refused before the start, or at the row by the run itself, in a sentence that says what to do; a stack
+trace is never the only answer. A reward model with another tokenizer is in tests/rlhf, with the other shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from training import tasks
+from training.models import RunStatus, TrainingRun
+
+from .conftest import make_letters_model, make_version
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+ROOT = Path(__file__).resolve().parents[2]
+USER = {"role": "user", "content": "What is 1 plus 1?"}
+ANSWER = {"role": "assistant", "content": "It is 2."}
+LONG = {"role": "user", "content": "very long " * 40}
+LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}" * 2
+LOOPS += "{% endfor %}{% endfor %}" * 2
+
+
+class Case:
+    """What is wrong with rows, model folder or fields; words of the sentence; and whether the site says so
+    before anything is queued, or the run at the row."""
+
+    def __init__(
+        self, words, *, stage="sft", rows=None, folder=None, values=None, before=False, form_words=None
+    ):
+        self.words, self.stage, self.rows, self.folder = words, stage, rows, folder
+        self.values, self.before, self.form_words = values or {}, before, form_words or words
+
+
+def demonstrations(*pairs):
+    return [
+        {"id": f"d{n}", "prompt_id": f"p{n}", "messages": [prompt, answer], "source": {}}
+        for n, (prompt, answer) in enumerate(pairs)
+    ]
+
+
+def comparisons(*ranks):
+    completions = [
+        {"id": str(n), "text": text, "generator": ""} for n, text in enumerate(("It is 2.", "No."))
+    ]
+    return [
+        {
+            "id": f"c{n}", "prompt_id": f"p{n}", "messages": [USER], "completions": completions,
+            "ranks": each, "margins": None, "source": {},
+        }
+        for n, each in enumerate(ranks)
+    ]  # fmt: skip
+
+
+def without_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+def pickled(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def foreign_code(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "evil.Model"}}))
+
+
+def looping(folder):
+    (folder / "chat_template.jinja").write_text(LOOPS)
+
+
+GOOD = demonstrations(*[(USER, ANSWER)] * 4)
+CASES = {
+    "prompt longer than the context": Case(
+        ["row 1", "no response token is left", "shorten it"],
+        rows=demonstrations((LONG, ANSWER), (USER, ANSWER)), values={"over_long": "refuse"},
+    ),
+    "only prompts longer than the context": Case(
+        ["every row is longer", "shorten the rows"], rows=demonstrations((LONG, ANSWER))
+    ),
+    "empty response": Case(
+        ["row 2", "the response is empty", "take the row out"],
+        rows=demonstrations((USER, ANSWER), (USER, {"role": "assistant", "content": ""})),
+    ),
+    "one comparison only": Case(
+        ["one comparison only", "collect more"], stage="reward", rows=comparisons([1, 2])
+    ),
+    "all ties": Case(
+        ["nothing to learn", "rank again"], stage="reward", rows=comparisons([1, 1], [1, 1], [1, 1])
+    ),
+    "a folder without weights": Case(
+        ["has no weights", "give another folder"], folder=without_weights, before=True
+    ),
+    "a pickle": Case(["pickle", "convert them to safetensors"], folder=pickled, before=True),
+    "remote code": Case(["auto_map", "choose one of a family"], folder=foreign_code, before=True),
+    "a template that loops": Case(["does it loop?", "give another"], folder=looping),
+    "lr = NaN": Case(
+        ["learning_rate", "finite number"], values={"learning_rate": float("nan")}, before=True,
+        form_words=["Enter a number."],
+    ),
+    "batch larger than data": Case(
+        ["batch_size", "only", "lower it to 4"], values={"batch_size": 5}, before=True,
+        form_words=["batch_size", "only 4 training rows", "Lower it to 4"],
+    ),
+    "a trillion steps": Case(
+        ["maximum_steps", "from 0 to 10,000,000"], values={"maximum_steps": 10**12}, before=True,
+        form_words=["less than or equal to 10000000"],
+    ),
+}  # fmt: skip
+
+
+def trainer_row(row):
+    """A canonical row as the trainer reads it."""
+    texts = [completion["text"] for completion in row.get("completions", [])]
+    kept = {name: row[name] for name in ("messages", "ranks") if name in row}
+    return kept | ({"completions": texts} if texts else {})
+
+
+def model_folder(case, folder):
+    made = make_letters_model(folder)
+    if case.folder is not None:
+        case.folder(made)
+    return made
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_command_refuses_it_in_one_sentence(tmp_path, name):
+    case = CASES[name]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(trainer_row(row)) + "\n" for row in case.rows or GOOD))
+    config = {
+        "model": str(model_folder(case, tmp_path / "model")), "train_file": str(data), "batch_size": 1,
+        "device": "cpu", "threads": 1, **case.values,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "training.rlhf", case.stage]
+    command += ["--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "run")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr and len(ended.stderr.strip().splitlines()) == 1
+    assert all(word in ended.stderr for word in case.words), ended.stderr
+
+
+@pytest.fixture
+def order(cast, data_dir):
+    """Version and base model of a case, and what form and API are told."""
+
+    def make(case):
+        rows = case.rows or GOOD
+        kind = "comparison" if case.stage == "reward" else "sft"
+        version = make_version(cast.project, kind, {"train": rows})
+        model_folder(case, data_dir / "models" / "letters")
+        return version, {"base_model": "letters"}
+
+    return make
+
+
+def outcome(cast, case) -> str:
+    """What a queued run ends with. It must have said it itself, at once."""
+    run = TrainingRun.objects.get()
+    tasks.execute_run(str(run.pk))
+    run.refresh_from_db()
+    assert run.status == RunStatus.FAILED and run.step == 0
+    assert "Traceback" not in run.error_message and "\n" not in run.error_message
+    return run.error_message
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_form_or_the_run_it_starts_says_what_to_do(client, cast, order, name):
+    case = CASES[name]
+    version, model = order(case)
+    client.force_login(cast.admin)
+    given = {f"hp_{field}": str(value) for field, value in case.values.items()}
+    given |= {"train_data": version.pk, **model, "after_completions": "4", "after_temperature": "1.0"}
+    answer = client.post(
+        reverse("training:run_new", args=[cast.project.slug]) + f"?stage={case.stage}", given
+    )
+    if case.before:
+        assert answer.status_code == 422 and not TrainingRun.objects.exists()
+        said = answer.content.decode()
+        assert all(word in said for word in case.form_words)
+        return
+    assert answer.status_code == 302, answer.content.decode()[-3000:]
+    said = outcome(cast, case)
+    assert all(word in said for word in case.words), said
+    # Whoever looks at the run reads the sentence, escaped, and no folder of the server.
+    page = client.get(answer.url).content.decode()
+    assert case.words[0].split("'")[0] in page and str(ROOT) not in said
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.before])
+def test_the_api_refuses_it_by_the_name_of_the_field(cast, order, name):
+    case = CASES[name]
+    version, model = order(case)
+    api = APIClient()
+    api.force_authenticate(cast.admin)
+    body = {
+        "stage": case.stage, "hyperparameters": case.values, **model,
+        "inputs": {"train_data": str(version.public_id)},
+    }  # fmt: skip
+    raw = json.dumps(body)  # NaN as Python writes it, and as a careless client sends it
+    answer = api.post(f"/api/projects/{cast.project.slug}/runs/", raw, content_type="application/json")
+    assert answer.status_code in (400, 422), answer.content
+    error = answer.json()["error"]
+    if name == "lr = NaN":
+        assert "JSON" in error["message"]  # which has no such number
+    else:
+        assert error["field"] == next(iter(case.values), "base_model")
+        assert case.words[0] in json.dumps(error)
+    assert not TrainingRun.objects.exists()

@@ -1,0 +1,113 @@
+"""The estimate of memory against what a run really takes: each case is a run of its own in a child process.
+
+Measured is the most that the child ever held in memory (`ru_maxrss`), estimated is what its log said before
+it loaded any weights. Rows are of uneven length, as rows are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from training.rlhf.bench.corpus import CONTEXT, Corpus, new_model
+from training.rlhf.config import validate
+from training.rlhf.events import read_events
+from training.rlhf.models import new_reward_model
+
+ROWS, K, NEW_TOKENS = 96, 4, 96
+CASES = [
+    (stage, method, tokens)
+    for stage in ("sft", "reward", "ppo")
+    for method in ("full", "lora")
+    for tokens in (1024, 4096)
+]
+STEPS: dict[str, dict[str, Any]] = {
+    "sft": {"maximum_steps": 6, "batch_size": 32, "maximum_length": CONTEXT},
+    "reward": {"maximum_steps": 4, "batch_size": 16, "maximum_length": CONTEXT},
+    "ppo": {
+        "steps": 2,
+        "batch_size": 64,
+        "minibatch_size": 32,
+        "ppo_epochs": 2,
+        "maximum_new_tokens": NEW_TOKENS,
+        "maximum_prompt_length": CONTEXT - NEW_TOKENS,
+    },
+}
+
+
+def memory(
+    corpus: Corpus, shape: str, folder: Path, cases: list[Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(case, {"measured", "estimated", "ratio"}) in bytes, the estimate over what was measured."""
+    files = prepare(corpus, shape, folder)
+    for stage, method, tokens in cases:
+        config = {**STEPS[stage], **files[stage], "method": method, "micro_batch_tokens": tokens}
+        out = folder / f"{stage}-{method}-{tokens}"
+        measured = run(stage, {"threads": 1, "device": "cpu", **config}, out)
+        told = [event["data"] for event in read_events(out / "events.jsonl")]
+        estimate = next(data["memory"] for data in told if "memory" in data)
+        found = {"measured": measured, "estimated": estimate["peak"], "ratio": estimate["peak"] / measured}
+        yield f"{stage}, {method}, {tokens} tokens", found | {"parts": estimate}
+
+
+def run(stage: str, config: dict[str, Any], out: Path) -> int:
+    """The most bytes that `python -m training.rlhf STAGE` held; RuntimeError where it failed."""
+    path = out.with_suffix(".json")
+    path.write_text(json.dumps(config))
+    command = [sys.executable, "-m", "training.rlhf", stage, "--config", str(path), "--out", str(out)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"{out.name} ended with status {child.returncode}")
+    return used.ru_maxrss * 1024
+
+
+def prepare(corpus: Corpus, shape: str, folder: Path) -> dict[str, dict[str, str]]:
+    """Models and files by stage."""
+    policy, reward = folder / "policy", folder / "reward"
+    new_model(corpus.tokenizer, shape).save_pretrained(policy)
+    corpus.tokenizer.save_pretrained(policy)
+    model: Any
+    model, tokenizer = new_reward_model(str(policy), allowed_hub_ids=[], seed=0)
+    model.save_pretrained(reward)
+    tokenizer.save_pretrained(reward)
+    asked = [{"role": "user", "content": question} for question, _ in corpus.texts]
+    answers = [answer for _, answer in corpus.texts]
+    chance = random.Random(0)  # noqa: S311 - not for secrets
+
+    def write(name: str, rows: list[dict[str, Any]]) -> str:
+        path = folder / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(path)
+
+    demonstrations = [
+        {"messages": [asked[row], {"role": "assistant", "content": answers[row]}]} for row in range(ROWS)
+    ]
+    rankings = [
+        {
+            "messages": [asked[row]],
+            "completions": [answer[:800] for answer in chance.sample(answers, K)],
+            "ranks": list(range(1, K + 1)),
+        }
+        for row in range(ROWS)
+    ]
+    prompts = [{"messages": [question]} for question in asked[:ROWS]]
+    files = {
+        "sft": {"model": str(policy), "train_file": write("sft", demonstrations)},
+        "reward": {"model": str(policy), "train_file": write("rankings", rankings)},
+        "ppo": {
+            "policy": str(policy),
+            "reward_model": str(reward),
+            "prompts_file": write("prompts", prompts),
+        },
+    }
+    for stage, given in files.items():  # what is wrong is said here, not by a child that only fails
+        validate(stage, {**STEPS[stage], **given})
+    return files
