@@ -23,15 +23,19 @@ from .conftest import comparison, demonstration, make_sft_run, make_version
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 
-@pytest.fixture
-def versions(cast, data_dir) -> dict:
+def make_versions(project) -> dict:
     """Former rows, the new ones, and both together; each with held-out rows."""
     rows = [demonstration(number) for number in range(30)]
     parts = {"former": rows[:12], "new": rows[12:24], "all": rows[:24]}
     return {
-        name: make_version(cast.project, "sft", {"train": part[:-4], "test": part[-4:]}, name=name)
+        name: make_version(project, "sft", {"train": part[:-4], "test": part[-4:]}, name=name)
         for name, part in parts.items()
     }
+
+
+@pytest.fixture
+def versions(cast, data_dir) -> dict:
+    return make_versions(cast.project)
 
 
 @pytest.fixture
