@@ -39,6 +39,13 @@ class EntrySerializer(serializers.ModelSerializer):
             "id", "person", "day", "timezone", "work", "activity", "seconds", "claimed_seconds", "pieces",
             "submission", "batch", "source", "started_at", "ended_at", "reason", "by", "created_at",
         ]  # fmt: skip
+        extra_kwargs = {"batch": {"allow_null": True, "help_text": "null but for leads."}}
+
+    def to_representation(self, entry):
+        row = super().to_representation(entry)
+        if not self.context.get("is_lead"):
+            row["batch"] = None  # its number would tell gold from work (services.blind.opaque_number)
+        return row
 
 
 class CorrectionInput(serializers.Serializer):
@@ -64,8 +71,16 @@ class Ledger(ProjectRows):
     queryset = LedgerEntry.objects.none()
 
     def get_queryset(self):
-        own = None if can(self.membership, Action.VIEW_PAY) else self.request.user.pk
+        own = None if self.is_lead else self.request.user.pk
         return timesheet.entries(project=self.project, user_id=own)
+
+    @property
+    def is_lead(self) -> bool:
+        return can(self.membership, Action.VIEW_PAY)
+
+    def get_serializer_context(self):
+        known = hasattr(self, "membership")  # not while the schema is written
+        return {**super().get_serializer_context(), "is_lead": known and self.is_lead}
 
     @extend_schema(
         request=CorrectionInput,
@@ -86,7 +101,7 @@ class Ledger(ProjectRows):
         data = valid_input(CorrectionInput, request)
         user = _person(self.project, data.pop("person"))
         entry = pay.correct_time(project=self.project, user=user, acting_user=request.user, **data)
-        return Response(EntrySerializer(entry).data, status=status.HTTP_201_CREATED)
+        return Response(self.get_serializer(entry).data, status=status.HTTP_201_CREATED)
 
 
 class DaySerializer(serializers.Serializer):

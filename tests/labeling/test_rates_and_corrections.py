@@ -230,4 +230,8 @@ def test_programs_do_all_of_it(november, api_client_of):
     assert {row["person"] for row in anna.get(f"{root}/ledger/").json()["results"]} == {
         november.annotator.pseudonym
     }
-    assert lead.get(f"{root}/ledger/").json()["count"] == 4
+    found = lead.get(f"{root}/ledger/").json()
+    assert found["count"] == 4
+    # Batches tell gold from work: leads know them, who does the work does not.
+    assert {row["batch"] for row in found["results"] if row["pieces"]} == {november.project.batches.get().pk}
+    assert {row["batch"] for row in anna.get(f"{root}/ledger/").json()["results"]} == {None}
