@@ -75,4 +75,4 @@ def _take_up(old: DatasetVersion, new: DatasetVersion) -> None:
 
 
 def _heartbeat(old: DatasetVersion, new: DatasetVersion) -> Progress:
-    return Progress("comparison", f"{old.pk}-{new.pk}")
+    return Progress("comparison", f"{old.public_id}-{new.public_id}")

@@ -13,7 +13,7 @@ TEMPLATES = sorted(
     for path in (ROOT / folder).rglob("*.html")
 )
 SCRIPTS = sorted((ROOT / "static" / "js").rglob("*.js")) if (ROOT / "static" / "js").is_dir() else []
-# Marks signs in escaped text and in the HTML that the Markdown filter has sanitised: test_signs, test_markdown.
+# Marks signs in escaped text and in what the Markdown filter has sanitised: test_signs, test_markdown.
 MARKS_SAFE = ("annotate.signs",)
 
 INLINE = [

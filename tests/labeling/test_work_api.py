@@ -241,7 +241,8 @@ def test_the_answer_of_the_hand_out_is_plain_json(cast, api):
     work = json.loads(api.annotator("post", "assignments/next/", {}).content)
     assert set(work) == {
         "id", "kind", "status", "task", "fence", "lease_expires_at", "why", "prompt", "completions", "rules",
-        "writes_prompt", "guideline", "draft", "returned", "layout", "form", "starting_draft",
+        "writes_prompt", "prompt_language", "guideline", "draft", "returned", "layout", "form",
+        "starting_draft",
     }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from tests.factories import (
 )
 from tests.labeling.work import do_next
 from training.models import Checkpoint, CheckpointKind, Preset, RunInput, RunInputRole, TrainingRun
+from training.services.continuations import ANEW, COMPARE, FORMER, NEW, ONWARD, START
 from training.services.rounds import create_round
 
 
@@ -115,6 +116,9 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         manifest_sha256="0" * 64,
         is_final=True,
     )
+    ids = {ANEW: str(run.pk), ONWARD: str(run.pk), START: str(checkpoint.pk)}
+    run.follow_up = {COMPARE: {**ids, FORMER: frozen.pk, NEW: frozen.pk}}
+    run.save()
     preset = Preset.objects.create(project=project, stage="sft", name="mine", created_by=admin)
     plan = {"checkpoint": str(checkpoint.pk), "by_hand": ["sft_dataset"]}
     round = create_round(project=project, plan=plan, acting_user=admin)

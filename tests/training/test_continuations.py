@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from annotate.errors import Invalid, NotFound
+from annotate.errors import Conflict, Invalid
 from training.models import Checkpoint, FollowUpStatus, RunStatus, TrainingRun
 from training.services import follow_ups
 from training.services.continuations import (
@@ -23,15 +23,19 @@ from .conftest import comparison, demonstration, make_sft_run, make_version
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 
-@pytest.fixture
-def versions(cast, data_dir) -> dict:
+def make_versions(project) -> dict:
     """Former rows, the new ones, and both together; each with held-out rows."""
     rows = [demonstration(number) for number in range(30)]
     parts = {"former": rows[:12], "new": rows[12:24], "all": rows[:24]}
     return {
-        name: make_version(cast.project, "sft", {"train": part[:-4], "test": part[-4:]}, name=name)
+        name: make_version(project, "sft", {"train": part[:-4], "test": part[-4:]}, name=name)
         for name, part in parts.items()
     }
+
+
+@pytest.fixture
+def versions(cast, data_dir) -> dict:
+    return make_versions(cast.project)
 
 
 @pytest.fixture
@@ -177,7 +181,7 @@ def test_the_api_orders_the_pair_and_tells_the_verdict(cast, former, versions):
     number = answer.json()["onward"]["number"]
     told = api.get(f"{address}{number}/").json()
     assert told["anew"]["number"] == number - 1 and told["verdict"]["is_complete"] is False
-    assert api.get(f"{address}{former.run.number}/").status_code == 404
+    assert api.get(f"{address}{former.run.number}/").status_code == 409
 
 
 def test_the_command_orders_the_pair(cast, former, versions, capsys):
@@ -228,5 +232,5 @@ def test_what_cannot_be_compared_is_refused_with_its_field(cast, former, version
     versions["new"].recipe = {"salt": "another"}
     versions["new"].save()
     assert refusal(cast, former, versions) == "all_data"
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         continuation_of(former.run)

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from annotate.errors import Invalid, NotFound
+from annotate.errors import Conflict, Invalid
 from annotate.words import _
 from labeling.models import DatasetVersion, Project
 from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage, TrainingRun
@@ -112,10 +112,10 @@ def create_continuation(
 
 
 def continuation_of(run: TrainingRun) -> Continuation:
-    """The pair that a run belongs to. Raises NotFound for a run of none."""
+    """The pair that a run belongs to. Raises Conflict for a run of none."""
     plan = run.follow_up.get(COMPARE)
     if not plan:
-        raise NotFound(_("This run is not one of a pair that trains anew and goes on."))
+        raise Conflict(_("This run is not one of a pair that trains anew and goes on."))
     runs = {str(each.pk): each for each in run.project.runs.filter(pk__in=[plan[ANEW], plan[ONWARD]])}
     versions = {
         each.pk: each
