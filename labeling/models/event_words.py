@@ -22,6 +22,7 @@ EVENT_WORDS = {
     "checkpoint.downloaded": _("Checkpoint downloaded"),
     "export.downloaded": _("Exported model downloaded"),
     "checkpoint.pinned": _("Checkpoint pinned"),
+    "checkpoint.retired": _("Checkpoint's files removed"),
     "checkpoint.unpinned": _("Checkpoint unpinned"),
     "comment.added": _("Comment added"),
     "comment.reopened": _("Comment reopened"),

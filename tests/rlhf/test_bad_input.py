@@ -94,23 +94,6 @@ def test_a_reward_model_where_a_language_model_belongs(world, reward_model, tmp_
     check_refused("sft", world.config("sft", model=str(reward_model)), tmp_path / "r", "is a reward model")
 
 
-def test_a_reward_model_with_another_tokenizer(world, sft_model, reward_model, tmp_path):
-    folder = tmp_path / "m"
-    shutil.copytree(reward_model, folder)
-    (folder / "manifest.json").unlink()
-    raw = json.loads((folder / "tokenizer.json").read_text())
-    vocabulary = raw["model"]["vocab"]
-    first, second = list(vocabulary)[20:22]
-    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
-    (folder / "tokenizer.json").write_text(json.dumps(raw))
-    check_refused(
-        "ppo",
-        world.config("ppo", policy=str(sft_model), reward_model=str(folder)),
-        tmp_path / "r",
-        "tokenizer",
-    )
-
-
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -5,6 +5,7 @@ sampling stops, and what people may not type.
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -145,8 +146,10 @@ def test_sampling_stops_where_the_text_says_so_however_it_is_cut_into_tokens(bas
     ones = torch.ones(3, 1, dtype=torch.long)
     monkeypatch.setattr(generation, "_read_prompts", lambda *_: (table[:, 0], Cache(), ones, ones - 1))
     monkeypatch.setattr(generation, "_next_logits", lambda *_: table[alive, next(step)])
+    model = torch.nn.Identity()
+    model.config = SimpleNamespace(is_encoder_decoder=False)
     found = generate(
-        torch.nn.Identity(), [[3]] * 3, seeds=[0] * 3, pad_id=1, stops=[0], max_new_tokens=12,
+        model, [[3]] * 3, seeds=[0] * 3, pad_id=1, stops=[0], max_new_tokens=12,
         temperature=0.0, device=torch.device("cpu"), is_over=encoder.says_it_is_over,
     )  # fmt: skip
     assert [sampled.ended for sampled in found] == [True, True, False]

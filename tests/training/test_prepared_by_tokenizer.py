@@ -67,7 +67,7 @@ def test_its_fix_freezes_the_next_version_by_the_same_tokenizer(cast, version, l
     assert following.manifest["left_out"] == {"preparation: drop_over_long": 1}
     (letters / "tokenizer.json").unlink()
     gone = datasets.freeze_dataset(dataset=dataset, acting_user=cast.admin)
-    assert (gone.status, "no tokenizer.json" in gone.error) == ("failed", True)
+    assert (gone.status, "tokenizer.json" in gone.error) == ("failed", True), gone.error
 
 
 def test_classes_of_several_tokens_are_told_by_it(cast, data_dir, letters):

@@ -1,16 +1,17 @@
 """The estimate of memory against what a run really takes: each case is a run of its own in a child process.
 
-Measured is the most that the child ever held in memory (`ru_maxrss`), estimated is what its log said before
+Measured is the most that the child ever held in memory, estimated is what its log said before
 it loaded any weights. Rows are of uneven length, as rows are.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from training.rlhf.events import read_events
 from training.rlhf.models import new_reward_model
 
 ROWS, K, NEW_TOKENS = 96, 4, 96
+LOOK_EVERY = 0.02  # seconds
 CASES = [
     (stage, method, tokens)
     for stage in ("sft", "reward", "ppo")
@@ -62,11 +64,25 @@ def run(stage: str, config: dict[str, Any], out: Path) -> int:
     path.write_text(json.dumps(config))
     command = [sys.executable, "-m", "training.rlhf", stage, "--config", str(path), "--out", str(out)]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0
+    while child.poll() is None:
+        peak = max(peak, _most_held(child.pid))
+        time.sleep(LOOK_EVERY)
     if child.returncode:
         raise RuntimeError(f"{out.name} ended with status {child.returncode}")
-    return used.ru_maxrss * 1024
+    return peak
+
+
+def _most_held(pid: int) -> int:
+    """Bytes (VmHWM of proc(5)); 0 for a process that has ended. Not `ru_maxrss`, which begins at what the
+    process that started it held.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 def prepare(corpus: Corpus, shape: str, folder: Path) -> dict[str, dict[str, str]]:
