@@ -98,7 +98,7 @@ import os, signal, sys
 import django
 django.setup()
 from labeling.models import ImportRecord
-from labeling.services import import_rows, imports
+from labeling.services import import_rows, import_spool, imports
 store = import_rows.RowStore.store
 stored = []
 def store_and_die(self, rows):
@@ -107,6 +107,7 @@ def store_and_die(self, rows):
     if len(stored) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 import_rows.RowStore.store = imports.RowStore.store = store_and_die
+import_spool.CHUNK_ROWS = 1_000  # so that the rows come in several
 imports.run_import(import_record=ImportRecord.objects.get(pk=int(sys.argv[1])))
 """
 

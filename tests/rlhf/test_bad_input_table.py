@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from tests.spoilt_models import foreign_code, pickled, without_weights
 from training.rlhf import chat
 
 from .conftest import events, result, run_here, start_process
@@ -25,20 +26,6 @@ class Case:
 
     def __init__(self, stage, words, *, rows=None, model=None, **fields):
         self.stage, self.words, self.rows, self.model, self.fields = stage, words, rows, model, fields
-
-
-def without_weights(folder):
-    (folder / "model.safetensors").unlink()
-
-
-def pickled(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-def foreign_code(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "evil.Model"}}))
-    (folder / "evil.py").write_text("raise SystemExit('run!')")
 
 
 def foreign_tokenizer_code(folder):

@@ -15,6 +15,7 @@ import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from tests.spoilt_models import foreign_code, pickled, without_weights
 from training import tasks
 from training.models import RunStatus, TrainingRun
 
@@ -58,19 +59,6 @@ def comparisons(*ranks):
         }
         for n, each in enumerate(ranks)
     ]  # fmt: skip
-
-
-def without_weights(folder):
-    (folder / "model.safetensors").unlink()
-
-
-def pickled(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-def foreign_code(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "evil.Model"}}))
 
 
 def looping(folder):

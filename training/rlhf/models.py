@@ -22,6 +22,7 @@ from training.rlhf.chat import load_tokenizer
 from training.rlhf.errors import ModelFolderError, first_line
 from training.rlhf.model_folders import (
     check_model,
+    config_context,
     context_of,
     is_encoder_decoder,
     is_reward_model,
@@ -66,10 +67,7 @@ def load_reader(
     if not encoder_decoder:
         refuse_encoder_decoder(name, field)
     tokenizer = load_tokenizer(name, chat_template=chat_template)
-    try:
-        return tokenizer, context_of(AutoConfig.from_pretrained(name, trust_remote_code=False))
-    except Exception as error:  # see load_tokenizer
-        raise ModelFolderError(f"the config.json of {name} cannot be read: {first_line(error)}") from error
+    return tokenizer, config_context(name)
 
 
 def load_causal_lm(
