@@ -74,8 +74,8 @@ class Window:
         return self.page.get_by_role("link", name=name, exact=True)
 
     def field(self, label: str, within: Locator | None = None) -> Locator:
-        """The control with that label; the star of a required one is no part of the words."""
-        words = re.compile(rf"^\s*{re.escape(label)}\s*\*?\s*$")
+        """The control with that label; a required one's star and a key beside it are none of its words."""
+        words = re.compile(rf"^\s*{re.escape(label)}\s*\*?\s*[A-Z]?\s*$")
         return (within or self.page).get_by_label(words)
 
     def says(self, text: str) -> None:
