@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from annotate.sqlite.base import DatabaseWrapper as SQLite
+
 
 @contextlib.contextmanager
 def undone_by_a_power_cut() -> Iterator[None]:
@@ -21,23 +23,15 @@ def undone_by_a_power_cut() -> Iterator[None]:
     if connection.in_atomic_block:
         with transaction.atomic():
             yield
-    elif connection.vendor == "sqlite":
-        with _sqlite_without_waiting(connection), transaction.atomic():
-            yield
+    elif isinstance(connection, SQLite):
+        connection.outlasts_power_cuts = False  # it waits after COMMIT, or not
+        try:
+            with transaction.atomic():
+                yield
+        finally:
+            connection.outlasts_power_cuts = True
     else:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL synchronous_commit TO off")
             yield
-
-
-@contextlib.contextmanager
-def _sqlite_without_waiting(connection) -> Iterator[None]:
-    """SQLite takes the setting between transactions only. In WAL mode NORMAL keeps the database whole."""
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA synchronous=NORMAL")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous=FULL")

@@ -5,6 +5,10 @@ whoever looks at the right moment goes first: with 32 people some wait for secon
 Here a transaction queues for its turn before BEGIN IMMEDIATE: threads of a process in a queue of their own,
 and the first of each process at two lock files beside the database. SQLite's own lock still decides; a
 writer that knows nothing of the queue only costs time.
+
+And the next writer begins while the last one waits for the disk: SQLite waits inside COMMIT, holding its
+lock; here COMMIT leaves that out and who committed waits for the write-ahead log afterwards, before anybody
+is told. It is what PRAGMA synchronous=FULL promises, as all transactions before it are in the same file.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 # Seconds between two looks at a lock file: by the one process that is next, and by the others behind it.
-NEXT_LOOKS_AGAIN, OTHERS_LOOK_AGAIN = 0.001, 0.005
+NEXT_LOOKS_AGAIN, OTHERS_LOOK_AGAIN = 0.0005, 0.001
+SYNCHRONOUS_FULL = 2  # of PRAGMA synchronous: 0 off, 1 normal, 2 full, 3 extra
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has the latter alone
 
 
 class Turns:
@@ -123,10 +129,34 @@ def _converted(query: str) -> str:
     return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
+def _wait_for_disk(path: str) -> None:
+    """Until the write-ahead log of the database is on the disk. The file is opened anew: it goes with the
+    last connection, and another one may have come with this.
+    """
+    log = os.open(f"{os.path.realpath(path)}-wal", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        _sync(log)
+    except OSError as error:
+        message = f"disk I/O error: what was committed may not outlast a power cut ({error})"
+        raise OperationalError(message) from error
+    finally:
+        os.close(log)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Holds the turn from BEGIN to COMMIT or ROLLBACK. Databases in memory have no queue."""
 
     turn: Turns | None = None
+    waits_for_disk = False  # whether the connection is one that does, by PRAGMA synchronous
+    outlasts_power_cuts = True  # whether this transaction has to
+    is_let_off = False  # whether SQLite does not wait in this transaction's COMMIT
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        self.is_let_off = False
+        ((mode,),) = self.connection.execute("PRAGMA journal_mode")
+        ((level,),) = self.connection.execute("PRAGMA synchronous")
+        self.waits_for_disk = mode == "wal" and level >= SYNCHRONOUS_FULL
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         return self.connection.cursor(factory=Cursor)
@@ -141,22 +171,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise OperationalError("database is locked: the turn to write did not come")
         self.turn = turn
         try:
+            if self.waits_for_disk:
+                self.connection.execute("PRAGMA synchronous=NORMAL")
+                self.is_let_off = True
             super()._start_transaction_under_autocommit()
         except BaseException:
             self._give_turn_back()
+            self._end_letting_off()
             raise
 
     def _commit(self):
         try:
-            return super()._commit()
+            super()._commit()
         finally:
             self._give_turn_back()
+        if self._end_letting_off() and self.outlasts_power_cuts:
+            _wait_for_disk(str(self.settings_dict["NAME"]))
 
     def _rollback(self):
         try:
-            return super()._rollback()
+            super()._rollback()
         finally:
             self._give_turn_back()
+        self._end_letting_off()
 
     def _close(self):
         try:
@@ -169,3 +206,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             turn, self.turn = self.turn, None
             with contextlib.suppress(OSError):  # the descriptor went with the folder; the lock with it
                 turn.give_back()
+
+    def _end_letting_off(self) -> bool:
+        """SQLite waits by itself again, for statements outside transactions; whether it had been let off."""
+        was_let_off, self.is_let_off = self.is_let_off, False
+        if was_let_off:
+            self.connection.execute("PRAGMA synchronous=FULL")
+        return was_let_off
