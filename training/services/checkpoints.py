@@ -25,7 +25,7 @@ from training.rlhf import checkpoints as files
 from training.rlhf.errors import CheckpointError
 
 from .leases import LeaseLost, held
-from .locations import checkpoint_directory, data_dir, run_directory
+from .locations import checkpoint_directory, checkpoints_directory, data_dir, run_directory
 from .tar_stream import tar_stream
 
 log = structlog.get_logger(__name__)
@@ -94,8 +94,9 @@ def _register(
             Checkpoint.objects.filter(pk=known.pk).update(is_best=is_best, is_final=is_final)
         return known
     key = uuid.uuid4()
-    directory = Path("checkpoints") / str(key)
-    _link_folder(folder, data_dir() / directory)
+    place = checkpoints_directory() / str(key)
+    directory = place.relative_to(data_dir())
+    _link_folder(folder, place)
     values = {
         "kind": manifest.kind,
         "project": run.project,
@@ -122,7 +123,7 @@ def _register(
             transaction.on_commit(lambda: shutil.rmtree(old, ignore_errors=True))
             return known
     except BaseException:
-        shutil.rmtree(data_dir() / directory, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
         raise
 
 
@@ -219,8 +220,13 @@ def open_archive(
 
 @transaction.atomic
 def set_pinned(*, checkpoint: Checkpoint, is_pinned: bool, acting_user) -> Checkpoint:
-    """A pinned checkpoint is never removed by retention."""
-    if Checkpoint.objects.filter(pk=checkpoint.pk, is_pinned=not is_pinned).update(is_pinned=is_pinned):
+    """A pinned checkpoint is never removed by retention. Raises Gone where it was removed before."""
+    rows = Checkpoint.objects.filter(pk=checkpoint.pk)
+    if is_pinned:
+        rows = rows.present()
+        if not rows.select_for_update().exists():
+            raise Gone("The files of this checkpoint were removed.")
+    if rows.filter(is_pinned=not is_pinned).update(is_pinned=is_pinned):
         action = "checkpoint.pinned" if is_pinned else "checkpoint.unpinned"
         record_event(action=action, actor=acting_user, obj=checkpoint, project=checkpoint.project)
     checkpoint.refresh_from_db()

@@ -149,7 +149,7 @@ class PpoTrainer:
         return means | {"first_ratio_deviation": first, "learning_rate": self.config.learning_rate * factor}
 
     def _compute_again(self, on: bool) -> None:
-        """Gradient checkpointing happens in training mode alone; of dropout there is none to be woken by it."""
+        """Gradient checkpointing happens in training mode alone; there is no dropout that this could wake."""
         self.networks.policy.train(on)
         self.networks.value.train(on)
 

@@ -63,9 +63,8 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         may_be_empty=True,
         regress=regress,
     )
-    anchors = _demonstrations(config, encoder, limit, run) or [
-        ids for row in training for ids in row.sequences
-    ]
+    anchors = _demonstrations(config, encoder, limit, run)
+    anchors = anchors or [sequence for row in training for sequence in row.sequences]
     sizes = [row.packed_tokens if config.packing else row.padded_tokens for row in training]
     config = memory.fit(
         run,
