@@ -18,6 +18,7 @@ import structlog
 from django.db import transaction
 
 from annotate.errors import Conflict, Gone
+from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
 from training.models import Checkpoint, TrainingRun
@@ -154,20 +155,38 @@ def verify_checkpoint(checkpoint: Checkpoint) -> files.Manifest:
 
     Raises Gone (removed) or Conflict (damaged) with the file's name.
     """
+    folder = registered_folder(checkpoint)
+    try:
+        return files.verify(folder)
+    except CheckpointError as error:
+        name = error.message.replace(str(folder), "The checkpoint")
+        raise Conflict(name, code="damaged_checkpoint", hint="Restore it from a backup.") from error
+
+
+def registered_folder(checkpoint: Checkpoint) -> Path:
+    """The folder, whose manifest is the one that was registered; its files are not read.
+
+    Raises Gone (removed) or Conflict (another manifest). Who loads the model compares its files with the
+    manifest (training.rlhf.model_folders), so that both together say that it is the registered one.
+    """
     if checkpoint.removed_at is not None:
         raise Gone("The files of this checkpoint were removed.")
     folder = checkpoint_directory(checkpoint)
     try:
-        manifest = files.verify(folder)
         found = files.digest(folder / files.MANIFEST)["sha256"]
-    except CheckpointError as error:
-        name = error.message.replace(str(folder), "The checkpoint")
-        raise Conflict(name, code="damaged_checkpoint", hint="Restore it from a backup.") from error
+    except OSError as error:
+        raise Conflict(
+            _("The checkpoint %(name)s has no manifest: it is not whole.") % {"name": checkpoint},
+            code="damaged_checkpoint",
+            hint="Restore it from a backup.",
+        ) from error
     if found != checkpoint.manifest_sha256:
         raise Conflict(
-            "The checkpoint's manifest is not the one that was registered.", code="damaged_checkpoint"
+            _("The manifest of %(name)s is not the one that was registered.") % {"name": checkpoint},
+            code="damaged_checkpoint",
+            hint="Restore it from a backup.",
         )
-    return manifest
+    return folder
 
 
 def verify_all(project: Project | None = None) -> Iterator[tuple[Checkpoint, str]]:
