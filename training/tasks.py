@@ -87,6 +87,8 @@ def sweep() -> None:
 
 @shared_task(name="training.tasks.retire_checkpoints")
 def retire_checkpoints() -> int:
+    """The number retired. Files that an earlier, killed one has left behind are removed, too."""
+    retention.sweep_folders()
     return len(retention.retire_checkpoints())
 
 

@@ -177,3 +177,13 @@ def cut_back(source: Path, target: Path, *, keep_step: int) -> None:
             shutil.rmtree(folder)
     kept = [event for event in events(source) if event["step"] <= keep_step and event["type"] != "error"]
     (target / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in kept))
+
+
+def test_a_run_goes_on_where_other_models_may_be_loaded_since(world, base_model, tmp_path):
+    """An administrator allows another hub id while a run waits: what it computes stays what it was."""
+    config = world.config("sft", model=str(base_model), maximum_steps=4, save_every=2, keep_checkpoints=100)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run_here("sft", config, whole) == 0
+    cut_back(whole, broken, keep_step=2)
+    assert run_here("sft", config | {"allowed_hub_ids": ["some/model"]}, broken, "--resume") == 0
+    assert_same_weights(final_checkpoint(whole), final_checkpoint(broken))

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from transformers import AddedToken
 
 from training.rlhf.batches import supervise_responses
 from training.rlhf.chat import ChatEncoder
+from training.rlhf.encoding import learning_problem
 from training.rlhf.models import TokenLogits, load_causal_lm, load_tokenizer
 
 PROMPT = [{"role": "user", "content": "What colour is the cat?"}]
@@ -145,3 +147,40 @@ def test_cutting_a_batch_into_micro_batches_changes_nothing(world, base_model):
         gradients.append((len(pieces), model.get_input_embeddings().weight.grad))
     assert gradients[0][0] == 1 and gradients[1][0] > 4
     torch.testing.assert_close(gradients[0][1], gradients[1][1], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("answer", ["text", "end", "e", "o", "of", "|", "<", " t ", "endoftext"])
+def test_an_answer_may_be_spelled_in_the_name_of_the_stop_token(encoder, answer):
+    """Classes are often one letter; the stop token's own name must not be taken for what was said."""
+    encoded = encoder.encode(PROMPT, answer)
+    assert encoder.closes_turn(PROMPT, answer)
+    assert learning_problem(encoder, PROMPT, answer, encoded.response) is None
+
+
+def test_a_template_that_does_not_end_the_turn_is_found_out_whatever_was_said(base_model):
+    open_ended = (
+        "{% for m in messages %}{{ m['role'] + ': ' + m['content'] }}"
+        "{% if loop.length == 1 %}{{ eos_token }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+    )
+    encoder = ChatEncoder(load_tokenizer(str(base_model), chat_template=open_ended))
+    for answer in ("The cat is black.", "e", "<|endoftext|>"):
+        assert not encoder.closes_turn(PROMPT, answer)
+
+
+def test_runs_of_spaces_among_the_added_tokens_stay_one_token_and_control_tokens_stay_text(base_model):
+    """As in the vocabularies of GPT-NeoX and Gemma: an indented line is read as the model learnt to."""
+    tokenizer = load_tokenizer(str(base_model))
+    runs = [AddedToken(" " * count, normalized=True, special=False) for count in (2, 3, 4)]
+    tokenizer.add_tokens([*runs, AddedToken("\n", normalized=False, special=False), "<tool>"])
+    encoder = ChatEncoder(tokenizer)
+    text = "if so:\n    stop\n  now"
+    assert encoder.encode_answer(text) == tokenizer.encode(text, add_special_tokens=False)
+    assert encoder.encode_response(text)[:-1] == encoder.encode_answer(text)
+    prompt = [{"role": "user", "content": text}]
+    assert encoder.encode_prompt(prompt) == tokenizer.apply_chat_template(
+        prompt, add_generation_prompt=True, return_dict=False
+    )
+    (tool,) = tokenizer.encode("<tool>", add_special_tokens=False)
+    assert tool not in encoder.encode_answer("a    <tool>")
+    assert tokenizer.decode(encoder.encode_answer("a    <tool>")) == "a    <tool>"

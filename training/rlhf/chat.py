@@ -103,7 +103,12 @@ class ChatEncoder:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self.pad_id: int = tokenizer.pad_token_id
-        self._added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
+        # Some vocabularies have runs of spaces among the added tokens (GPT-NeoX, Gemma): those are text.
+        self._added = {
+            str(token): number
+            for number, token in tokenizer.added_tokens_decoder.items()
+            if token.special or not str(token).replace("▁", " ").isspace()
+        }
         self.wrapping = wrapping_of(tokenizer.chat_template)
         self.stop_id = self._find_stop_token()
         self.stop_text = str(tokenizer.convert_ids_to_tokens(self.stop_id))
@@ -151,10 +156,12 @@ class ChatEncoder:
 
     def closes_turn(self, prompt: list[dict[str, str]], response: str) -> bool:
         """Whether the template itself ends this answer with the stop token."""
-        rendered = self._render([*prompt, {"role": "assistant", "content": response}], False)
-        said = response.strip()
-        closing = rendered[rendered.rfind(said) + len(said) :]
-        return self.stop_text in closing and self.wrapping.stop_sequence in closing
+        answer = {"role": "assistant", "content": response}
+        # What was said may be found in the stop token's own name: its end is marked instead.
+        mark = self._unused_mark([*prompt, answer])
+        rendered = self._render([*prompt, answer | {"content": response.strip() + mark}], False)
+        _, marked, closing = rendered.rpartition(mark)
+        return bool(marked) and self.stop_text in closing and self.wrapping.stop_sequence in closing
 
     def _encode_turns(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> list[int]:
         """Render with the template, and encode so that only the template's own special tokens count as

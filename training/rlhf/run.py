@@ -25,6 +25,8 @@ CONFIG, EVENTS, RESULT, CHECKPOINTS, LOCK = (
     ".lock",
 )
 LOCK_PATIENCE_SECONDS = 10.0
+# Fields that a resumed run may have otherwise: what may be loaded says nothing of what is computed.
+CHANGEABLE = ("allowed_hub_ids",)
 
 
 class Run:
@@ -88,7 +90,9 @@ class Run:
             old, new = stored["config"], resolved["config"]
             # A field that came later is as it was while it has its default.
             defaults = {spec.name: spec.default for spec in describe(self.stage)}
-            changed = [name for name in new if old.get(name, defaults[name]) != new[name]]
+            changed = [
+                name for name in new if name not in CHANGEABLE and old.get(name, defaults[name]) != new[name]
+            ]
             if changed:
                 raise ConfigError(
                     changed[0],

@@ -18,6 +18,7 @@ import structlog
 from django.db import transaction
 
 from annotate.errors import Conflict, Gone
+from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
 from training.models import Checkpoint, TrainingRun
@@ -25,7 +26,7 @@ from training.rlhf import checkpoints as files
 from training.rlhf.errors import CheckpointError
 
 from .leases import LeaseLost, held
-from .locations import checkpoint_directory, data_dir, run_directory
+from .locations import checkpoint_directory, checkpoints_directory, data_dir, run_directory
 from .tar_stream import tar_stream
 
 log = structlog.get_logger(__name__)
@@ -94,8 +95,9 @@ def _register(
             Checkpoint.objects.filter(pk=known.pk).update(is_best=is_best, is_final=is_final)
         return known
     key = uuid.uuid4()
-    directory = Path("checkpoints") / str(key)
-    _link_folder(folder, data_dir() / directory)
+    place = checkpoints_directory() / str(key)
+    directory = place.relative_to(data_dir())
+    _link_folder(folder, place)
     values = {
         "kind": manifest.kind,
         "project": run.project,
@@ -122,7 +124,7 @@ def _register(
             transaction.on_commit(lambda: shutil.rmtree(old, ignore_errors=True))
             return known
     except BaseException:
-        shutil.rmtree(data_dir() / directory, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
         raise
 
 
@@ -153,20 +155,38 @@ def verify_checkpoint(checkpoint: Checkpoint) -> files.Manifest:
 
     Raises Gone (removed) or Conflict (damaged) with the file's name.
     """
+    folder = registered_folder(checkpoint)
+    try:
+        return files.verify(folder)
+    except CheckpointError as error:
+        name = error.message.replace(str(folder), "The checkpoint")
+        raise Conflict(name, code="damaged_checkpoint", hint="Restore it from a backup.") from error
+
+
+def registered_folder(checkpoint: Checkpoint) -> Path:
+    """The folder, whose manifest is the one that was registered; its files are not read.
+
+    Raises Gone (removed) or Conflict (another manifest). Who loads the model compares its files with the
+    manifest (training.rlhf.model_folders), so that both together say that it is the registered one.
+    """
     if checkpoint.removed_at is not None:
         raise Gone("The files of this checkpoint were removed.")
     folder = checkpoint_directory(checkpoint)
     try:
-        manifest = files.verify(folder)
         found = files.digest(folder / files.MANIFEST)["sha256"]
-    except CheckpointError as error:
-        name = error.message.replace(str(folder), "The checkpoint")
-        raise Conflict(name, code="damaged_checkpoint", hint="Restore it from a backup.") from error
+    except OSError as error:
+        raise Conflict(
+            _("The checkpoint %(name)s has no manifest: it is not whole.") % {"name": checkpoint},
+            code="damaged_checkpoint",
+            hint="Restore it from a backup.",
+        ) from error
     if found != checkpoint.manifest_sha256:
         raise Conflict(
-            "The checkpoint's manifest is not the one that was registered.", code="damaged_checkpoint"
+            _("The manifest of %(name)s is not the one that was registered.") % {"name": checkpoint},
+            code="damaged_checkpoint",
+            hint="Restore it from a backup.",
         )
-    return manifest
+    return folder
 
 
 def verify_all(project: Project | None = None) -> Iterator[tuple[Checkpoint, str]]:
@@ -219,8 +239,13 @@ def open_archive(
 
 @transaction.atomic
 def set_pinned(*, checkpoint: Checkpoint, is_pinned: bool, acting_user) -> Checkpoint:
-    """A pinned checkpoint is never removed by retention."""
-    if Checkpoint.objects.filter(pk=checkpoint.pk, is_pinned=not is_pinned).update(is_pinned=is_pinned):
+    """A pinned checkpoint is never removed by retention. Raises Gone where it was removed before."""
+    rows = Checkpoint.objects.filter(pk=checkpoint.pk)
+    if is_pinned:
+        rows = rows.present()
+        if not rows.select_for_update().exists():
+            raise Gone("The files of this checkpoint were removed.")
+    if rows.filter(is_pinned=not is_pinned).update(is_pinned=is_pinned):
         action = "checkpoint.pinned" if is_pinned else "checkpoint.unpinned"
         record_event(action=action, actor=acting_user, obj=checkpoint, project=checkpoint.project)
     checkpoint.refresh_from_db()

@@ -19,7 +19,7 @@ from typing import Any
 
 from annotate.errors import Invalid
 from annotate.words import _
-from labeling.models import DatasetVersion, Layout, Project
+from labeling.models import DatasetVersion, DatasetVersionStatus, Layout, Project
 from training.models import Stage
 
 COMPARE, MEASURED_TOO = "compare", "measured_too"
@@ -92,17 +92,30 @@ def _check_sample(project: Project, plan: dict[str, Any]) -> dict[str, Any]:
     )
     checked: dict[str, Any] = {**{name: hyperparameters[name] for name in given}, **options}
     if plan.get("prompts_version"):
-        version = DatasetVersion.objects.filter(
-            pk=plan["prompts_version"], dataset__project=project, status="ready"
-        ).first()
-        if version is None:
-            raise Invalid("There is no such dataset version in this project.", field="prompts_version")
-        checked["prompts_version"] = version.pk
+        checked["prompts_version"] = _ready_version(project, plan["prompts_version"]).pk
     if bool(checked.get("prompts_version")) == bool(checked.get("prompt_ids")):
         raise Invalid("Choose a dataset version, or prompts, to answer.", field="prompts_version")
     if plan.get("ranking_batch"):
         checked["ranking_batch"] = check_batch_plan(project, plan["ranking_batch"])
     return checked
+
+
+def _ready_version(project: Project, named: Any) -> DatasetVersion:
+    """By its key, as forms have it, or by a reference, as programs do. Raises Invalid."""
+    from .references import resolve_version
+
+    versions = DatasetVersion.objects.filter(dataset__project=project)
+    is_key = isinstance(named, int) and not isinstance(named, bool)
+    version = (
+        versions.filter(pk=named).first()
+        if is_key
+        else resolve_version(project, named, field="prompts_version")
+    )
+    if version is None:
+        raise Invalid("There is no such dataset version in this project.", field="prompts_version")
+    if version.status != DatasetVersionStatus.READY:
+        raise Invalid(_("%(version)s is not frozen yet.") % {"version": version}, field="prompts_version")
+    return version
 
 
 def _only(plan: Any, known: set[str], where: str) -> None:

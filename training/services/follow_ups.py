@@ -152,6 +152,7 @@ def _hand_back_completions(run: TrainingRun) -> None:
     ids: list[int] = []
     for chunk in _chunks(_completion_rows(run)):
         ids += record_completions(project=run.project, rows=chunk, acting_user=run.created_by)
+        _go_on(run)
     plan = run.follow_up.get("ranking_batch")
     with transaction.atomic():
         if not plan:
@@ -178,7 +179,7 @@ def _hand_back_scores(run: TrainingRun) -> None:
             rows=chunk,
             acting_user=run.created_by,
         )
-        TrainingRun.objects.filter(pk=run.pk).update(follow_up_lease_expires_at=Now() + LEASE)
+        _go_on(run)
     waiting = contradicted_by_models(run.project).count()
     with transaction.atomic():
         _done(
@@ -257,6 +258,13 @@ def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+def _go_on(run: TrainingRun) -> None:
+    """Say that somebody is still at it, so that nobody else begins."""
+    TrainingRun.objects.filter(pk=run.pk, follow_up_status=FollowUpStatus.WAITING).update(
+        follow_up_lease_expires_at=Now() + LEASE
+    )
 
 
 # --- How it ended -------------------------------------------------------------------------------------------

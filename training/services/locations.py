@@ -32,6 +32,11 @@ def run_directory(run: TrainingRun) -> Path:
     return data_dir() / "runs" / str(run.pk)
 
 
+def checkpoints_directory() -> Path:
+    """Where registered checkpoints have their folders, one each."""
+    return data_dir() / "checkpoints"
+
+
 def checkpoint_directory(checkpoint: Checkpoint) -> Path:
     return data_dir() / checkpoint.directory
 

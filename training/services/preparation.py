@@ -22,8 +22,9 @@ from labeling.services.datasets import open_split
 from labeling.services.scores import unscored_completions
 from training.models import RunInputRole, TrainingRun
 
+from .checkpoints import registered_folder
 from .lineage import card_lineage
-from .locations import checkpoint_directory, run_directory, texts_directory
+from .locations import run_directory, texts_directory
 from .scoring import reward_model_of
 
 LAUNCH, INPUTS = "launch.json", "inputs"
@@ -45,12 +46,12 @@ class Preparation:
         self.config: dict[str, Any] = {}
         rows = list(run.inputs.select_related("dataset_version__dataset", "checkpoint"))
         self.versions: dict[str, list[DatasetVersion]] = {}
-        self.models: dict[str, list[str]] = {}
+        self.models: dict[str, list[str]] = {}  # folders of checkpoints
         for row in rows:
             if row.dataset_version is not None:
                 self.versions.setdefault(row.role, []).append(row.dataset_version)
             elif row.checkpoint is not None:
-                self.models.setdefault(row.role, []).append(str(checkpoint_directory(row.checkpoint)))
+                self.models.setdefault(row.role, []).append(str(registered_folder(row.checkpoint)))
 
     def prepare(self) -> Path:
         """The path of the configuration file.

@@ -7,10 +7,15 @@ for those who use it, until nobody does. Rows stay for ever: lineage leads throu
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet, Sum
@@ -21,10 +26,12 @@ from labeling.services.activity import record_event
 from training.models import Checkpoint, Round, RoundStatus, RunInput, RunStatus, TrainingRun
 
 from .event_log import append_event
-from .locations import checkpoint_directory, data_dir
+from .locations import checkpoint_directory, checkpoints_directory, data_dir
 
+log = structlog.get_logger(__name__)
 DEFAULT_KEPT = 2
 AT_ONCE = 50  # checkpoints in one sweep: it holds a project's lock for each
+NAMELESS_DAYS = 7.0  # a folder that no row names is kept so long: a restored database may know it yet
 
 
 class DiskUse(NamedTuple):
@@ -118,5 +125,57 @@ def _retire(checkpoint: Checkpoint) -> bool:
             checkpoint.run_id, type="log", data={"message": f"The files of {checkpoint} were removed."}
         )
         folder = checkpoint_directory(checkpoint)
-        transaction.on_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+        transaction.on_commit(lambda: _remove(folder))
+    return True
+
+
+def sweep_folders(*, nameless_days: float = NAMELESS_DAYS) -> int:
+    """Remove the files that killed processes have left behind; the number of folders.
+
+    A row says that its files are removed before they are, and a folder is there before its row: whoever dies
+    in between leaves one that nobody uses. Those of removed checkpoints go at once, and those that no row
+    names once nothing has changed there for `nameless_days`.
+    """
+    count = 0
+    for folder, is_kept in _folders_with_rows():
+        if is_kept is False or (is_kept is None and _idle_seconds(folder) > nameless_days * 86_400):
+            log.info("leftover_folder_removed", folder=folder.name, had_a_row=is_kept is not None)
+            count += _remove(folder)
+    return count
+
+
+def _folders_with_rows() -> Iterator[tuple[Path, bool | None]]:
+    """(folder, whether its checkpoint's files are to be kept; None where no row names it)."""
+    root = checkpoints_directory()
+    names = (
+        sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
+        if root.is_dir()
+        else []
+    )
+    for start in range(0, len(names), 500):
+        chunk = names[start : start + 500]
+        rows = Checkpoint.objects.filter(directory__in=[f"{root.name}/{name}" for name in chunk])
+        kept = {Path(place).name: gone is None for place, gone in rows.values_list("directory", "removed_at")}
+        yield from ((root / name, kept.get(name)) for name in chunk)
+
+
+def _idle_seconds(folder: Path) -> float:
+    """Since anything was changed there, by the folder's own account: a copy keeps the times of its original,
+    but not the one at which it got its name."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return 0.0
+    return time.time() - max(found.st_ctime, found.st_mtime)
+
+
+def _remove(folder: Path) -> bool:
+    """False where something could not be removed; the next sweep tries again."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        log.warning("folder_not_removed", folder=folder.name, cause=str(error))
+        return False
     return True

@@ -43,8 +43,8 @@ AGAIN = (RoundStepKind.SAMPLE_AGAIN, RoundStepKind.RANK_AGAIN)
 @transaction.atomic
 def create_round(*, project: Project, plan: dict[str, Any], acting_user) -> Round:
     """A round under way, with all its steps. Raises Invalid naming the entry of the plan."""
+    Project.objects.select_for_update().get(pk=project.pk)  # no checkpoint of the plan is removed meanwhile
     checked = RoundPlan.from_json(plan, project)
-    Project.objects.select_for_update().get(pk=project.pk)
     last = Round.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     round = Round.objects.create(
         project=project, number=last + 1, plan=checked.to_json(), created_by=acting_user

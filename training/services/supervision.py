@@ -9,6 +9,7 @@ the child as well.
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable
@@ -74,12 +75,19 @@ class RunSupervisor:
     def supervise(self) -> Outcome:
         """Claimed run in, ended (or given-up) run out. Never raises for what a run may do."""
         try:
-            config = self._prepare()
-            self._start(config)
-            return self._conclude(self._watch())
+            return self._attempt()
         except LeaseLost as error:
             log.warning("lease_lost", run=str(self.run.pk), attempt=self.run.attempt, cause=str(error))
             return Outcome.LOST
+        finally:
+            if self.child is not None and self.child.poll() is None:
+                self.child.kill()
+
+    def _attempt(self) -> Outcome:
+        try:
+            config = self._prepare()
+            self._start(config)
+            return self._conclude(self._watch())
         except Stopping:
             endings.hand_back(self.run)
             return Outcome.HANDED_BACK
@@ -87,11 +95,25 @@ class RunSupervisor:
             endings.give_up_attempt(self.run, reason="Another process was still writing to the run's folder")
             return Outcome.GAVE_UP
         except DomainError as error:
-            endings.fail(self.run, code=error.code, message=error.message)
+            said = f"{error.message} {error.hint}" if error.hint else error.message
+            endings.fail(self.run, code=error.code, message=said)
             return Outcome.ENDED
-        finally:
-            if self.child is not None and self.child.poll() is None:
-                self.child.kill()
+        except OSError as error:
+            return self._give_way(error)
+
+    def _give_way(self, error: OSError) -> Outcome:
+        """The system refused us something: before the start that is the end, and later another attempt may
+        have more luck.
+        """
+        log.exception("system_refused", run=str(self.run.pk), attempt=self.run.attempt)
+        if self.child is not None:
+            endings.give_up_attempt(self.run, reason=_refusal(error))
+            return Outcome.GAVE_UP
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        endings.fail(
+            self.run, code="disk_full" if is_full else "system_refused", message=f"{_refusal(error)}."
+        )
+        return Outcome.ENDED
 
     # --- Before ---------------------------------------------------------------------------------------------
     def _prepare(self) -> Path:
@@ -283,6 +305,13 @@ def _plain(metrics: Any) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         return {}
     return {name: value for name, value in metrics.items() if isinstance(value, int | float | str | bool)}
+
+
+def _refusal(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full: make room, then retry"
+    about = f" ({error.filename})" if error.filename else ""
+    return f"The system refused: {error.strerror or error}{about}"
 
 
 def _loss(status: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,7 @@ from annotate.errors import Conflict, Invalid
 from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
+from training.rlhf.checkpoints import fsync_path
 
 from .locations import LONGEST_TEXT_FILE, check_text_name, texts_directory
 
@@ -28,13 +30,17 @@ def save_text(*, project: Project, name: str, file: IO[bytes], acting_user, reus
     """
     target = texts_directory(project) / check_text_name(os.path.basename(name))
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.writing")
+    # A name of its own: two may upload the same name at once, in two threads of one process.
+    handle, place = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".writing", dir=target.parent)
+    os.close(handle)
+    temporary = Path(place)
     try:
         size = _copy(file, temporary)
         if size == 0:
             raise Invalid("The file is empty.", field="file")
         _check_utf8(temporary)
         os.link(temporary, target)  # fails where there is one of that name
+        fsync_path(target.parent)
     except FileExistsError as error:
         if reuse and filecmp.cmp(temporary, target, shallow=False):
             return target

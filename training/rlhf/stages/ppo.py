@@ -128,6 +128,7 @@ class PpoTrainer:
         factor = self.session.rate_factor()
         sums: dict[str, float] = {}
         updates = 0
+        self._compute_again(self.config.gradient_checkpointing)
         for epoch in range(self.config.ppo_epochs):
             plan = experience.plan if epoch == 0 else self._plan(experience.episodes, epoch)
             for minibatch in plan:
@@ -141,10 +142,16 @@ class PpoTrainer:
                 for name, value in found.items():
                     sums[name] = sums.get(name, 0.0) + value
                 updates += 1
+        self._compute_again(False)
         self.roller.seconds["update"] += time.monotonic() - started
         first = sums.pop("first_ratio_deviation")
         means = {name: total / updates for name, total in sums.items()}
         return means | {"first_ratio_deviation": first, "learning_rate": self.config.learning_rate * factor}
+
+    def _compute_again(self, on: bool) -> None:
+        """Gradient checkpointing happens in training mode alone; there is no dropout that this could wake."""
+        self.networks.policy.train(on)
+        self.networks.value.train(on)
 
     def _gradients(self, experience: Experience, minibatch: Minibatch) -> dict[str, float]:
         """Accumulate the gradients of one minibatch: its mean over response tokens, in micro-batches.

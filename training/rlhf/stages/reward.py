@@ -22,7 +22,7 @@ from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.data import drawn_rows, read_demonstrations, read_rankings, read_scores, share_of_prompts
-from training.rlhf.encoding import EncodedRanking, encode_rankings
+from training.rlhf.encoding import EncodedRanking, encode_rankings, encode_rows
 from training.rlhf.errors import DataError
 from training.rlhf.losses import pairwise_loss, score_loss
 from training.rlhf.models import (
@@ -45,7 +45,6 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     read = read_rankings if config.labels == "ranks" else read_scores
     regress = config.labels == "scores"
     held_out_rows = read(config.validation_file) if config.validation_file else []
-    demonstrations = read_demonstrations(config.demonstrations_file) if config.demonstrations_file else []
     start = str(resume) if resume is not None and config.method == "full" else config.model
     reader, context = load_reader(start, allowed_hub_ids=config.allowed_hub_ids)
     encoder = ChatEncoder(reader)
@@ -64,6 +63,8 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         may_be_empty=True,
         regress=regress,
     )
+    anchors = _demonstrations(config, encoder, limit, run)
+    anchors = anchors or [sequence for row in training for sequence in row.sequences]
     sizes = [row.packed_tokens if config.packing else row.padded_tokens for row in training]
     config = memory.fit(
         run,
@@ -75,10 +76,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
     )
     model, tokenizer = _load(start, config, resume)
     task = RankingTask(model, tokenizer, training, held_out, config, accelerator, scale)
-    task.anchors = [encoder.encode(row.prompt, row.response).ids for row in demonstrations] or [
-        sequence for row in training for sequence in row.sequences
-    ]
-    task.anchors = [ids for ids in task.anchors if len(ids) <= limit][: config.demonstration_limit]
+    task.anchors = anchors[: config.demonstration_limit]
     direction = "max" if config.best_metric == "validation_accuracy" else "min"
     session = Session(
         run,
@@ -121,6 +119,13 @@ def _training(
             file=config.train_file,
         )
     return training
+
+
+def _demonstrations(config: Any, encoder: ChatEncoder, limit: int, run: Run) -> list[list[int]]:
+    """What is to average zero; empty where no file is given. DataError where none of it fits."""
+    path = config.demonstrations_file
+    rows = read_demonstrations(path) if path else []
+    return [row.ids for row in encode_rows(rows, encoder, limit, "drop", path, run, learns=False)]
 
 
 def _load(start: str, config: Any, resume: Path | None) -> tuple[Any, Any]:
@@ -183,8 +188,8 @@ class RankingTask:
         self.lengths = [row.padded_tokens for row in training]
 
     def training_mode(self, on: bool) -> None:
-        # Dropout stays off; training mode is only needed for gradient checkpointing to happen.
-        self.scorer.train(on and self.config.gradient_checkpointing)
+        # The model's own dropout is off for good; that of adapters and gradient checkpointing go by this.
+        self.scorer.train(on)
 
     def scores(self, batch: TokenBatch) -> Tensor:
         """(N,) scores where the batch is read: at each response's last token."""
