@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,14 +25,14 @@ def _safety(world):
 
 def _judged_twice(world):
     """Two people who rank the same prompts alike: so there is a ceiling."""
-    rows = [json.loads(line) for line in open(world.rankings_held_out)]
+    rows = [json.loads(line) for line in Path(world.rankings_held_out).read_text().splitlines()]
     twice = [row | {"annotator": who, "prompt_id": n} for n, row in enumerate(rows) for who in ("a", "b")]
     return world.write("judged_twice.jsonl", twice)
 
 
 def _scores(world):
     """The rankings of the world as people would have scored them, 10 for the best."""
-    rows = [json.loads(line) for line in open(world.rankings)]
+    rows = [json.loads(line) for line in Path(world.rankings).read_text().splitlines()]
     scored = [
         {name: row[name] for name in ("messages", "completions")}
         | {"scores": [10 - rank for rank in row["ranks"]]}
@@ -47,7 +48,8 @@ RUNS = {
     "sft of half precision": ("sft", {"model": "BASE", "epochs": 1, "precision": "fp16"}),
     "reward": ("reward", {"model": "SFT", "epochs": 1}),
     "reward by scores": (
-        "reward", {"model": "SFT", "epochs": 1, "labels": "scores", "train_file": _scores, "validation_file": _scores},
+        "reward",
+        {"model": "SFT", "epochs": 1, "labels": "scores", "train_file": _scores, "validation_file": _scores},
     ),
     "ppo": ("ppo", {"policy": "SFT", "reward_model": "REWARD", "steps": 1, "minibatch_size": 8}),
     "ppo without held-out prompts": (
