@@ -19,6 +19,8 @@ from training.services.inputs import ANY_CHECKPOINT, INPUTS, InputSpec
 from training.services.locations import known_base_models, text_files
 
 OPEN_GROUPS = 1
+# What one changes most, in this order, of a stage that has the first of them.
+FOREMOST = ("learning_rate", "value_learning_rate", "epochs", "maximum_steps", "steps", "batch_size")
 PREFIX = "hp_"  # of hyperparameters, so that none is taken for a field of the form itself
 
 
@@ -174,26 +176,33 @@ class RunForm(forms.Form):
         return [self[name] for name in self.fields if name.startswith("after_")]
 
     def groups(self) -> list[dict[str, Any]]:
-        """Hyperparameters by section, what one changes most first: {"title", "fields", "is_open", "changed"}.
+        """Hyperparameters by section: {"title", "fields", "is_plain", "is_open", "changed"}.
 
-        A section is open when it is the first, or has an error.
+        Of a stage that learns, what one changes most comes first and is no fold. Of others the first section
+        is open. So is whichever has an error.
         """
-        found: dict[str, list[FieldSpec]] = {}
-        for spec in fields_of(self.stage):
-            found.setdefault(spec.group or "settings", []).append(spec)
+        specs = fields_of(self.stage)
+        foremost = {"": [spec for name in FOREMOST for spec in specs if spec.name == name]}
+        if not any(spec.name == FOREMOST[0] for spec in specs):
+            foremost = {}
+        found: dict[str, list[FieldSpec]] = dict(foremost)
+        for spec in specs:
+            if spec not in foremost.get("", ()):
+                found.setdefault(spec.group or "settings", []).append(spec)
         order = list(GROUPS)
+        opened = () if foremost else order[:OPEN_GROUPS]
         ordered = sorted(found, key=lambda title: order.index(title) if title in GROUPS else -1)
         groups = []
         for title in ordered:
             fields = [self[PREFIX + spec.name] for spec in found[title]]
-            changed = [spec.name for spec in found[title] if spec.name in self.preset_values]
-            is_open = title not in order[OPEN_GROUPS:] or any(field.errors for field in fields)
+            is_known = title in GROUPS
             groups.append(
                 {
-                    "title": GROUPS.get(title, _("Settings")),
+                    "title": GROUPS.get(title, _("Settings") if title else _("What one changes most")),
                     "fields": fields,
-                    "is_open": is_open,
-                    "changed": changed,
+                    "is_plain": not title,
+                    "is_open": not is_known or title in opened or any(field.errors for field in fields),
+                    "changed": [spec.name for spec in found[title] if spec.name in self.preset_values],
                 }
             )
         return groups

@@ -140,10 +140,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def run_here(stage: str, config: dict | None, out: Path, *more: str) -> int:
-    """Run a stage in this process; its exit status."""
+    """Run a stage in this process; its exit status. Whatever it measured must have words for people."""
+    from training.metric_words import WORDS
     from training.rlhf.cli import main
 
-    return main([stage, *write_config(config, out), "--out", str(out), *more])
+    status = main([stage, *write_config(config, out), "--out", str(out), *more])
+    assert measured(out) <= set(WORDS), sorted(measured(out) - set(WORDS))
+    return status
 
 
 def start_process(
@@ -184,6 +187,16 @@ def events(out: Path, kind: str | None = None) -> list[dict]:
 
 def result(out: Path) -> dict:
     return json.loads((out / "result.json").read_text())
+
+
+def measured(out: Path) -> set[str]:
+    """The name of each metric that a run told of: while it went, with its checkpoints, and at the end."""
+    if not (out / "events.jsonl").is_file():  # refused before there was a run
+        return set()
+    told = [event["data"] for event in events(out, "metrics")]
+    told += [event["data"]["metrics"] for event in events(out, "checkpoint")]
+    ended = result(out).get("metrics") or {} if (out / "result.json").is_file() else {}
+    return set().union(*told, ended)
 
 
 def final_checkpoint(out: Path) -> Path:

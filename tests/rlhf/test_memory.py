@@ -49,7 +49,7 @@ def test_what_is_counted_without_memory_is_what_a_real_pass_keeps(
 ):
     folder = base_model if family == "gpt2" else foreign(family, base_model, tmp_path / family)
     model, _ = load_causal_lm(str(folder), allowed_hub_ids=[])
-    empty = memory._empty(memory.AutoModelForCausalLM, str(folder), sft_config(world))
+    empty = memory.empty_model(memory.AutoModelForCausalLM, str(folder), sft_config(world))
     assert all(parameter.is_meta for parameter in empty.parameters())
     if checkpointing:
         model.gradient_checkpointing_enable()

@@ -48,6 +48,35 @@ def test_the_form_of_each_stage_has_every_hyperparameter_with_its_bounds(shown, 
         assert f'name="hp_{spec.name}"' in text
 
 
+FOREMOST = {
+    "pretrain": ["learning_rate", "epochs", "maximum_steps", "batch_size"],
+    "sft": ["learning_rate", "epochs", "maximum_steps", "batch_size"],
+    "reward": ["learning_rate", "epochs", "maximum_steps", "batch_size"],
+    "ppo": ["learning_rate", "value_learning_rate", "steps", "batch_size"],
+}
+
+
+@pytest.mark.parametrize("stage", FOREMOST)
+def test_what_one_changes_most_is_in_no_fold_and_the_rest_is(shown, stage):
+    from training.services.hyperparameters import fields_of
+
+    text = shown("run_new", query=f"?stage={stage}").split('<form class="form stack-l"')[1]
+    seen, folded = text.split('<details class="card">', 1)  # a fold that is closed
+    for spec in fields_of(stage):
+        assert text.count(f'name="hp_{spec.name}"') == 1
+        assert (f'name="hp_{spec.name}"' in seen) == (spec.name in FOREMOST[stage])
+    places = [seen.index(f'name="hp_{name}"') for name in FOREMOST[stage]]
+    assert places == sorted(places) and "<details" not in seen and "<details class=\"card\" open" not in folded
+
+
+def test_a_fold_with_an_error_in_it_is_open(client, cast, data_dir):
+    client.force_login(cast.admin)
+    address = reverse("training:run_new", args=[cast.project.slug]) + "?stage=sft"
+    text = client.post(address, {"hp_weight_decay": "7"}).content.decode()
+    fold = text.rsplit('name="hp_weight_decay"', 1)[0].rsplit("<details", 1)[1]
+    assert fold.startswith(' class="card" open')
+
+
 def test_a_preset_fills_the_form_in(shown):
     assert (
         'value="16"'

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +73,15 @@ class Load:
     labelled: float = 0.0
     is_even: bool = False  # micro-batches are all about as full
 
+    def heaviest(self, limit: int, sizes: Sequence[ModelSize], device: str) -> tuple[int, float]:
+        """Tokens of the micro-batch that takes the most, cut within `limit` (0: any), and bytes for each."""
+        overhead = EVEN_OVERHEAD if self.is_even else OVERHEAD[device]
+        per_token = sum(
+            overhead * max(size.token, FRUGAL_SHARE[device] * size.plain) + size.label * self.labelled
+            for size in sizes
+        )
+        return max(self.longest, min(limit, self.batch)), per_token
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -121,25 +130,21 @@ class Estimate:
 # --- The networks ------------------------------------------------------------------------------------------
 def language_model(name: str, config: Any, *, learns: bool = True) -> ModelSize:
     """Size of the causal model in a folder (or of a hub id)."""
-    return size_of(_empty(AutoModelForCausalLM, name, config), config, learns=learns)
+    return size_of(empty_model(AutoModelForCausalLM, name, config), config, learns=learns)
 
 
 def reward_model(name: str, config: Any, *, learns: bool = True) -> ModelSize:
     return size_of(
-        _empty(AutoModelForSequenceClassification, name, config, num_labels=1), config, learns=learns
+        empty_model(AutoModelForSequenceClassification, name, config, num_labels=1), config, learns=learns
     )
 
 
 def size_of(model: Any, config: Any, *, learns: bool = True) -> ModelSize:
     """`model` has its weights on the `meta` device; it is spoilt for anything else."""
-    weights = sum(parameter.numel() for parameter in model.parameters()) * FLOAT
     is_classifier = type(model).__name__.endswith("ForSequenceClassification")
     if not learns:
-        return ModelSize(weights, 0, 0)
-    if getattr(config, "method", "full") == "lora":
-        model = add_adapter(model, config, classifier=is_classifier, resume=None)
-        weights = sum(parameter.numel() for parameter in model.parameters()) * FLOAT
-    learning = sum(p.numel() for p in model.parameters() if p.requires_grad) * FLOAT
+        return ModelSize(_bytes(model.parameters()), 0, 0)
+    model, weights, learning = weighed(model, config)
     token = plain = kept_bytes(model) / PROBE_TOKENS
     if config.gradient_checkpointing:
         # Inputs of the blocks are kept, and one block at a time is computed anew.
@@ -148,7 +153,7 @@ def size_of(model: Any, config: Any, *, learns: bool = True) -> ModelSize:
         inside.gradient_checkpointing_enable()
         token = kept_bytes(model) / PROBE_TOKENS + plain / layers
     if config.precision != "fp32":
-        token, plain, weights = token * BF16_ACTIVATIONS, plain * BF16_ACTIVATIONS, round(weights * 1.5)
+        token, plain = token * BF16_ACTIVATIONS, plain * BF16_ACTIVATIONS
     label = 0
     if not is_classifier:
         head: Any = inner_model(model)
@@ -156,10 +161,44 @@ def size_of(model: Any, config: Any, *, learns: bool = True) -> ModelSize:
     return ModelSize(weights, learning, round(token), label, round(plain))
 
 
+def weighed(model: Any, config: Any) -> tuple[Any, int, int]:
+    """(the network that a run trains, bytes of its weights, bytes of what of it learns)."""
+    if getattr(config, "method", "full") == "lora":
+        is_classifier = type(model).__name__.endswith("ForSequenceClassification")
+        model = add_adapter(model, config, classifier=is_classifier, resume=None)
+    weights = _bytes(model.parameters())
+    if config.precision != "fp32":
+        weights = round(weights * 1.5)  # a copy in half precision
+    return model, weights, _bytes(each for each in model.parameters() if each.requires_grad)
+
+
+def _bytes(parameters: Iterable[Tensor]) -> int:
+    return sum(parameter.numel() for parameter in parameters) * FLOAT
+
+
 def kept_bytes(model: Any) -> int:
     """Bytes that autograd keeps of one forward pass over PROBE_TOKENS tokens, weights not counted."""
     inside: Any = inner_model(model)
     device = next(model.parameters()).device
+    ids = torch.zeros(1, PROBE_TOKENS, dtype=torch.long, device=device)
+    places = torch.arange(PROBE_TOKENS, device=device)[None]
+    # As in packing.inputs_of: a mask of four dimensions is passed on as it is.
+    unread = torch.zeros(1, 1, 1, 1, device=device)
+
+    def forward() -> Tensor:
+        hidden = backbone(model)(
+            input_ids=ids, position_ids=places, attention_mask=unread, use_cache=False
+        ).last_hidden_state
+        if hasattr(inside, "score") or hasattr(inside, "classifier"):
+            score_head(model)(hidden)
+        return hidden
+
+    with attention_as(inside, "rlhf_shapes"):
+        return kept_by(model, forward)
+
+
+def kept_by(model: Any, forward: Callable[[], Tensor]) -> int:
+    """Bytes that autograd keeps of `forward`, which answers hidden states, and these; weights not counted."""
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, Tensor] = {}
 
@@ -169,17 +208,9 @@ def kept_bytes(model: Any) -> int:
             kept[number] = tensor
         return tensor
 
-    ids = torch.zeros(1, PROBE_TOKENS, dtype=torch.long, device=device)
-    places = torch.arange(PROBE_TOKENS, device=device)[None]
-    # As in packing.inputs_of: a mask of four dimensions is passed on as it is.
-    unread = torch.zeros(1, 1, 1, 1, device=device)
     model.train()
-    with _attention(inside), saved_tensors_hooks(keep, lambda tensor: tensor):
-        hidden = backbone(model)(
-            input_ids=ids, position_ids=places, attention_mask=unread, use_cache=False
-        ).last_hidden_state
-        if hasattr(inside, "score") or hasattr(inside, "classifier"):
-            score_head(model)(hidden)
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = forward()
     kept[hidden.untyped_storage()._cdata] = hidden
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
@@ -208,16 +239,17 @@ AttentionMaskInterface.register("rlhf_shapes", sdpa_mask)
 
 
 @contextmanager
-def _attention(inside: Any) -> Iterator[None]:
+def attention_as(inside: Any, name: str) -> Iterator[None]:
     before = inside.config._attn_implementation
-    inside.set_attn_implementation("rlhf_shapes")
+    inside.set_attn_implementation(name)
     try:
         yield
     finally:
         inside.set_attn_implementation(before)
 
 
-def _empty(kind: Any, name: str, config: Any, **more: Any) -> nn.Module:
+def empty_model(kind: Any, name: str, config: Any, **more: Any) -> nn.Module:
+    """The architecture of a folder on the `meta` device, with the dropout of a run."""
     shape = AutoConfig.from_pretrained(name, trust_remote_code=False, **more)
     for key in DROPOUT_NAMES:
         if isinstance(getattr(shape, key, None), (int, float)):
@@ -294,7 +326,7 @@ def fit(
         tokens = int((AUTO_USES * free - found.fixed) / found.per_token) // STEP * STEP
         tokens = max(load.longest, min(tokens, load.batch, AUTO_MOST_TOKENS))
         config = _with_tokens(config, tokens)
-        found = dataclasses.replace(found, tokens=tokens)
+        found = _estimate(config, load, sizes, room_for_cache, accelerator.device.type)
     run.log(
         found.sentence(free),
         memory={**dataclasses.asdict(found), "needed": found.needed, "peak": found.peak, "free": free},
@@ -310,20 +342,16 @@ def fit(
 
 def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device: str) -> Estimate:
     learning = sum(size.learning for size in sizes)
-    largest = max(size.weights for size in sizes)
-    overhead = EVEN_OVERHEAD if load.is_even else OVERHEAD[device]
+    tokens, per_token = load.heaviest(config.micro_batch_tokens, sizes, device)
     return Estimate(
         before=resident_bytes(),
         weights=sum(size.weights for size in sizes),
         gradients=learning,
         moments=2 * learning,
-        saving=largest,
+        saving=max(size.weights for size in sizes),
         cache=cache,
-        tokens=max(load.longest, min(config.micro_batch_tokens, load.batch)),
-        per_token=sum(
-            overhead * max(size.token, FRUGAL_SHARE[device] * size.plain) + size.label * load.labelled
-            for size in sizes
-        ),
+        tokens=tokens,
+        per_token=per_token,
     )
 
 

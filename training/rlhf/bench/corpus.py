@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
 from training.rlhf.chat import ChatEncoder, Encoded
 from training.rlhf.stages.pretrain import train_tokenizer
@@ -87,5 +87,24 @@ def new_model(tokenizer: Any, shape: str) -> GPT2LMHeadModel:
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def new_pair_model(tokenizer: Any, shape: str) -> T5ForConditionalGeneration:
+    """As many layers in the encoder and in the decoder as `shape` says; T5's proportions."""
+    layers, width = (int(part) for part in shape.split("x"))
+    return T5ForConditionalGeneration(
+        T5Config(
+            vocab_size=len(tokenizer),
+            d_model=width,
+            d_kv=64,
+            d_ff=4 * width,
+            num_layers=layers,
+            num_heads=max(2, width // 64),
+            dropout_rate=0.0,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            decoder_start_token_id=tokenizer.pad_token_id,
         )
     )

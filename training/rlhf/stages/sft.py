@@ -4,7 +4,7 @@ others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from training.rlhf.chat import ChatEncoder, Encoded
 from training.rlhf.data import drawn_rows, read_demonstrations, share_of_prompts
 from training.rlhf.encoder_decoder import PairBatch, PairLogits, logits_of, pair_up, start_token
 from training.rlhf.encoding import encode_rows
+from training.rlhf.model_folders import is_encoder_decoder
 from training.rlhf.models import load_language_model, load_reader
+from training.rlhf.pair_memory import load_of_pairs, pair_size
 from training.rlhf.run import Run
 from training.rlhf.session import Session, open_accelerator
 from training.rlhf.sharding import shard_if_asked, share_of
@@ -47,14 +49,16 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         run.log(f"{len(former)} rows of {config.mix_file} are mixed in")
     require_a_batch(len(training), config)
     held_out = encode_rows(held_out_rows, encoder, limit, config.over_long, config.validation_file, run)
-    lengths, labelled = [len(row) for row in training], [len(row.response) for row in training]
+    if is_encoder_decoder(start):
+        load: memory.Load = load_of_pairs(
+            [(len(row.prompt), len(row.response)) for row in training], config.batch_size
+        )
+        measure: Callable[[str, Any], memory.ModelSize] = pair_size
+    else:
+        lengths, labelled = [len(row) for row in training], [len(row.response) for row in training]
+        load, measure = memory.load_of(lengths, labelled, config.batch_size), memory.language_model
     config = memory.fit(
-        run,
-        config,
-        accelerator,
-        memory.load_of(lengths, labelled, config.batch_size),
-        lambda: [share_of(memory.language_model(start, config))],
-        resumed=resume is not None,
+        run, config, accelerator, load, lambda: [share_of(measure(start, config))], resumed=resume is not None
     )
     model, tokenizer = load_language_model(
         start,
