@@ -164,13 +164,14 @@ def write_json(folder: Path, machine: dict, rows: list[dict]) -> Path:
 
 def as_table(rows: list[dict]) -> str:
     """The results as aligned columns."""
-    cells = [("benchmark", "what", "value", "unit", "bar", "")]
+    cells = [("benchmark", "what", "value", "unit", "bar", "", "")]
     for row in rows:
         sign = "≤" if row["better"] == "lower" else "≥"
         bar = "" if row["bar"] is None else f"{sign} {row['bar']:g}"
         verdict = {None: "", True: "holds", False: "MISSED"}[row["holds"]]
-        cells.append((row["benchmark"], row["name"], f"{row['value']:,.4g}", row["unit"], bar, verdict))
-    widths = [max(len(line[column]) for line in cells) for column in range(6)]
+        value = f"{row['value']:,.4g}"
+        cells.append((row["benchmark"], row["name"], value, row["unit"], bar, verdict, row["note"]))
+    widths = [max(len(line[column]) for line in cells) for column in range(7)]
     return "\n".join(
         "  ".join(text.rjust(width) if column == 2 else text.ljust(width)
                   for column, (text, width) in enumerate(zip(line, widths, strict=True))).rstrip()

@@ -1,12 +1,13 @@
 """What one seed of the sample project's loop came to, as numbers. Pure: texts, rankings and scores in.
 
-Everything is on held-out prompts. People's agreement and the reward model's accuracy are of the very same
-pairs, by the same rule; the win-rate is blind, by people who labelled nothing that was learnt from.
+Everything is on held-out prompts. How far the reward model is behind people is of the very same comparisons;
+the win-rate is blind, by people who labelled nothing that was learnt from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
     }
     for name, rule in RULES.items():
         found[f"accuracy_{name}"] = accuracy(outcome.scores, ranks, rule)
+        found[f"behind_{name}"] = behind(outcome.scores, ranks, rule)
     found["blind_win_rate"] = win_rate(sft, ppo, lambda row, pair: _votes(outcome.jury, row, pair))
     found["guideline_win_rate"] = win_rate(sft, ppo, _by_guideline)
     found["models"] = {name: describe(rows) for name, rows in outcome.answers.items()}
@@ -57,6 +59,37 @@ def accuracy(scores: list[list[float]], ranks: list[list[list[int]]], rule: TieR
             pairs += found.size
         sums.append((right, pairs))
     return _share(sums)
+
+
+def behind(scores: list[list[float]], ranks: list[list[list[int]]], rule: TieRule) -> dict[str, Any]:
+    """People's agreement less what it is when the model takes the place of one of the two, each in turn.
+
+    Both are of the same comparisons (two people, one pair), so the interval is of the difference: a prompt
+    on which people disagree is hard for both. `accuracy` is not of the same ones where ties are left out: a
+    pair counts there for each person who decides it, here for each two who do, as in people's agreement.
+    """
+    sums = []
+    for row, people in zip(scores, ranks, strict=True):
+        model = _signs([-score for score in row])
+        signs = [_signs(person) for person in people]
+        lost = compared = 0.0
+        for ours, theirs in combinations(signs, 2):
+            counts = (ours != 0) & (theirs != 0) if rule is TieRule.SKIP else np.ones(len(model), bool)
+            by_model = (_alike(model, ours) + _alike(model, theirs)) / 2
+            lost += (_alike(ours, theirs) - by_model)[counts].sum()
+            compared += counts.sum()
+        sums.append((lost, compared))
+    return _share(sums)
+
+
+def _signs(ranks: Sequence[float]) -> np.ndarray:
+    """(pairs,) -1 where the first of a pair is better, 1 where the second is, 0 for a tie."""
+    return np.array([(first > second) - (first < second) for first, second in combinations(ranks, 2)])
+
+
+def _alike(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """(pairs,) 1 where both say the same, 0 where the reverse, half where only one ties."""
+    return 1 - np.abs(ours - theirs) / 2
 
 
 Judge = Callable[[Answered, tuple[str, str]], tuple[float, float]]

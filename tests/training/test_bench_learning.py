@@ -8,8 +8,8 @@ from annotate.bench import Bench
 from labeling.quality.agreement import TieRule, pairwise_agreement
 from labeling.sample_project import prompts, reference_answers, team
 from training import bench_learning
-from training.bench_learning import QUICK, figures_of, results_of
-from training.learning_figures import accuracy, describe, win_rate
+from training.bench_learning import QUICK, results_of
+from training.learning_figures import accuracy, behind, describe, win_rate
 from training.learning_loop import Answered, Loop
 
 PROMPTS = prompts(0)[:6]
@@ -39,6 +39,37 @@ def test_a_model_that_ranks_as_people_do_is_as_right_as_they_agree():
     assert found["value"] == pytest.approx(pairwise_agreement(ranks, ties=TieRule.SKIP).value)
 
 
+def test_how_far_behind_is_of_the_comparisons_that_people_make():
+    """Three people on one pair: two say that the first is better, one ties. Only the first two compare where
+    ties are left out, and a model that says the reverse of both loses all of it; of the person who ties no
+    word. With ties half the three comparisons are 1, 1/2 and 1/2, and the model's 0, 1/4 and 1/4."""
+    ranks = [[[1, 2], [1, 2], [1, 1]]]
+    wrong, right = [[1.0, 2.0]], [[2.0, 1.0]]
+    assert behind(wrong, ranks, TieRule.SKIP) | {"low": 0, "high": 0} == {
+        "value": 1.0, "low": 0, "high": 0, "size": 1
+    }  # fmt: skip
+    assert behind(right, ranks, TieRule.SKIP)["value"] == 0.0
+    assert behind(wrong, ranks, TieRule.HALF)["value"] == pytest.approx((1 + 0.25 + 0.25) / 3)
+    assert behind(right, ranks, TieRule.HALF)["value"] == pytest.approx((0 - 0.25 - 0.25) / 3)
+    equal = behind([[1.0, 1.0]], ranks, TieRule.SKIP)  # a model that cannot tell: a coin
+    assert equal["value"] == 0.5
+
+
+def test_how_far_behind_is_agreement_less_accuracy_with_ties_half():
+    """By two ways round: the difference of the two shares, and the sum over comparisons."""
+    people = team(seed=3, size=4)
+    texts = [row.texts + ["no", "yes yes"] for row in GOOD]
+    ranks = [
+        [person.rank(row.prompt, said).ranks for person in people]
+        for row, said in zip(GOOD, texts, strict=True)
+    ]
+    scores = [[float(len(text)) + place / 8 for place, text in enumerate(said)] for said in texts]
+    agreed = pairwise_agreement(ranks, ties=TieRule.HALF).value
+    gap = behind(scores, ranks, TieRule.HALF)
+    assert gap["value"] == pytest.approx(agreed - accuracy(scores, ranks, TieRule.HALF)["value"])
+    assert gap["low"] <= gap["value"] <= gap["high"]
+
+
 def test_a_win_rate_counts_ties_as_half_and_turns_with_the_sides():
     def longer(row, pair):
         first, second = map(len, pair)
@@ -59,9 +90,11 @@ def test_a_collapse_shows_in_what_differs():
 
 def figures(**changes) -> dict:
     share = {"value": 0.75, "low": 0.7, "high": 0.8, "size": 100}
+    level = {"value": 0.0, "low": -0.02, "high": 0.02, "size": 100}
     model = {"distinct_1": 0.1, "distinct_2": 0.2, "different": 0.9, "words": 10.0}
     return {
         "agreement_half": share, "accuracy_half": share, "agreement_untied": share, "accuracy_untied": share,
+        "behind_half": level, "behind_untied": level,
         "blind_win_rate": share, "kl": 2.0, "models": {"sft": model, "ppo": model}, **changes,
     }  # fmt: skip
 
@@ -74,7 +107,10 @@ def test_each_bar_can_be_missed():
     assert not missed(figures(), figures())
     low = {"value": 0.65, "low": 0.6, "high": 0.7, "size": 100}
     assert missed(figures(blind_win_rate=low)) == {"PPO wins against SFT, blind, mean"}
-    assert missed(figures(accuracy_half=low)) == {"reward model behind people, a tie half, mean"}
+    far = {"value": 0.04, "low": 0.02, "high": 0.06, "size": 100}
+    assert missed(figures(behind_half=far)) == {"reward model behind people, a tie half, mean"}
+    assert missed(figures(behind_untied=far)) == {"the same, where neither person ties, mean"}
+    assert missed(figures(accuracy_untied=low)) == {"the same, pairs that the one person decides, mean"}
     alike = figures()["models"]["sft"] | {"distinct_2": 0.1}
     assert missed(figures(models={"sft": figures()["models"]["sft"], "ppo": alike})) == {
         "distinct_2, PPO over SFT, mean"
@@ -88,22 +124,12 @@ def test_prompts_that_measure_are_learnt_from_nowhere(tmp_path):
     assert not keys[0] & keys[1]
 
 
-def test_what_was_computed_is_found_again(tmp_path, monkeypatch):
-    made = []
-
-    class Once:
-        def __init__(self, *args) -> None:
-            made.append(args)
-
-        def run(self):
-            return None
-
-    monkeypatch.setattr(bench_learning, "Loop", Once)
-    monkeypatch.setattr(bench_learning, "figures", lambda outcome: figures())
-    (tmp_path / "seed-0").mkdir()
-    for _ in range(2):
-        found = figures_of(tmp_path / "seed-0", 0, QUICK, Bench(tmp_path, say=lambda line: None))
-    assert len(made) == 1 and found["kl"] == 2.0
+def test_the_interval_over_seeds_is_students():
+    """Of 1, 2, 3, 4, 5: mean 3, deviation sqrt(2.5), 2.776 * sqrt(2.5 / 5) = 1.963."""
+    rows = [figures(kl=float(kl)) for kl in range(1, 6)]
+    [kl] = [result for result in results_of(rows) if result.name == "KL of PPO to SFT, mean"]
+    assert kl.value == 3.0 and kl.note == "1.04 to 4.96 over seeds"
+    assert all("seeds" not in result.note for result in results_of(rows[:2]))
 
 
 @pytest.mark.slow
@@ -114,6 +140,7 @@ def test_the_whole_loop_runs_and_goes_on_where_it_was(tmp_path):
     first = {result.name: result.value for result in bench_learning.learning(bench)}
     assert sum(line.startswith("seed 0: ") for line in said) == 9
     said.clear()
-    next(tmp_path.rglob("figures.json")).unlink()
+    path = next(tmp_path.rglob("figures.json"))
+    path.write_text("{}")  # figures of other code: they are made again, of the same runs
     assert {result.name: result.value for result in bench_learning.learning(bench)} == first
-    assert len(said) == 1  # the line of figures
+    assert len(said) == 1 and "behind_untied" in path.read_text()  # the line of figures
