@@ -122,9 +122,7 @@ def test_each_version_is_compared_with_the_one_before(cast, client):
     for text in ("One", "Two", "Three"):
         publish_guideline(cast.project, KIND, text)
     client.force_login(cast.annotator)
-    page = client.get(
-        reverse("labeling:guideline_versions", args=[cast.project.slug, KIND])
-    ).content.decode()
+    page = client.get(reverse("labeling:guideline_versions", args=[cast.project.slug, KIND])).content.decode()
     diffs = [reverse("labeling:guideline_diff", args=[cast.project.slug, KIND, n, n + 1]) for n in (1, 2)]
     assert [page.count(diff) for diff in diffs] == [1, 1]
     assert page.count("Compare with") == 2
