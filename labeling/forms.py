@@ -63,6 +63,16 @@ class RegistrationForm(forms.Form):
 LONGEST = {"category": 80, "language": 16}  # as Prompt has them
 
 
+# The sections of the page that makes a batch: (heading, fields).
+BATCH_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ("name", "kind", "purpose")),
+    (_("Tasks"), ("limit", "category", "language")),
+    (_("Policy"), ("overlap", "review_rate", "priority", "deadline_at")),
+    (_("Rankings only"), ("layout", "completions_per_task")),
+    (_("Demonstrations only"), ("starts_from_draft", "writes_prompt")),
+)
+
+
 class BatchForm(forms.Form):
     name = forms.CharField(max_length=120, label=_("Name"))
     kind = forms.ChoiceField(choices=TaskKind.choices, label=_("Kind of task"))
@@ -87,7 +97,7 @@ class BatchForm(forms.Form):
         min_value=2,
         max_value=9,
         label=_("Completions per ranking (K)"),
-        help_text=_("Used for rankings only; pairwise always shows two."),
+        help_text=_("Pairwise always shows two."),
     )
     overlap = forms.IntegerField(
         min_value=1, max_value=20, label=_("Overlap"), help_text=_("How many people judge each task.")
@@ -108,13 +118,13 @@ class BatchForm(forms.Form):
     starts_from_draft = forms.BooleanField(
         required=False,
         label=_("Start from a model’s draft"),
-        help_text=_("Demonstrations only: who writes edits the newest model’s answer, where there is one."),
+        help_text=_("Who writes edits the newest model’s answer, where there is one."),
     )
     writes_prompt = forms.BooleanField(
         required=False,
         label=_("Who answers writes the prompt too"),
         help_text=_(
-            "Demonstrations only: as many tasks as you say above, each without a prompt. "
+            "As many tasks as you say above, each without a prompt. "
             "The category is what their form starts from, the language what they are asked to write in."
         ),
     )
@@ -133,6 +143,9 @@ class BatchForm(forms.Form):
         required=False,
         label=_("Purpose"),
     )
+
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        return [(heading, [self[name] for name in names]) for heading, names in BATCH_GROUPS]
 
     def clean_purpose(self) -> str:
         return self.cleaned_data["purpose"] or "work"
@@ -165,8 +178,15 @@ class BatchForm(forms.Form):
 
 
 class BatchPolicyForm(forms.Form):
-    priority = forms.IntegerField(min_value=-100, max_value=100, label=_("Priority"))
-    review_rate = forms.FloatField(min_value=0, max_value=1, label=_("Review rate"))
+    priority = forms.IntegerField(
+        min_value=-100, max_value=100, label=_("Priority"), help_text=_("Higher is handed out first.")
+    )
+    review_rate = forms.FloatField(
+        min_value=0,
+        max_value=1,
+        label=_("Review rate"),
+        help_text=_("Share sampled for review: 0.1 is one in ten."),
+    )
     deadline_at = forms.DateTimeField(
         required=False,
         label=_("Deadline"),
@@ -175,39 +195,39 @@ class BatchPolicyForm(forms.Form):
 
 
 SETTING_LABELS = {
-    "lease_minutes": _("Lease minutes"),
-    "demonstration_review_rate": _("Demonstration review rate"),
-    "ranking_review_rate": _("Ranking review rate"),
-    "new_person_reviews": _("New person reviews"),
-    "review_flagged": _("Review flagged"),
+    "lease_minutes": _("Lease (minutes)"),
+    "demonstration_review_rate": _("Review rate of demonstrations"),
+    "ranking_review_rate": _("Review rate of rankings"),
+    "new_person_reviews": _("First judgments reviewed"),
+    "review_flagged": _("Review what carries a flag"),
     "low_agreement_below": _("Low agreement below"),
     "consensus_rule": _("Consensus rule"),
-    "model_conflict_confidence": _("Model conflict confidence"),
-    "default_overlap": _("Default overlap"),
-    "max_tasks_per_day": _("Max tasks per day"),
-    "max_hours_per_day": _("Max hours per day"),
+    "model_conflict_confidence": _("Model disagrees from"),
+    "default_overlap": _("Overlap of a new batch"),
+    "max_tasks_per_day": _("Tasks a day"),
+    "max_hours_per_day": _("Hours a day"),
     "match_languages": _("Match languages"),
     "calibration_rate": _("Calibration rate"),
     "gold_rate": _("Gold rate"),
     "gold_pass_mark": _("Gold pass mark"),
     "review_missed_gold": _("Review missed gold"),
     "repeat_rate": _("Repeat rate"),
-    "repeat_after_days": _("Repeat after days"),
+    "repeat_after_days": _("Repeat after (days)"),
     "skips_until_parked": _("Skips until parked"),
     "require_qualification": _("Require qualification"),
     "completions_per_task": _("Completions per task (K)"),
-    "response_min_characters": _("Response min characters"),
-    "response_max_characters": _("Response max characters"),
-    "prompt_min_characters": _("Prompt min characters"),
-    "prompt_max_characters": _("Prompt max characters"),
-    "check_length": _("Length"),
+    "response_min_characters": _("Shortest demonstration (characters)"),
+    "response_max_characters": _("Longest demonstration (characters)"),
+    "prompt_min_characters": _("Shortest prompt (characters)"),
+    "prompt_max_characters": _("Longest prompt (characters)"),
+    "check_length": _("Outside these lengths"),
     "blocked_words": _("Blocked words"),
-    "check_blocked_words": _("Blocked words in answers"),
-    "check_personal_data": _("Personal data"),
-    "check_repeated_prompt": _("Repeated prompt"),
-    "check_near_duplicate": _("Near duplicates"),
-    "near_duplicate_share": _("Near duplicate share"),
-    "check_untouched_draft": _("Untouched draft"),
+    "check_blocked_words": _("With a blocked word"),
+    "check_personal_data": _("With personal data"),
+    "check_repeated_prompt": _("Repeats the prompt"),
+    "check_near_duplicate": _("Nearly the same as another"),
+    "near_duplicate_share": _("Nearly the same from (share)"),
+    "check_untouched_draft": _("A draft left as it was"),
     "show_pay": _("Show pay"),
     "return_reasons": _("Return reasons"),
 }

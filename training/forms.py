@@ -48,8 +48,12 @@ MADE_BY: dict[str, Stage] = {
 
 
 class VersionField(forms.ModelChoiceField):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **({"empty_label": "—"} | kwargs))
+
     def label_from_instance(self, version: DatasetVersion) -> str:
-        return f"{version} · {version.dataset.get_kind_display()} · {version.row_count:,} rows"
+        rows = _("%(rows)s rows") % {"rows": f"{version.row_count:,}"}
+        return f"{version} · {version.dataset.get_kind_display()} · {rows}"
 
 
 class VersionsField(forms.ModelMultipleChoiceField, VersionField):
@@ -57,6 +61,9 @@ class VersionsField(forms.ModelMultipleChoiceField, VersionField):
 
 
 class CheckpointField(forms.ModelChoiceField):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **({"empty_label": "—"} | kwargs))
+
     def label_from_instance(self, checkpoint: Checkpoint) -> str:
         return checkpoint_label(checkpoint)
 
@@ -66,7 +73,7 @@ class CheckpointsField(forms.ModelMultipleChoiceField, CheckpointField):
 
 
 def checkpoint_label(checkpoint: Checkpoint) -> str:
-    marks = " · best" if checkpoint.is_best else ""
+    marks = f" · {_('best')}" if checkpoint.is_best else ""
     number = _("Run %(number)s") % {"number": checkpoint.run.number}
     return f"{number} · {checkpoint}{marks}"
 
@@ -304,7 +311,9 @@ class PresetForm(forms.Form):
 class SampleForm(forms.Form):
     """Checkpoints, prompts, and the ranking batch that is made when the completions are there."""
 
-    checkpoints = CheckpointsField(queryset=Checkpoint.objects.none(), label=_("Checkpoints"))
+    checkpoints = CheckpointsField(
+        queryset=Checkpoint.objects.none(), label=_("Checkpoints"), widget=forms.CheckboxSelectMultiple
+    )
     prompts_version = VersionField(
         queryset=DatasetVersion.objects.none(),
         required=False,
@@ -319,14 +328,26 @@ class SampleForm(forms.Form):
         min_value=1,
         max_value=100_000,
         required=False,
-        label=_("At most"),
-        help_text=_("Prompts of the batch; empty: all."),
+        label=_("Prompts at most"),
+        help_text=_("Of the batch; empty: all."),
     )
     completions_per_prompt = forms.IntegerField(
         min_value=1, max_value=1000, label=_("Completions per prompt and checkpoint")
     )
-    temperature = forms.FloatField(min_value=0, max_value=10, initial=1.0, label=_("Temperature"))
-    top_p = forms.FloatField(min_value=0.01, max_value=1, initial=1.0, label=_("Top p"))
+    temperature = forms.FloatField(
+        min_value=0,
+        max_value=10,
+        initial=1.0,
+        label=_("Temperature"),
+        help_text=_("0 always takes the likeliest token; the higher, the more varied."),
+    )
+    top_p = forms.FloatField(
+        min_value=0.01,
+        max_value=1,
+        initial=1.0,
+        label=_("Top p"),
+        help_text=_("Only the likeliest tokens that make up this share are drawn from; 1: all."),
+    )
     max_new_tokens = forms.IntegerField(
         min_value=1, max_value=100_000, initial=64, label=_("Longest completion in tokens")
     )
@@ -348,7 +369,12 @@ class SampleForm(forms.Form):
         help_text=_("Pairwise always shows two."),
     )
     overlap = forms.IntegerField(min_value=1, max_value=20, label=_("People per task"))
-    review_rate = forms.FloatField(min_value=0, max_value=1, label=_("Review rate"))
+    review_rate = forms.FloatField(
+        min_value=0,
+        max_value=1,
+        label=_("Review rate"),
+        help_text=_("Share sampled for review: 0.1 is one in ten."),
+    )
     name = forms.CharField(max_length=120, required=False, label=_("Name of the sample run"))
 
     def __init__(self, *args, project: Project, **kwargs) -> None:
@@ -365,7 +391,7 @@ class SampleForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if bool(data.get("prompts_version")) == bool(data.get("batch")):
-            self.add_error("prompts_version", "Choose a dataset version, or a batch.")
+            self.add_error("prompts_version", _("Choose a dataset version, or a batch."))
         return data
 
     def batch_plan(self) -> dict[str, Any] | None:

@@ -22,12 +22,10 @@ GROUPS: dict[str, str] = {
     "model": _("Model"),
     "device": _("Device"),
 }
-# What may be entered, by type of a field; a box to tick and a list to choose from show it by themselves.
+# What may be entered, by type of a field; a box to tick, a list and a line of text show it by themselves.
 ALLOWED: dict[str, str] = {
     "integer": _("A whole number from %(low)s to %(high)s."),
     "number": _("A finite number from %(low)s to %(high)s."),
-    "text": _("A text."),
-    "path": _("A text."),
     "paths": _("A list of paths."),
     "list": _("A list of texts."),
 }

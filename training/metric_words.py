@@ -15,6 +15,12 @@ WORDS: dict[str, tuple[str, int | None]] = {
     "loss": (_("Loss"), 4),
     "perplexity": (_("Perplexity"), 2),
     "accuracy": (_("Accuracy"), 3),
+    "epoch": (_("Passes over the training rows"), 2),
+    "completions": (_("Completions"), 0),
+    "completions_left_out": (_("Completions left out"), 0),
+    "rankings": (_("Rankings"), 0),
+    "rankings_left_out": (_("Rankings left out"), 0),
+    "people_agreement": (_("Agreement of two people"), 3),
     "rows": (_("Rows"), 0),
     "rows_left_out": (_("Rows left out"), 0),
     "rankings": (_("Rankings"), 0),
@@ -137,7 +143,7 @@ class Figure:
 def label_of(key: str) -> str:
     """The words of a metric; of an unknown one its key with spaces."""
     known = WORDS.get(key)
-    return known[0] if known else key.replace("_", " ")
+    return known[0] if known else key.replace("_", " ").capitalize()
 
 
 def text_of(key: str, value: Any) -> str:
@@ -148,13 +154,25 @@ def text_of(key: str, value: Any) -> str:
         return str(value)
     decimals = WORDS[key][1] if key in WORDS else None
     if decimals is None or (value and abs(value) < 0.5 * 10**-decimals):  # would be shown as 0
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return _short(value)
     return f"{value:,.{decimals}f}"
 
 
+def _short(value: float) -> str:
+    """Three figures that mean something; small ones as charts.js writes them: 4.01e-5."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if value and abs(value) < 1e-3:
+        mantissa, power = f"{value:.2e}".split("e")
+        return f"{mantissa}e{int(power)}"
+    return f"{value:.3g}"
+
+
 def figures(metrics: Mapping[str, Any]) -> list[Figure]:
-    """All that was measured, ordered by the words' keys."""
-    return [Figure(key, label_of(key), text_of(key, value)) for key, value in sorted(metrics.items())]
+    """All that was measured, in the order of the table above; what it does not know comes last."""
+    places = {key: place for place, key in enumerate(WORDS)}
+    ordered = sorted(metrics, key=lambda key: (places.get(key, len(places)), key))
+    return [Figure(key, label_of(key), text_of(key, metrics[key])) for key in ordered]
 
 
 def deciding(stage: str, metrics: Mapping[str, Any]) -> list[Figure]:

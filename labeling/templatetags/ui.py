@@ -16,7 +16,7 @@ from typing import Any
 import nh3
 from django import template
 from django.core.serializers.json import DjangoJSONEncoder
-from django.forms import BoundField
+from django.forms import BoundField, Select
 from django.template import Context
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
@@ -295,6 +295,14 @@ def widget_is(field: BoundField, kinds: str) -> bool:
     widget = field.field.widget
     names = {getattr(widget, "input_type", ""), type(widget).__name__.lower()}
     return bool(names & {kind.strip().lower() for kind in kinds.split(",")})
+
+
+@register.filter
+def must_be_filled(field: BoundField) -> bool:
+    """True where a required field is still empty. A list that opens on its first entry never is."""
+    is_list = isinstance(field.field.widget, Select) and not field.field.widget.allow_multiple_selected
+    opens_empty = not is_list or next(iter(field.field.widget.choices), ("", ""))[0] in ("", None)
+    return field.field.required and opens_empty and field.value() in (None, "", [])
 
 
 @register.filter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -143,7 +145,7 @@ def guideline_publish(request: HttpRequest, *, project, membership, kind: str) -
 def guideline_versions(request: HttpRequest, *, project, membership, kind: str) -> HttpResponse:
     guideline = _guideline(project, kind)
     versions = list(guideline.versions.select_related("published_by").prefetch_related("acknowledgements"))
-    for version, older in zip(versions, [*versions[1:], None], strict=True):
+    for version, older in zip_longest(versions, versions[1:]):
         version.older = older
     context = {
         "guideline": guideline,

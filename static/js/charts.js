@@ -36,6 +36,7 @@ const FORMATS = {
     if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
     return value.toLocaleString(undefined, { maximumFractionDigits: size >= 100 ? 0 : size >= 1 ? 2 : 4 });
   },
+  power: (value) => (value === 0 ? "0" : value.toExponential(2)),
   count: (value) => value.toLocaleString(undefined, { maximumFractionDigits: 0 }),
   percent: (value) => `${(100 * value).toLocaleString(undefined, { maximumFractionDigits: 1 })} %`,
   seconds: (value) => (value >= 120 ? `${Math.round(value / 60)} min` : `${value.toLocaleString(undefined, { maximumFractionDigits: 1 })} s`),
@@ -166,7 +167,9 @@ class Chart {
       return;
     }
     this.plot?.destroy();
-    this.plot = new window.uPlot(this.options(), this.columns(), this.host);
+    const options = this.options();
+    this.host.style.minBlockSize = `${options.height}px`; // as tall as it will be, and no taller
+    this.plot = new window.uPlot(options, this.columns(), this.host);
     this.buildLegend();
     this.describe();
     if (!this.table.hidden) this.fillTable();
@@ -178,6 +181,9 @@ class Chart {
     const grid = colour(figure, "--chart-grid");
     const byDay = "xTime" in figure.dataset;
     const counts = figure.dataset.yFormat === "count";
+    const steps = this.data.x.every(Number.isInteger);
+    // One way of writing along an axis: 1.00e-3 above 8.00e-4, not 0.001.
+    const along = (ticks) => (this.format === FORMATS.number && ticks.some((tick) => this.format(tick).includes("e")) ? FORMATS.power : this.format);
     const axis = { stroke: text, font: "11px system-ui, sans-serif", labelFont: "11px system-ui, sans-serif", labelSize: 18, grid: { stroke: grid, width: 1 }, ticks: { show: false }, gap: 6 };
     return {
       width: Math.max(160, this.figure.clientWidth),
@@ -194,8 +200,8 @@ class Chart {
       axes: [
         byDay
           ? { ...axis, size: 26, space: 60, incrs: [1, 2, 7, 14, 30, 90, 365].map((days) => days * DAY), values: (plot, ticks) => ticks.map((tick) => day(tick)), label: figure.dataset.xLabel || undefined }
-          : { ...axis, size: 26, label: figure.dataset.xLabel || undefined },
-        { ...axis, space: 22, ...(counts ? { incrs: WHOLE } : {}), size: (plot, values) => 16 + 7 * Math.max(2, ...(values || []).map((value) => String(value).length)), label: figure.dataset.yLabel || undefined, values: (plot, ticks) => ticks.map((tick) => this.format(tick)) },
+          : { ...axis, size: 26, ...(steps ? { incrs: WHOLE } : {}), label: figure.dataset.xLabel || undefined },
+        { ...axis, space: 22, ...(counts ? { incrs: WHOLE } : {}), size: (plot, values) => 16 + 7 * Math.max(2, ...(values || []).map((value) => String(value).length)), label: figure.dataset.yLabel || undefined, values: (plot, ticks) => ticks.map(along(ticks)) },
       ],
       series: [{}, ...this.data.series.map((series, index) => ({
         label: series.name,

@@ -43,7 +43,7 @@ def test_leave_out_compare_read_the_card_and_download(live_site, cast, open_as, 
     page.goto(f"{version}1/")
     seen(page, "version")
     page.get_by_role("button", name=f"without {cast.peer.pseudonym}").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Mine v1 → Mine v2")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mine: v1 → v2")
     expect(page.locator("details.card")).to_have_count(1)
     page.locator("details.card summary").click()
     seen(page, "compare")

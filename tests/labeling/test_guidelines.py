@@ -104,3 +104,25 @@ def test_a_draft_is_not_shown_to_annotators(cast, client):
         "Secret plans"
         not in client.get(reverse("labeling:guidelines", args=[cast.project.slug])).content.decode()
     )
+
+
+def test_the_versions_of_a_guideline_that_was_never_published_say_what_comes_next(cast, client):
+    address = reverse("labeling:guideline_versions", args=[cast.project.slug, KIND])
+    editor = reverse("labeling:guideline_edit", args=[cast.project.slug, KIND])
+    for person, may_write in ((cast.lead, True), (cast.annotator, False)):
+        client.force_login(person)
+        answer = client.get(address)
+        assert answer.status_code == 200
+        page = answer.content.decode()
+        assert "Nothing published yet" in page
+        assert (editor in page) is may_write
+
+
+def test_each_version_is_compared_with_the_one_before(cast, client):
+    for text in ("One", "Two", "Three"):
+        publish_guideline(cast.project, KIND, text)
+    client.force_login(cast.annotator)
+    page = client.get(reverse("labeling:guideline_versions", args=[cast.project.slug, KIND])).content.decode()
+    diffs = [reverse("labeling:guideline_diff", args=[cast.project.slug, KIND, n, n + 1]) for n in (1, 2)]
+    assert [page.count(diff) for diff in diffs] == [1, 1]
+    assert page.count("Compare with") == 2

@@ -16,10 +16,13 @@ from .conftest import make_checkpoint
     ("key", "value", "text"),
     [
         ("validation_kl_k3", 1.23456, "1.235"),
-        ("gradient_norm", 0.000104218, "0.000104"),  # three decimals would say 0.000
+        ("gradient_norm", 0.000104218, "1.04e-4"),  # three decimals would say 0.000
         ("validation_loss", 2.0, "2.0000"),
         ("train_rows", 12345, "12,345"),
-        ("learning_rate", 3e-05, "3e-05"),
+        ("learning_rate", 3e-05, "3.00e-5"),  # as the charts write it
+        ("learning_rate", 0.002, "0.002"),
+        ("learning_rate", 0.0, "0"),
+        ("epoch", 1.99, "1.99"),
         ("never_heard_of", 1234567.0, "1,234,567"),
         ("validation_loss", None, "–"),
         ("never_heard_of", "a text", "a text"),
@@ -31,7 +34,14 @@ def test_figures_are_rounded_as_their_kind_asks(key, value, text):
 
 def test_keys_have_words_and_unknown_ones_their_spaces():
     found = {each.key: str(each.label) for each in figures({"gradient_norm": 1.0, "never_heard_of": 2})}
-    assert found == {"gradient_norm": "Gradient norm", "never_heard_of": "never heard of"}
+    assert found == {"gradient_norm": "Gradient norm", "never_heard_of": "Never heard of"}
+
+
+def test_all_that_was_measured_stands_in_the_order_of_the_table_and_unknown_things_last():
+    measured = {"zeal": 1, "validation_loss": 2.0, "aloha": 3, "train_loss": 1.0, "loss": 1.5}
+    assert [each.key for each in figures(measured)] == [
+        "loss", "train_loss", "validation_loss", "aloha", "zeal",
+    ]  # fmt: skip
 
 
 def test_each_stage_shows_what_decides_between_its_checkpoints():

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from tests.training.conftest import make_checkpoint, make_sft_run
-from training.models import Preset, Round, TrainingRun
+from training.models import Preset, Round, RoundStatus, TrainingRun
 from training.services.event_log import append_event
 from training.services.rounds import create_round
 
@@ -269,11 +269,55 @@ def test_a_removed_checkpoint_still_has_its_page(shown, cast, data_dir):
     shown("checkpoint_download", gone.pk, status=410)
 
 
-def test_comparing_nothing_asks_to_choose_and_draws_nothing(cast, client):
-    client.force_login(cast.admin)
-    page = client.get(f"/projects/{cast.project.slug}/runs/compare/").content.decode()
+def test_comparing_nothing_asks_to_choose_and_draws_nothing(shown, cast, sft_version):
+    make_sft_run(cast, sft_version)
+    page = shown("run_compare")
     assert "Choose two or more runs" in page
     assert "data-chart" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "way"),
+    [
+        ("run_compare", "No runs yet", "runs/new/"),
+        ("sample_new", "There is no language model yet", "runs/new/?stage=sft"),
+        (
+            "round_new",
+            "A round starts from a language model, and there is none yet",
+            "runs/new/?stage=pretrain",
+        ),
+        ("continuation_new", "There is no checkpoint to go on from yet", "runs/new/?stage=sft"),
+        ("token_preview", "No dataset is frozen yet", "datasets/"),
+        ("checkpoints", "Launch the first run", "runs/new/"),
+    ],
+)
+def test_a_page_that_lacks_what_it_needs_says_what_comes_first(shown, name, words, way):
+    page = shown(name)
+    assert words in page.replace("&#x27;", "'")
+    assert way in page.split("<main")[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["run_compare", "sample_new", "round_new", "continuation_new", "token_preview"]
+)
+def test_a_page_that_has_what_it_needs_warns_of_nothing(shown, cast, sft_version, checkpoint, name):
+    assert "notice-warning" not in shown(name)
+    assert "No runs yet" not in shown(name)
+
+
+def test_checkpoints_to_sample_are_boxes_to_tick(shown, checkpoint):
+    page = shown("sample_new", query=f"?checkpoint={checkpoint.pk}")
+    box = page.split(f'name="checkpoints" value="{checkpoint.pk}"')[1].split(">")[0]
+    assert "checked" in box
+
+
+def test_a_round_that_is_done_leads_to_the_next(shown, cast, checkpoint):
+    round = create_round(
+        project=cast.project, plan={"checkpoint": str(checkpoint.pk)}, acting_user=cast.admin
+    )
+    assert "Plan the next round" not in shown("round_detail", round.number)
+    Round.objects.filter(pk=round.pk).update(status=RoundStatus.DONE)
+    assert "Plan the next round" in shown("round_detail", round.number)
 
 
 @pytest.mark.parametrize(

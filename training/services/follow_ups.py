@@ -156,12 +156,13 @@ def _hand_back_completions(run: TrainingRun) -> None:
     plan = run.follow_up.get("ranking_batch")
     with transaction.atomic():
         if not plan:
-            _done(run, f"{len(ids)} completions were handed to labeling.", completions=len(ids))
+            _done(run, f"{len(ids):,} completions were handed to labeling.", completions=len(ids))
             return
         batch = _ranking_batch(run, plan)
         _done(
             run,
-            f"{len(ids)} completions were handed to labeling; batch “{batch.name}” asks people to rank them.",
+            f"{len(ids):,} completions were handed to labeling; "
+            f"batch “{batch.name}” asks people to rank them.",
             completions=len(ids),
             batch=batch.pk,
         )
@@ -184,7 +185,7 @@ def _hand_back_scores(run: TrainingRun) -> None:
     with transaction.atomic():
         _done(
             run,
-            f"{added} scores were handed to labeling. Rankings that a reward model contradicts with "
+            f"{added:,} scores were handed to labeling. Rankings that a reward model contradicts with "
             f"confidence and nobody has decided on: {waiting}.",
             scores=added,
             contradicted=waiting,
