@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
-
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -145,8 +143,8 @@ def guideline_publish(request: HttpRequest, *, project, membership, kind: str) -
 def guideline_versions(request: HttpRequest, *, project, membership, kind: str) -> HttpResponse:
     guideline = _guideline(project, kind)
     versions = list(guideline.versions.select_related("published_by").prefetch_related("acknowledgements"))
-    for version, older in zip_longest(versions, versions[1:]):
-        version.older = older
+    for index, version in enumerate(versions[:-1]):
+        version.older = versions[index + 1]
     context = {
         "guideline": guideline,
         "versions": versions,
