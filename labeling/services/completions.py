@@ -61,7 +61,7 @@ def ensure_completions(
     by_key: dict[str, NewCompletion] = {}
     for row in rows:
         by_key.setdefault(row.source_key, row)
-    ids = find_ids(Completion.objects.filter(project=project), "source_key", by_key)
+    ids = find_ids(Completion, "source_key", by_key, project=project)
     missing = [row for key, row in by_key.items() if key not in ids]
     public = random_uuids(len(missing))
     created = COMPLETIONS.load(

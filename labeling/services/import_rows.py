@@ -218,7 +218,7 @@ class RowStore:
         by_digest: dict[str, Prepared] = {}
         for row in rows:
             by_digest.setdefault(row["j"], row)
-        known = find_ids(Submission.objects.filter(project=self.project), "import_digest", by_digest)
+        known = find_ids(Submission, "import_digest", by_digest, project=self.project)
         return [row for digest, row in by_digest.items() if digest not in known]
 
     def _create_submissions(self, kind: TaskKind, rows, prompt_ids) -> list[int]:

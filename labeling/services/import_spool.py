@@ -152,14 +152,14 @@ def _unknown_keys(import_record: ImportRecord, chunk: list[Prepared]) -> Iterato
     """For each row the keys it would be stored under that the project does not have."""
     project = import_record.project
     if "t" not in chunk[0] and "o" not in chunk[0]:
-        known = find_ids(Prompt.objects.filter(project=project), "digest", [row["d"] for row in chunk])
+        known = find_ids(Prompt, "digest", [row["d"] for row in chunk], project=project)
         yield from ([row["d"]] if row["d"] not in known else [] for row in chunk)
         return
     judged = [row["j"] for row in chunk if "j" in row]
     waiting = [key for row in chunk if "j" not in row for _, _, key in row["o"]]
     known = {
-        **find_ids(Submission.objects.filter(project=project), "import_digest", judged),
-        **find_ids(Completion.objects.filter(project=project), "source_key", waiting),
+        **find_ids(Submission, "import_digest", judged, project=project),
+        **find_ids(Completion, "source_key", waiting, project=project),
     }
     for row in chunk:
         keys = [row["j"]] if "j" in row else [key for _, _, key in row["o"]]

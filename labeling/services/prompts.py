@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from annotate.errors import Conflict
@@ -59,12 +59,35 @@ def chunked(items: Iterable[Item], size: int = CHUNK) -> Iterator[list[Item]]:
         yield chunk
 
 
-def find_ids(rows: models.QuerySet, field_name: str, values: Iterable[str]) -> dict[str, int]:
-    """{value: id} of the rows whose field has one of the values."""
+def find_ids(
+    model: type[models.Model], field_name: str, values: Iterable[str], *, project: Project
+) -> dict[str, int]:
+    """{value: id} of the project's rows whose field, unique in a project, has one of the values."""
+    find = _find_by_index if connection.vendor == "postgresql" else _find_together
     found: dict[str, int] = {}
     for part in chunked(values, LOOKUP):
-        found |= dict(rows.filter(**{f"{field_name}__in": part}).order_by().values_list(field_name, "pk"))
+        found |= find(model, field_name, part, project)
     return found
+
+
+def _find_together(model: Any, field_name: str, values: list[str], project: Project) -> dict[str, int]:
+    rows = model.objects.filter(project=project, **{f"{field_name}__in": values}).order_by()
+    return dict(rows.values_list(field_name, "pk"))
+
+
+def _find_by_index(model: Any, field_name: str, values: list[str], project: Project) -> dict[str, int]:
+    """Value by value. PostgreSQL has no statistics of what an import has just stored: of `IN (…)` it expects
+    that all rows are among thousands of values, and reads the whole table for each chunk.
+    """
+    table, column = model._meta.db_table, model._meta.get_field(field_name).column
+    one = f"SELECT id FROM {table} WHERE project_id = %s AND {column} = wanted.value LIMIT 1"  # noqa: S608
+    statement = (
+        "SELECT wanted.value, stored.id FROM unnest(%s::text[]) AS wanted (value)"  # noqa: S608 - our own names
+        f" CROSS JOIN LATERAL ({one}) AS stored"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [values, project.pk])
+        return dict(cursor.fetchall())
 
 
 def ensure_prompts(
@@ -75,7 +98,7 @@ def ensure_prompts(
     by_digest: dict[str, NewPrompt] = {}
     for row in rows:
         by_digest.setdefault(row.digest, row)
-    ids = find_ids(Prompt.objects.filter(project=project), "digest", by_digest)
+    ids = find_ids(Prompt, "digest", by_digest, project=project)
     missing = [row for digest, row in by_digest.items() if digest not in ids]
     keys = PROMPTS.load(
         (

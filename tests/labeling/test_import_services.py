@@ -6,6 +6,7 @@ import io
 import json
 
 import pytest
+from django.db import connection
 
 from annotate.errors import Conflict, Invalid
 from labeling.models import (
@@ -22,6 +23,7 @@ from labeling.models import (
 )
 from labeling.services import import_files, import_rows, import_spool, imports
 from labeling.services.progress import Progress
+from labeling.services.prompts import find_ids
 
 
 def lines(*rows: dict) -> bytes:
@@ -331,3 +333,23 @@ def test_every_step_leaves_an_audit_row(cast):
     actions = AuditEvent.objects.filter(object_type="importrecord").order_by("id")
     expected = ["import.uploaded", "import.confirmed", "import.succeeded"]
     assert list(actions.values_list("action", flat=True)) == expected
+
+
+def test_what_is_there_already_is_found_by_the_index_however_much_an_import_has_stored(cast):
+    """Nothing has gathered statistics, as within an import. Reading the table for each chunk is quadratic."""
+    digests = [f"{number:064d}" for number in range(12_000)]
+    Prompt.objects.bulk_create(Prompt(project=cast.project, messages=[], digest=each) for each in digests)
+    plans: list[str] = []
+
+    def explain(execute, sql, params, many, context):
+        if connection.vendor == "postgresql" and "EXPLAIN" not in sql:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN {sql}", params)
+                plans.append("\n".join(line for (line,) in cursor.fetchall()))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        found = find_ids(Prompt, "digest", [*digests[:5_500], "none"], project=cast.project)
+        assert find_ids(Prompt, "digest", digests[:10], project=cast.other_project) == {}
+    assert found == dict(Prompt.objects.filter(digest__lt=digests[5_500]).values_list("digest", "pk"))
+    assert not [plan for plan in plans if "Seq Scan on labeling_prompt" in plan or "Bitmap" in plan]
