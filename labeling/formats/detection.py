@@ -68,16 +68,14 @@ def detect_format(head: bytes, filename: str, kind: str | None) -> tuple[str, st
             hint="Of XML only the posts of a Stack Exchange dump are read.",
         )
     header = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
-    if suffix in _TABLE_SUFFIXES:
-        return _table(header)
-    if _ARRAY_START.match(body) or suffix == ".json" and not body.startswith(b"{"):
+    if _ARRAY_START.match(body):
         return "json", None
     if body.startswith(b"{") and (suffix in _JSON_SUFFIXES or _is_object(body.split(b"\n", 1)[0])):
         return "jsonl", None
-    if suffix in _JSON_SUFFIXES:
-        return "jsonl", None
-    if _has_known_columns(header, kind):
+    if suffix in _TABLE_SUFFIXES or _has_known_columns(header, kind):
         return _table(header)
+    if suffix in _JSON_SUFFIXES:
+        return "json" if suffix == ".json" else "jsonl", None
     if body.startswith(b"{") and suffix not in (".txt", ".text"):
         return "jsonl", None
     if kind in (None, "prompts"):

@@ -74,9 +74,7 @@ def read_parquet(source: ByteSource, limits: Limits, on_fault=None) -> Iterator[
 def _open(source: ByteSource, limits: Limits):
     import pyarrow.parquet as pq
 
-    stream = source.packed
-    if not stream.seekable():
-        raise FormatError("a Parquet file is read from its end, which a pipe has not", file=source.filename)
+    stream = source.seekable()
     size = stream.seek(0, 2)
     tail = b""
     if size > 2 * _TAIL:

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import os
+import tempfile
 import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
@@ -94,7 +95,7 @@ class ByteSource:
         self.filename = filename
         self._limits = limits
         self._unpacked = 0
-        self.packed = stream  # as it came: Parquet is read from its end
+        self._packed = stream
         packed_head = _read_fully(stream, HEAD_BYTES)
         raw = io.BufferedReader(_Rewound(packed_head, stream), BUFFER_BYTES)
         self.compression, unpacked = _unpacked(packed_head, raw)
@@ -128,6 +129,19 @@ class ByteSource:
                 return
             self._count(len(chunk))
             yield chunk
+
+    def seekable(self) -> BinaryIO:
+        """The unpacked bytes as a file that can be read from its end; where they came packed, a temporary
+        file that goes with its last reference. Raises FormatError for a pipe and for a file over the limit.
+        """
+        if self.compression != "none":
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever reads it keeps it
+            for chunk in self.chunks():
+                file.write(chunk)
+            return file  # type: ignore[return-value]  # a BufferedRandom, by another name
+        if not self._packed.seekable():
+            raise FormatError("a Parquet file is read from its end, which a pipe has not", file=self.filename)
+        return self._packed
 
     def too_long(self, *, row) -> FormatError:
         mebibytes = self._limits.max_line_bytes / 2**20
@@ -178,12 +192,6 @@ class ByteSource:
                 file=self.filename,
                 hint="Unpack it once and import it again.",
             )
-        if head.startswith(PARQUET) and self.compression != "none":
-            raise FormatError(
-                f"a Parquet file inside {self.compression}, which compresses its columns itself",
-                file=self.filename,
-                hint="Unpack it once and import it again.",
-            )
         for mark, name in _WIDE:
             if head.startswith(mark):
                 raise FormatError(
@@ -196,8 +204,8 @@ class ByteSource:
                 raise FormatError(
                     f"not a table, JSON or plain text: it is {name}",
                     file=self.filename,
-                    hint="Import JSON lines, JSON, CSV, TSV, Parquet or plain text; all but Parquet may be "
-                    "gzipped or in Zstandard.",
+                    hint="Import JSON lines, JSON, CSV, TSV, Parquet or plain text, gzipped, in Zstandard or "
+                    "as it is.",
                 )
 
 

@@ -219,7 +219,10 @@ BAD_FILES = (
     ),
     BadFile("a Parquet cut short", "a.parquet", lambda: _parquet(PARQUET_ROWS)()[:-9], "Parquet"),
     BadFile(
-        "a Parquet in gzip", "a.parquet.gz", lambda: gzip.compress(_parquet(PARQUET_ROWS)()), "inside gzip"
+        "a Parquet in gzip, cut short",
+        "a.parquet.gz",
+        lambda: gzip.compress(_parquet(PARQUET_ROWS)())[:-9],
+        "incomplete",
     ),
     BadFile("an empty file", "a.jsonl", lambda: b"", "nothing to import"),
     BadFile(

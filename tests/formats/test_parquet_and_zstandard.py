@@ -140,9 +140,17 @@ def test_a_footer_that_is_longer_than_the_file_is_refused():
     assert "footer" in str(refusal(bytes(data), "a.parquet"))
 
 
-def test_a_parquet_file_inside_gzip_is_refused_with_what_to_do():
-    error = refusal(gzip.compress(parquet(DEMOS)), "a.parquet.gz")
-    assert ("inside gzip" in str(error), "Unpack it" in error.hint) == (True, True)
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_a_parquet_file_that_was_packed_once_more_is_read(pack):
+    assert read(pack(parquet(DEMOS)), "a.parquet.gz") == read(parquet(DEMOS), "a.parquet")
+
+
+def test_a_packed_parquet_file_meets_the_limit_when_unpacked_and_its_faults_are_named():
+    packed = gzip.compress(parquet(DEMOS))
+    error = refusal(packed, "a.parquet.gz", limits=Limits(max_file_bytes=300))
+    assert "larger than 300 bytes when unpacked" in str(error)
+    assert "incomplete" in str(refusal(packed[:-9], "a.parquet.gz"))
+    assert "compressed twice" in str(refusal(gzip.compress(packed), "a.parquet.gz.gz"))
 
 
 def test_many_columns_are_refused():
