@@ -108,7 +108,9 @@ class NewExport(serializers.Serializer):
     format = serializers.CharField(max_length=40, help_text="Of the version's formats, or parquet.")
     split = serializers.ChoiceField(choices=SPLITS, required=False, allow_blank=True, default="")
     options = serializers.DictField(
-        required=False, help_text="gzip; rows (of parquet); separator, leading_space, stop (openai_legacy)."
+        required=False,
+        help_text="gzip or zstandard; array (one JSON array instead of lines); rows (of parquet); "
+        "separator, leading_space, stop (openai_legacy).",
     )
 
 

@@ -210,6 +210,12 @@ def _path(export: DatasetExport) -> Path:
     return root() / str(export.public_id) / filename_of(export)
 
 
+def existing_path(export: DatasetExport) -> Path | None:
+    """The file as it lies there, for who checks it; None where it was removed."""
+    path = _path(export)
+    return path if path.exists() else None
+
+
 def open_export(*, export: DatasetExport) -> Path:
     """The file of a ready export, which is kept for longer now. What of it is sent has to be on record:
     `record_fetched`. Raises Conflict, NotFound (file gone)."""

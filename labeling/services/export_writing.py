@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
@@ -21,9 +20,11 @@ from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary,
 from labeling.formats.parquet_out import Rows, dataset_readme, write_shards
 from labeling.models import DatasetExport, DatasetVersion
 
+from . import export_packing
 from .dataset_cards import card_of
 from .datasets import check_format, export_version, open_split, split_path
 from .export_encoders import encoder
+from .export_packing import ARRAY, OPTIONS, as_array, packed, take_packing
 
 PARQUET, TOKENS = "parquet", "tokens"
 ZIPPED = (PARQUET, TOKENS)  # Parquet files and a README.md
@@ -34,8 +35,8 @@ Tell = Callable[[int, int], None]
 def checked_options(version: DatasetVersion, format: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options of an export that somebody asked for. Raises Invalid naming what there is not.
 
-    All formats: `gzip`. Parquet: `rows`, the format whose rows it holds. Tokens: what the encoder asks for.
-    Else what a format leaves to choose.
+    All formats: how they are packed (export_packing). Parquet: `rows`, the format whose rows it holds.
+    Tokens: what the encoder asks for. Else what a format leaves to choose.
     """
     chosen = dict(options)
     if format == TOKENS:
@@ -53,26 +54,24 @@ def checked_options(version: DatasetVersion, format: str, options: dict[str, Any
             )
         return {"rows": rows}
     check_format(version, format)
-    is_gzipped = chosen.pop("gzip", False)
-    if not isinstance(is_gzipped, bool):
-        raise Invalid("gzip is true or false.", field="options")
+    packing = take_packing(format, chosen)
     try:
         EXPORT_FORMATS[format].marks_of(chosen)
     except ExportError as error:
         raise Invalid(f"{error}.", field="options") from error
-    return chosen | ({"gzip": True} if is_gzipped else {})
+    return chosen | packing
 
 
 def extension_of(export: DatasetExport) -> str:
     if export.format in ZIPPED:
         return "zip"
-    return EXPORT_FORMATS[export.format].extension + (".gz" if export.options.get("gzip") else "")
+    return export_packing.extension_of(export.format, export.options)
 
 
 def media_type_of(export: DatasetExport) -> str:
     if export.format in ZIPPED:
         return "application/zip"
-    return "application/gzip" if export.options.get("gzip") else EXPORT_FORMATS[export.format].media_type
+    return export_packing.media_type_of(export.format, export.options)
 
 
 def write_export(export: DatasetExport, path: Path, tell: Tell) -> tuple[str, int, ExportSummary]:
@@ -82,12 +81,9 @@ def write_export(export: DatasetExport, path: Path, tell: Tell) -> tuple[str, in
     with open(path, "wb") as file:
         if export.format in ZIPPED:
             _write_parquet(export, file, summary, tell)
-        elif export.options.get("gzip"):
-            # No name and no time in it: the same bytes whenever it is made.
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-                _write_pieces(export, packed, summary, tell)
         else:
-            _write_pieces(export, file, summary, tell)
+            with packed(file, export.options) as target:
+                _write_pieces(export, target, summary, tell)
         file.flush()
         os.fsync(file.fileno())
     with open(path, "rb") as file:
@@ -96,12 +92,10 @@ def write_export(export: DatasetExport, path: Path, tell: Tell) -> tuple[str, in
 
 
 def _marks(export: DatasetExport) -> dict[str, Any]:
-    return {name: value for name, value in export.options.items() if name not in ("gzip", "rows")}
+    return {name: value for name, value in export.options.items() if name not in (*OPTIONS, "rows")}
 
 
-def _write_pieces(
-    export: DatasetExport, file: IO[bytes] | gzip.GzipFile, summary: ExportSummary, tell: Tell
-) -> None:
+def _write_pieces(export: DatasetExport, file: IO[bytes], summary: ExportSummary, tell: Tell) -> None:
     version = export.version
     pieces = export_version(
         version=version,
@@ -110,7 +104,7 @@ def _write_pieces(
         summary=summary,
         marks=_marks(export),
     )
-    for piece in pieces:
+    for piece in as_array(pieces) if export.options.get(ARRAY) else pieces:
         file.write(piece)
         tell(summary.read, version.row_count)
 

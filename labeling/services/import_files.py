@@ -35,7 +35,11 @@ def folder() -> Path:
 
 
 def path_of(import_record: ImportRecord) -> Path:
-    return folder() / import_record.sha256[:2] / import_record.sha256
+    return stored_path(import_record.sha256)
+
+
+def stored_path(sha256: str) -> Path:
+    return folder() / sha256[:2] / sha256
 
 
 def clean_filename(name: str) -> str:
@@ -98,4 +102,4 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 def remove_if_unused(sha256: str) -> None:
     """Delete a stored file that no import refers to any more."""
     if not ImportRecord.objects.filter(sha256=sha256).exists():
-        (folder() / sha256[:2] / sha256).unlink(missing_ok=True)
+        stored_path(sha256).unlink(missing_ok=True)

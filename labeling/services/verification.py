@@ -13,6 +13,7 @@ from labeling.models import AuditEvent, DatasetVersion, DatasetVersionStatus
 
 from . import dataset_files
 from .audit_seals import verify_audit_trail
+from .content_check import verify_exports, verify_import_files, verify_imported_completions, verify_prompts
 from .dataset_facts import facts_digest
 from .import_check import verify_imports
 from .judgment_check import verify_judgments
@@ -38,6 +39,10 @@ def verify_all() -> Iterator[tuple[str, str, list[str]]]:
         "form version": verify_forms,
         "judgment": verify_judgments,
         "import": verify_imports,
+        "import file": verify_import_files,
+        "prompt": verify_prompts,
+        "completion": verify_imported_completions,
+        "prepared file": verify_exports,
         "ledger": verify_ledgers,
         "audit trail": verify_audit_trail,
     }

@@ -21,6 +21,7 @@ from labeling.services import background
 from labeling.services import dataset_exports as service
 from labeling.services.datasets import require_ready
 from labeling.services.export_encoders import model_choices
+from labeling.services.export_packing import ARRAY, GZIP, ZSTANDARD, can_be_array
 from labeling.services.export_writing import PARQUET, TOKENS, media_type_of
 from labeling.services.progress import Progress
 
@@ -56,8 +57,10 @@ def _options(request: HttpRequest) -> dict[str, Any]:
         length = chosen.get("maximum_length", "").strip()
         limit = {"maximum_length": int(length)} if length.isdecimal() and len(length) < 9 else {}
         return {"model": chosen.get("model", ""), **limit}
-    options: dict[str, Any] = {"gzip": True} if "gzip" in chosen else {}
     export = EXPORT_FORMATS.get(format)
+    options: dict[str, Any] = {name: True for name in (GZIP, ZSTANDARD) if chosen.get("packing") == name}
+    if ARRAY in chosen and export is not None and can_be_array(format):
+        options[ARRAY] = True
     if export is not None and export.marks is not None:
         for name in ("separator", "stop"):
             if name in chosen:  # a text field holds no line break: it is written as \n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import zipfile
@@ -67,6 +68,9 @@ def test_parquet_and_marks_by_command(cast, tmp_path):
     marks = ["--option", "stop=!", "--option", "leading_space=false"]
     run("export_dataset", made["id"], "--format", "openai_legacy", *marks, "--out", str(out))
     assert json.loads(out.read_text())["completion"] == "Paris.!"
+    packed = ["--option", "array=true", "--option", "gzip=true"]
+    run("export_dataset", made["id"], "--format", "messages", *packed, "--out", str(out))
+    assert json.loads(gzip.decompress(out.read_bytes()))[0]["messages"][-1]["content"] == "Paris."
     with pytest.raises(CommandError, match="has no 'x' to choose"):
         run("export_dataset", made["id"], "--format", "openai_legacy", "--option", "x=1", "--out", str(out))
 

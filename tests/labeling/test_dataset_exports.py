@@ -11,14 +11,17 @@ from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
+from backports import zstd
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from annotate.errors import Conflict, Gone, Invalid, NotFound
+from labeling.formats import read_file
 from labeling.models import AuditEvent, DatasetExport, Notification
 from labeling.services import background, dataset_exports, datasets, downloads
 from labeling.services.dataset_exports import follow_link, make_link, prepare_export
+from labeling.services.export_packing import as_array
 
 from .judgments import make_demonstration, make_ranking
 from .test_dataset_freeze import fill, make_version
@@ -152,10 +155,38 @@ def test_the_same_again_is_the_same_file_and_a_deleted_one_is_made_anew_to_the_b
     assert DatasetExport.objects.count() == 1
 
 
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_lines_are_one_array_wherever_they_were_cut(size):
+    rows = [{"a": "x\ny"}, {"a": []}, {"b": None}]
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    pieces = [lines[start : start + size] for start in range(0, len(lines), size)]
+    assert json.loads(b"".join(as_array(pieces))) == rows
+    assert json.loads(b"".join(as_array([]))) == []
+
+
+def test_one_json_array_in_zstandard_holds_the_rows_and_is_imported_again(admin, cast, version):
+    options = {"array": True, "zstandard": True}
+    export = prepare_export(version=version, format="messages", options=options, acting_user=cast.admin)
+    assert dataset_exports.filename_of(export).endswith(".json.zst")
+    answer = admin.get(f"/projects/{cast.project.slug}/exports/{export.pk}/file/")
+    assert answer["Content-Type"] == "application/zstd"
+    packed = body(answer)
+    lines = b"".join(datasets.export_version(version=version, format="messages")).splitlines()
+    assert json.loads(zstd.decompress(packed)) == [json.loads(line) for line in lines]
+    again = list(read_file(io.BytesIO(packed), filename="a.json.zst", kind="demonstrations"))
+    assert len(again) == len(lines)
+    dataset_exports._path(export).unlink()
+    anew = prepare_export(version=version, format="messages", options=options, acting_user=cast.admin)
+    assert anew.sha256 == export.sha256
+
+
 def test_what_cannot_be_prepared_is_refused_with_the_field(cast, version):
     for format, options, field in (
         ("kwise", {}, "format"),
         ("messages", {"gzip": "yes"}, "options"),
+        ("messages", {"array": 1}, "options"),
+        ("messages", {"gzip": True, "zstandard": True}, "options"),
+        ("prompt_response_csv", {"array": True}, "options"),
         ("messages", {"stop": "x"}, "options"),
         ("parquet", {"rows": "prompt_response_csv"}, "options"),
         ("parquet", {"gzip": True}, "options"),
@@ -301,7 +332,8 @@ def test_a_link_that_was_changed_or_lasts_too_long_is_none(cast, export):
 # --- Edges ------------------------------------------------------------------------------------------------
 def test_on_the_page_a_file_is_prepared_downloaded_and_linked_to(admin, cast, version):
     page = path_of(cast, version, "exports/")
-    form = {"format": "openai_legacy", "separator": "\\n->", "stop": "!", "leading_space": "on", "gzip": "on"}
+    form = {"format": "openai_legacy", "separator": "\\n->", "stop": "!", "leading_space": "on"}
+    form["packing"] = "gzip"
     assert admin.post(page, form).status_code == 302
     export = DatasetExport.objects.get()
     assert export.options == {"gzip": True, "separator": "\n->", "stop": "!", "leading_space": True}

@@ -15,6 +15,7 @@ from labeling.formats import EXPORT_FORMATS, SPLITS, ExportSummary
 from labeling.models import DatasetVersion
 from labeling.services import dataset_exports, datasets
 from labeling.services.dataset_names import WAYS, find_version
+from labeling.services.export_packing import OPTIONS as PACKING
 from labeling.services.export_writing import ZIPPED
 
 PIECE = 1 << 16
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         try:
             version = find_version(options["version"])
             chosen = _chosen(options["option"])
-            if options["format"] in ZIPPED:
+            if options["format"] in ZIPPED or not chosen.keys().isdisjoint(PACKING):
                 self._write_prepared(version, chosen, options)
                 return
             pieces = datasets.export_version(
@@ -69,9 +70,9 @@ class Command(BaseCommand):
             self.stderr.write(f"{count:,} of {summary.read:,} rows left out: {reason}")
 
     def _write_prepared(self, version: DatasetVersion, chosen: dict[str, Any], options) -> None:
-        """Parquet and tokens are files that have to be prepared: then they are copied."""
+        """Parquet, tokens and whatever is packed are files that have to be prepared: then they are copied."""
         if options["out"] == "-":
-            raise CommandError("A zip is written to a file, not to standard output.")
+            raise CommandError("A prepared file is written to a file, not to standard output.")
         export = dataset_exports.prepare_export(
             version=version,
             format=options["format"],
