@@ -216,8 +216,8 @@ class VersionSerializer(serializers.ModelSerializer):
     class Meta:
         model = DatasetVersion
         fields = [
-            "id", "dataset_id", "kind", "number", "parent_id", "same_as", "status", "recipe", "row_counts", "sha256",
-            "size_bytes", "note", "error", "created_at", "frozen_at",
+            "id", "dataset_id", "kind", "number", "parent_id", "same_as", "status", "recipe", "row_counts",
+            "sha256", "size_bytes", "note", "error", "created_at", "frozen_at",
         ]  # fmt: skip
 
 

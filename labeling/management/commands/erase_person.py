@@ -41,8 +41,9 @@ class Command(BaseCommand):
         extent = measure_extent(user)
         self.stdout.write(
             f"{user.username} ({user.email}), in {extent.projects:,} projects. Goes: name, address, "
-            f"password, {extent.tokens:,} tokens, sessions, {extent.leases:,} tasks in hand, {extent.drafts:,} drafts. "
-            f"Stays under {user.pseudonym}: {extent.submissions:,} submissions, {extent.reviews:,} reviews, "
+            f"password, {extent.tokens:,} tokens, sessions, {extent.leases:,} tasks in hand, "
+            f"{extent.drafts:,} drafts. Stays under {user.pseudonym}: {extent.submissions:,} submissions, "
+            f"{extent.reviews:,} reviews, "
             f"{extent.comments:,} comments, {extent.ledger_entries:,} entries of the ledger."
         )
         return input("Type their user name to erase them: ")
