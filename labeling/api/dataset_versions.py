@@ -37,8 +37,9 @@ def answer_freeze(version: DatasetVersion) -> Response:
     background.take_up_if_nobody_does(version)
     if version.error:
         raise Invalid(version.error, code="freeze_failed")
-    code = status.HTTP_201_CREATED if version.frozen_at else status.HTTP_202_ACCEPTED
-    code = status.HTTP_200_OK if version.same_as_id else code
+    code: int = status.HTTP_201_CREATED if version.frozen_at else status.HTTP_202_ACCEPTED
+    if version.same_as is not None:
+        code = status.HTTP_200_OK
     return Response(shapes.VersionSerializer(standing(version)).data, status=code)
 
 

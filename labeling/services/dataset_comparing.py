@@ -25,6 +25,7 @@ PATIENCE_SECONDS = 5.0  # then the web process does it itself
 WAITING = "waiting"
 JOB = "comparison"
 ATTEMPTS = 3
+BROKE = gettext_noop("Something broke on our side while they were compared.")
 DIED = gettext_noop("The process that compared them died too often.")
 _ID = 36  # characters of a UUID
 
@@ -67,7 +68,11 @@ def build_comparison(*, old: DatasetVersion, new: DatasetVersion) -> None:
             old=old, new=new, tell=lambda done: heartbeat.tell("comparing", done, total)
         )
     except DomainError as error:
-        dataset_diff.problem_path(old, new).write_text(error.message)
+        dataset_diff.problem_path(old, new).write_text(str(error.message))
+    except Exception:
+        # Without a word about it the page that waits would have it begun again every two seconds.
+        dataset_diff.problem_path(old, new).write_text(BROKE)
+        raise
     finally:
         heartbeat.end()
 

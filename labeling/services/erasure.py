@@ -210,7 +210,8 @@ def _record(
     """An audit row for each project they were in, so that its leads can read of it; the first one says which
     audit rows their address was taken out of."""
     told: dict[str, Any] = {"rows": rows, "blanked": blanked} if rows else {}
-    for project in projects or [None]:
+    everywhere: list[Project | None] = [*projects] if projects else [None]
+    for project in everywhere:
         record_event(
             action="person.erased",
             actor=acting_user,

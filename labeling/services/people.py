@@ -236,6 +236,8 @@ def remove_member(*, membership: Membership, acting_user) -> Membership:
 
 @transaction.atomic
 def _set_status(membership: Membership, status: MembershipStatus, acting_user) -> Membership:
+    if status == MembershipStatus.ACTIVE and membership.user.erased_at is not None:
+        raise Conflict(_("This person was erased."), code="erased")
     if status != MembershipStatus.ACTIVE and membership.role == Role.ADMIN:
         _require_another_admin(membership)
     old, membership.status = membership.status, status

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 
+from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError
 from annotate.forms import add_domain_error
 from annotate.words import _
@@ -20,7 +21,7 @@ from .people import find_member
 
 @never_cache
 @project_route(Action.ERASE_PEOPLE, methods=("GET", "HEAD", "POST"))
-def person_erase(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+def person_erase(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     member = find_member(project, pk)
     form = ErasureForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

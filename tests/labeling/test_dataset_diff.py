@@ -368,6 +368,21 @@ def test_a_comparison_that_dies_too_often_is_given_up_and_says_so(large):
         dataset_comparing.comparison_of(old=old, new=new)
 
 
+def test_a_comparison_that_breaks_is_not_begun_again_by_who_waits(large, monkeypatch):
+    old, new, rung = large
+
+    def fail(**_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(dataset_diff, "compare_versions", fail)
+    dataset_comparing.comparison_of(old=old, new=new)
+    with pytest.raises(OSError, match="no space"):
+        dataset_comparing.build_comparison(old=old, new=new)
+    with pytest.raises(Conflict, match="broke on our side"):
+        dataset_comparing.comparison_of(old=old, new=new)
+    assert len(rung) == 1
+
+
 def test_a_comparison_of_a_version_that_is_gone_is_forgotten(db):
     for key in ("x", f"{uuid.uuid4()}-{uuid.uuid4()}"):
         Progress("comparison", key).tell("comparing", 1, 2, now=True)

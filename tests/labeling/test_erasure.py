@@ -354,6 +354,22 @@ def test_by_the_command(cast, anna, monkeypatch):
     call_command("verify", stdout=io.StringIO())
 
 
+def test_nobody_brings_an_erased_person_back_to_work(cast, anna):
+    erase(anna, cast.admin)
+    member = cast.project.memberships.get(user=anna)
+    with pytest.raises(Conflict, match="was erased"):
+        people.resume_member(membership=member, acting_user=cast.admin)
+    _, token = people.invite_person(
+        project=cast.other_project, email=EMAIL, role="annotator", acting_user=cast.outsider
+    )
+    with pytest.raises(Gone, match="was erased"):  # a request of theirs that was on its way
+        people.accept_invitation(token=token, user=anna)
+    again = people.register_by_invitation(
+        token=token, username=USERNAME, display_name=NAME, password="correct horse battery"
+    )
+    assert again.pk != anna.pk and again.pseudonym != anna.pseudonym  # they come back as somebody new
+
+
 def test_mails_in_the_outbox_go(cast, anna, settings, tmp_path, django_capture_on_commit_callbacks):
     settings.EMAIL_FILE_PATH = tmp_path
     (tmp_path / "a.log").write_text(f"To: {EMAIL}\n")

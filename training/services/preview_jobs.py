@@ -6,6 +6,7 @@ heartbeat in DATA_DIR/progress; a sweep begins again what died with its process.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 import time
@@ -25,6 +26,7 @@ from labeling.models import DatasetVersion
 from labeling.services.progress import Progress, silent_jobs
 from training.models import Checkpoint
 
+from .locations import check_base_model
 from .token_preview import preview_tokens
 
 log = structlog.get_logger(__name__)
@@ -58,9 +60,19 @@ class PreviewRequest:
             "template": self.template,
         }
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        return hashlib.sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        asked = self.to_json() | {"files": self._files()}
+        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def _files(self) -> list[tuple[str, int, int]]:
+        """Of a base model, whose folder somebody may change: name, size and time of each of its files."""
+        try:
+            folder = Path(check_base_model(self.base_model)) if self.base_model else None
+        except Invalid:  # the preview says so
+            folder = None
+        found = [(path.name, path.stat()) for path in folder.glob("*")] if folder and folder.is_dir() else []
+        return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
     @classmethod
     def from_json(cls, asked: dict[str, Any]) -> PreviewRequest | None:
@@ -138,7 +150,8 @@ def revive_lost_previews() -> int:
     for key in silent_jobs(JOB):
         heartbeat = Progress(JOB, key)
         request = PreviewRequest.from_json(asked) if (asked := _read(_question(key))) else None
-        if request is None:
+        if request is None or request.key != key:  # gone, or its model is another by now: nobody asks so
+            _question(key).unlink(missing_ok=True)
             heartbeat.end()
         elif heartbeat.attempts() >= ATTEMPTS:
             _refuse(key, _("The process that made the preview died too often."))
