@@ -24,7 +24,7 @@ class FormatError(ValueError):
         self.problem = problem
         self.file = file
         self.row = row
-        # It may be a name out of the file: half a surrogate pair, a NUL, or megabytes, which no list can hold.
+        # It may be a name out of the file: with half a surrogate pair or a NUL, or of megabytes.
         self.field = printable(field, _LONGEST) if field else field
         self.hint = hint
         self.is_row_fault = is_row_fault

@@ -33,12 +33,11 @@ def find_rows_with(text: str) -> list[int]:
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
-def blank_rows(ids: list[int], *, text: str, by: str) -> dict[str, str]:
-    """Put `by` in place of the text in these rows; {number of a seal: its second digest} of those that were
-    under one. In the caller's transaction, which writes the answer into the audit row of the erasure.
+def blank_rows(ids: list[int], *, text: str, by: str) -> tuple[list[int], dict[str, str]]:
+    """Put `by` in place of the text in these rows; (the rows that held it, {number of a seal: its second
+    digest} of the seals they were under). In the caller's transaction, which writes the answer into the audit
+    row of the erasure.
     """
-    if not ids:
-        return {}
     rows = [
         row
         for row in AuditEvent.objects.select_for_update().filter(pk__in=ids).order_by("pk")
@@ -50,7 +49,8 @@ def blank_rows(ids: list[int], *, text: str, by: str) -> dict[str, str]:
     for row in rows:
         row.data = replaced(row.data, text, by)
         row.save(update_fields=["data"])
-    return {str(seal.number): _sign_again(seal, before) for seal, before in sound}
+    signed = {str(seal.number): _sign_again(seal, before) for seal, before in sound}
+    return [row.pk for row in rows], signed
 
 
 def _before(seal: AuditSeal) -> str:

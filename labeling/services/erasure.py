@@ -178,7 +178,7 @@ def _erase(user: User, acting_user: User | None, rows: list[int]) -> Extent:
     # People are the last that anybody locks; two who erase one another at once meet here.
     _require_another_superuser(user, User.objects.select_for_update())
     erase_account(user=user)
-    _record(user, acting_user, [each.project for each in memberships], rows, blanked)
+    _record(user, acting_user, [each.project for each in memberships], *blanked)
     return extent
 
 

@@ -174,6 +174,8 @@ def test_an_address_goes_from_sealed_rows_and_the_seals_still_tell_of_tampering(
     erase(anna, cast.admin)
     event.refresh_from_db()
     assert event.data == {"email": f"erased-{anna.pk}@erased.invalid"}
+    told = AuditEvent.objects.get(action="person.erased").data
+    assert told["rows"] == [event.pk] and set(told["blanked"]) == {str(event.seal.number)}
     remarks = [each for _, _, said in verification.verify_all() for each in said if isinstance(each, Remark)]
     assert any("was taken out of its rows" in each for each in remarks)
     assert problems() == []
