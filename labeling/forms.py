@@ -48,6 +48,15 @@ class InvitationForm(forms.Form):
     )
 
 
+class ErasureForm(forms.Form):
+    confirm = forms.CharField(
+        max_length=150,
+        label=_("Their user name"),
+        help_text=_("Typed as it is written above, to confirm. It cannot be taken back."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
 class RegistrationForm(forms.Form):
     username = forms.CharField(max_length=150, label=_("User name"), help_text=_("What you sign in with."))
     display_name = forms.CharField(

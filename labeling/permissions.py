@@ -41,6 +41,7 @@ class Action(Enum):
     CORRECT_TIME = (gettext_noop("correct people's time"), Role.LEAD)
     SET_RATES = (gettext_noop("set rates"), Role.ADMIN)
     MANAGE_PEOPLE = (gettext_noop("manage people and roles"), Role.ADMIN)
+    ERASE_PEOPLE = (gettext_noop("erase people's identities"), Role.ADMIN)
     IMPORT = (gettext_noop("import files"), Role.ADMIN)
     FREEZE_DATASETS = (gettext_noop("freeze datasets"), Role.ADMIN)
     DOWNLOAD_DATASETS = (gettext_noop("download datasets"), Role.ADMIN)

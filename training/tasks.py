@@ -17,7 +17,7 @@ from django.db import close_old_connections
 
 from annotate.doorbell import ring
 from training.models import Round, RoundStatus
-from training.services import endings, leases, retention
+from training.services import endings, leases, preview_jobs, retention
 from training.services.follow_ups import due_follow_ups
 from training.services.follow_ups import finish_follow_up as finish_follow_up_service
 from training.services.rounds import advance_round as advance_round_service
@@ -83,6 +83,7 @@ def sweep() -> None:
         _apart(finish_follow_up_service, run_id=run_id)
     for round_id in Round.objects.filter(status=RoundStatus.RUNNING).values_list("pk", flat=True):
         _apart(advance_round_service, round_id=round_id)
+    preview_jobs.revive_lost_previews()
 
 
 @shared_task(name="training.tasks.retire_checkpoints")

@@ -52,6 +52,8 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
     preferences = models.JSONField(
         default=dict, blank=True, help_text='Small settings of the pages: {"theme": "dark"}.'
     )
+    # Who this was is erased (services.erase_account); what they did stays, under the pseudonym.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = UserManager()  # type: ignore[misc]
 

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from annotate.accounts import setup_token
+from annotate.accounts.erasure import require_account
 from annotate.accounts.models import ApiToken, User
 from annotate.accounts.preferences import change_preferences
 from annotate.errors import Conflict, Forbidden, Invalid, NotFound, from_django_validation
@@ -113,6 +114,7 @@ def update_profile(
     daily_goal: int | None = None,
 ) -> User:
     """Change what the person may change about themselves."""
+    require_account(user)
     changes = {"theme": theme, "daily_goal": daily_goal, **({"language": language} if language else {})}
     change_preferences(user=user, changes=changes)
     user.display_name = check_name(display_name, "display_name")
@@ -137,7 +139,7 @@ def create_api_token(*, user: User, name: str, expires_in_days: int | None = 365
         raise Invalid(
             _("Between 1 and %(most)s days.") % {"most": LONGEST_TOKEN_DAYS}, field="expires_in_days"
         )
-    User.objects.select_for_update().get(pk=user.pk)  # two tabs may not both take the last place
+    require_account(user)  # locked: two tabs may not both take the last place
     if ApiToken.objects.filter(user=user).count() >= MAX_TOKENS:
         raise Conflict(
             _("You have %(most)s tokens already.") % {"most": MAX_TOKENS},

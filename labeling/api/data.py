@@ -20,7 +20,6 @@ from labeling.formats.chat import as_prompt, read_messages
 from labeling.models import Completion, Dataset, DatasetVersion, Prompt
 from labeling.permissions import Action
 from labeling.services import (
-    background,
     completions,
     dataset_browse,
     datasets,
@@ -34,6 +33,7 @@ from labeling.services.recipes import Recipe
 
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows, valid_input, valid_query
+from .dataset_versions import FREEZE_KEY, answer_freeze, freeze_key
 
 TAG_PROMPTS, TAG_DATASETS = ["prompts"], ["datasets"]
 
@@ -262,18 +262,22 @@ class Versions(ProjectRows):
     @extend_schema(
         summary="Freeze a version",
         request=shapes.FreezeInput,
-        responses={201: shapes.VersionSerializer, 202: shapes.VersionSerializer},
+        responses=dict.fromkeys((200, 201, 202), shapes.VersionSerializer),
+        parameters=[FREEZE_KEY],
         examples=[OpenApiExample("A note", value={"note": "first round"}, request_only=True)],
     )
     def create(self, request, slug, dataset_pk):
-        """Freeze what the recipe selects now. 201: ready. 202: it is large and is written meanwhile."""
+        """Freeze what the recipe selects now. 201: ready. 202: it is large and is written meanwhile. 200:
+        nothing was new, and the answer is the version that has these very rows (`force` makes another one).
+
+        With a key (`Idempotency-Key`) the same freeze sent again, or twice at once, is one version.
+        """
         data = valid_input(shapes.FreezeInput, request)
-        version = datasets.freeze_dataset(dataset=self._dataset(), acting_user=request.user, **data)
-        background.take_up_if_nobody_does(version)
-        if version.error:
-            raise Invalid(version.error, code="freeze_failed")
-        code = status.HTTP_201_CREATED if version.frozen_at else status.HTTP_202_ACCEPTED
-        return Response(self.get_serializer(version).data, status=code)
+        key = freeze_key(request, data)
+        version = datasets.freeze_dataset(
+            dataset=self._dataset(), acting_user=request.user, idempotency_key=key, **data
+        )
+        return answer_freeze(version)
 
     @extend_schema(
         summary="Rows of a version",

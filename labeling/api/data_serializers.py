@@ -189,6 +189,14 @@ class CountsSerializer(serializers.Serializer):
 
 class FreezeInput(serializers.Serializer):
     note = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+    force = serializers.BooleanField(
+        required=False, default=False, help_text="A version of its own also where one has the same rows."
+    )
+    idempotency_key = serializers.CharField(
+        max_length=80,
+        required=False,
+        help_text="Sent again with it, the freeze is one. As a header: Idempotency-Key.",
+    )
 
 
 class VersionSerializer(serializers.ModelSerializer):
@@ -198,12 +206,18 @@ class VersionSerializer(serializers.ModelSerializer):
     parent_id = serializers.UUIDField(
         source="parent.public_id", allow_null=True, default=None, help_text="Made of it without something."
     )
+    same_as = serializers.IntegerField(
+        source="same_as.number",
+        allow_null=True,
+        default=None,
+        help_text="Where nothing was new (`unchanged`): the number of the version with the same rows.",
+    )
 
     class Meta:
         model = DatasetVersion
         fields = [
-            "id", "dataset_id", "kind", "number", "parent_id", "status", "recipe", "row_counts", "sha256",
-            "size_bytes", "note", "error", "created_at", "frozen_at",
+            "id", "dataset_id", "kind", "number", "parent_id", "same_as", "status", "recipe", "row_counts",
+            "sha256", "size_bytes", "note", "error", "created_at", "frozen_at",
         ]  # fmt: skip
 
 

@@ -12,14 +12,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from annotate.errors import Conflict, Invalid, NotFound
+from annotate.errors import Conflict, NotFound
 from annotate.streaming import stream_file
 from annotate.words import _
 from labeling.formats import SPLITS
 from labeling.models import DatasetVersion
 from labeling.permissions import Action
 from labeling.services import (
-    background,
     dataset_cards,
     dataset_comparing,
     dataset_diff,
@@ -29,7 +28,7 @@ from labeling.services import (
 
 from .base import valid_input, valid_query
 from .data_serializers import VersionSerializer
-from .dataset_versions import TAG, VERSION, VersionRows
+from .dataset_versions import FREEZE_KEY, TAG, VERSION, VersionRows, answer_freeze, freeze_key
 
 
 class DiffQuery(serializers.Serializer):
@@ -161,19 +160,19 @@ class VersionRebuild(VersionRows):
         tags=TAG,
         summary="Freeze it again without something",
         request=RebuildInput,
-        responses={201: VersionSerializer, 202: VersionSerializer},
+        responses=dict.fromkeys((200, 201, 202), VersionSerializer),
+        parameters=[FREEZE_KEY],
     )
     def post(self, request, slug, dataset_pk, number):
         """The next version without one annotator, import or guideline version; this one is its parent.
-        201: ready. 202: it is written meanwhile."""
+        201: ready. 202: it is written meanwhile. 200: nothing was new; the version that has these rows."""
         version = self.version()  # first: a foreign one is not found, whatever was sent
         data = valid_input(RebuildInput, request)
-        made = dataset_rebuild.rebuild_without(version=version, acting_user=request.user, **data)
-        background.take_up_if_nobody_does(made)
-        if made.error:
-            raise Invalid(made.error, code="freeze_failed")
-        code = status.HTTP_201_CREATED if made.frozen_at else status.HTTP_202_ACCEPTED
-        return Response(VersionSerializer(made).data, status=code)
+        key = freeze_key(request, data)
+        made = dataset_rebuild.rebuild_without(
+            version=version, acting_user=request.user, idempotency_key=key, **data
+        )
+        return answer_freeze(made)
 
 
 urlpatterns = [

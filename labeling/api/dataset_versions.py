@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import status
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotate.errors import NotFound
+from annotate.errors import Invalid, NotFound
 from labeling.models import DatasetVersion
+from labeling.services import background
+from labeling.services.freeze_requests import standing
 
+from . import data_serializers as shapes
 from .base import PROJECT, AnyAccept, ProjectViewMixin
 
 TAG = ["datasets"]
 VERSION = f"{PROJECT}datasets/<int:dataset_pk>/versions/<int:number>/"
+
+
+FREEZE_KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same freeze sent again is one version."
+)
+
+
+def freeze_key(request, data: dict[str, Any]) -> str:
+    """That of the header, else of the body, out of which it is taken; "" without one."""
+    in_body = data.pop("idempotency_key", "")
+    return request.headers.get("Idempotency-Key") or in_body
+
+
+def answer_freeze(version: DatasetVersion) -> Response:
+    """201: ready. 202: it is written meanwhile. 200: an older version has the very same rows."""
+    background.take_up_if_nobody_does(version)
+    if version.error:
+        raise Invalid(version.error, code="freeze_failed")
+    code: int = status.HTTP_201_CREATED if version.frozen_at else status.HTTP_202_ACCEPTED
+    if version.same_as is not None:
+        code = status.HTTP_200_OK
+    return Response(shapes.VersionSerializer(standing(version)).data, status=code)
 
 
 class VersionRows(ProjectViewMixin, APIView):

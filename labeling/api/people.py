@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from labeling.models import Invitation, Membership, Role
 from labeling.permissions import Action
-from labeling.services import people
+from labeling.services import erasure, people
 
 from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
 
@@ -18,10 +18,34 @@ class MemberSerializer(serializers.ModelSerializer):
     name = serializers.CharField(source="user.name")
     email = serializers.EmailField(source="user.email")
     pseudonym = serializers.CharField(source="user.pseudonym")
+    erased_at = serializers.DateTimeField(
+        source="user.erased_at", allow_null=True, help_text="When their identity was erased."
+    )
 
     class Meta:
         model = Membership
-        fields = ["id", "name", "email", "pseudonym", "role", "status", "joined_at"]
+        fields = ["id", "name", "email", "pseudonym", "role", "status", "joined_at", "erased_at"]
+
+
+class ErasureInput(serializers.Serializer):
+    confirm = serializers.CharField(max_length=150, help_text="Their user name.")
+
+
+class ErasureExtent(serializers.Serializer):
+    """How much there is of a person, over all projects."""
+
+    projects = serializers.IntegerField()
+    leases = serializers.IntegerField(help_text="Tasks in their hands: free again.")
+    drafts = serializers.IntegerField(help_text="Not handed in: dropped.")
+    invitations = serializers.IntegerField(help_text="To their address, which is taken out.")
+    notifications = serializers.IntegerField(help_text="To them: dropped.")
+    views = serializers.IntegerField(help_text="Dropped.")
+    tokens = serializers.IntegerField(help_text="Useless at once.")
+    submissions = serializers.IntegerField(help_text="Stay, as all that follows.")
+    reviews = serializers.IntegerField()
+    comments = serializers.IntegerField()
+    ledger_entries = serializers.IntegerField()
+    late_answers = serializers.IntegerField()
 
 
 class MemberChange(serializers.Serializer):
@@ -35,6 +59,8 @@ class Members(ProjectRows):
         "list": Action.VIEW_PEOPLE,
         "retrieve": Action.VIEW_PEOPLE,
         "partial_update": Action.MANAGE_PEOPLE,
+        "erase": Action.ERASE_PEOPLE,
+        "extent": Action.ERASE_PEOPLE,
     }
     filterset_fields = ["role", "status"]
     search_fields = ["user__display_name", "user__username", "user__email"]
@@ -61,6 +87,26 @@ class Members(ProjectRows):
         if "status" in data:
             changes[data["status"]](membership=member, acting_user=request.user)
         return Response(MemberSerializer(member).data)
+
+    @extend_schema(responses=ErasureExtent)
+    def extent(self, request, slug, pk):
+        """What erasing this person would take away, and what would stay under their pseudonym."""
+        return Response(ErasureExtent(erasure.measure_extent(self.get_object().user)).data)
+
+    @extend_schema(
+        request=ErasureInput,
+        responses=ErasureExtent,
+        examples=[OpenApiExample("Erase", value={"confirm": "ann"}, request_only=True)],
+    )
+    def erase(self, request, slug, pk):
+        """Erase who this person is, in all projects and for good. Their judgments stay under the pseudonym,
+        so that dataset versions can still be verified. Answers what there was.
+        """
+        member, data = self.get_object(), valid_input(ErasureInput, request)
+        extent = erasure.erase_person(
+            user=member.user, acting_user=request.user, confirmation=data["confirm"]
+        )
+        return Response(ErasureExtent(extent).data)
 
 
 class InvitationSerializer(serializers.ModelSerializer):
@@ -128,6 +174,11 @@ urlpatterns = [
         f"{PROJECT}members/<int:pk>/",
         Members.as_view(ONE | {"patch": "partial_update"}),
         name="api_member",
+    ),
+    path(
+        f"{PROJECT}members/<int:pk>/erasure/",
+        Members.as_view({"get": "extent", "post": "erase"}),
+        name="api_member_erasure",
     ),
     path(
         f"{PROJECT}invitations/",

@@ -24,7 +24,8 @@ class FormatError(ValueError):
         self.problem = problem
         self.file = file
         self.row = row
-        self.field = field
+        # It may be a name out of the file: with half a surrogate pair or a NUL, or of megabytes.
+        self.field = printable(field, _LONGEST) if field else field
         self.hint = hint
         self.is_row_fault = is_row_fault
         super().__init__(str(self))
@@ -34,7 +35,7 @@ class FormatError(ValueError):
         if self.row is not None:
             where.append(f"row {self.row}")
         if self.field:
-            where.append(f"field {printable(self.field, _LONGEST)}")
+            where.append(f"field {self.field}")
         problem = printable(self.problem)
         sentence = f"{', '.join(where)}: {problem}" if where else problem
         if not sentence.endswith((".", "?", "!")):

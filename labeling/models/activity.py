@@ -22,6 +22,10 @@ class AuditSeal(models.Model):
     event_count = models.PositiveIntegerField()
     sha256 = models.CharField(max_length=64)  # of the previous seal's digest and the rows, in order of id
     signature = models.CharField(max_length=64)  # HMAC of it with a key that is not in the database
+    # Where an erased person's address was taken out of rows (services.audit_blanking): as `sha256` and
+    # `signature`, of the rows as they are now. `sha256` stays: the next seal is over it.
+    blanked_sha256 = models.CharField(max_length=64, blank=True)
+    blanked_signature = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -35,11 +35,18 @@ class Dataset(models.Model):
 
 
 class DatasetVersionStatus(models.TextChoices):
-    """freezing → ready | failed."""
+    """freezing → ready | unchanged | failed."""
 
     FREEZING = "freezing", _("Freezing")
     READY = "ready", _("Ready")  # terminal: files are in place, the hash is known, nothing changes any more
+    UNCHANGED = "unchanged", _("Nothing new")  # terminal: no files; `same_as` has the very same bytes
     FAILED = "failed", _("Failed")  # terminal: no files; `error` says why
+
+
+class DatasetVersionQuerySet(models.QuerySet):
+    def made(self) -> DatasetVersionQuerySet:
+        """Without those that would have been the twin of another."""
+        return self.filter(same_as=None)
 
 
 class DatasetVersion(models.Model):
@@ -61,6 +68,12 @@ class DatasetVersion(models.Model):
     note = models.CharField(max_length=300, blank=True)
     # Where it was made by leaving something of an older version out.
     parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
+    # The ready version that it would have been the twin of, unless one was wished for.
+    same_as = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    is_forced = models.BooleanField(default=False)
+    # What makes asking for it repeatable (services.freeze_requests); "" where nobody sent a key.
+    idempotency_key = models.CharField(max_length=80, blank=True)
+    request_sha256 = models.CharField(max_length=64, blank=True)
     # What the data card says beyond the manifest, as it was when frozen (services.dataset_facts). Apart from
     # it, so that rows and manifest are the same bytes as before there were cards.
     facts = models.JSONField(default=dict, blank=True)
@@ -69,10 +82,17 @@ class DatasetVersion(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True, blank=True)
 
+    objects = DatasetVersionQuerySet.as_manager()
+
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_number_once")
+            models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_number_once"),
+            models.UniqueConstraint(
+                fields=["dataset", "created_by", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="dataset_version_key_once",
+            ),
         ]
 
     def __str__(self) -> str:

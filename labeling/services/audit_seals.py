@@ -22,11 +22,14 @@ from django.utils.crypto import salted_hmac
 from labeling.formats import canonical_line
 from labeling.models import AuditEvent, AuditSeal
 
+from .told import Remark, as_dict
+
 SEAL_AFTER = timedelta(minutes=1)
 # A transaction may commit its row long after the row's own time: a large import, a database that hung.
 LONGEST_TRANSACTION = timedelta(hours=1)
 ROWS_PER_SEAL = 5_000
 SALT = "labeling.audit_seal"
+ERASED = "person.erased"
 START = "0" * 64  # what stands for the digest before the first seal
 COLUMNS = ("pk", "project_id", "actor_id", "action", "object_type", "object_id", "data", "created_at")
 
@@ -52,16 +55,17 @@ def seal_events(*, now: datetime | None = None) -> int:
 @transaction.atomic
 def _seal_some(until: datetime) -> int:
     last = _locked_last_seal()
-    rows = AuditEvent.objects.filter(seal=None, created_at__lt=until).order_by("pk")
+    # Locked: nobody blanks a row (services.audit_blanking) between our reading and our seal.
+    rows = AuditEvent.objects.filter(seal=None, created_at__lt=until).select_for_update().order_by("pk")
     events = list(rows.values_list(*COLUMNS)[:ROWS_PER_SEAL])
     if not events:
         return 0
-    digest = _digest(last.sha256 if last else START, events)
+    digest = digest_of(last.sha256 if last else START, events)
     seal = AuditSeal.objects.create(
         number=last.number + 1 if last else 1,
         event_count=len(events),
         sha256=digest,
-        signature=_signature(digest, settings.SECRET_KEY),
+        signature=signature_of(digest, settings.SECRET_KEY),
     )
     AuditEvent.objects.filter(pk__in=[event[0] for event in events]).update(seal=seal)
     return len(events)
@@ -84,15 +88,17 @@ def verify_audit_trail() -> Iterator[tuple[str, list[str]]]:
     before, expected = START, 1
     sealed_at: datetime | None = None
     for seal in AuditSeal.objects.order_by("number").iterator():
-        events = list(seal.events.order_by("pk").values_list(*COLUMNS))
-        problems = []
+        events = events_under(seal)
+        problems = _misfits(seal, digest_of(before, events))
+        if problems:  # read again: an address may have been taken out of its rows just now
+            seal.refresh_from_db()
+            events = events_under(seal)
+            problems = _misfits(seal, digest_of(before, events))
         if seal.number != expected:
             problems.append(f"seals {expected:,} to {seal.number - 1:,} before it are missing")
         if len(events) != seal.event_count:
             problems.append(f"{seal.event_count:,} rows were put under it, {len(events):,} are")
-        if _digest(before, events) != seal.sha256:
-            problems.append("rows under it, or the seal before it, were changed, removed or added")
-        if not any(hmac.compare_digest(_signature(seal.sha256, key), seal.signature) for key in _keys()):
+        if not is_signed(seal.sha256, seal.signature):
             problems.append(
                 "it was not signed with this site's SECRET_KEY (former keys belong into SECRET_KEY_FALLBACKS)"
             )
@@ -100,6 +106,37 @@ def verify_audit_trail() -> Iterator[tuple[str, list[str]]]:
             problems += _backdated(events, sealed_at)
         yield f"seal {seal.number:,}", problems
         before, expected, sealed_at = seal.sha256, seal.number + 1, seal.created_at
+
+
+def events_under(seal: AuditSeal) -> list[tuple]:
+    return list(seal.events.order_by("pk").values_list(*COLUMNS))
+
+
+def _misfits(seal: AuditSeal, found: str) -> list[str]:
+    """What is wrong with the rows under a seal, whose digest is `found`.
+
+    A seal out of whose rows an erased person's address was taken fits by a second digest, signed as the first
+    one is, and an audit row of the erasure, under a seal of its own, says the same.
+    """
+    if not seal.blanked_sha256:
+        if found == seal.sha256:
+            return []
+        return ["rows under it, or the seal before it, were changed, removed or added"]
+    if not is_signed(blanked_text(seal.sha256, seal.blanked_sha256), seal.blanked_signature):
+        return ["an address was taken out of its rows, but not signed with this site's SECRET_KEY"]
+    if _told_blankings().get(str(seal.number)) != seal.blanked_sha256:
+        return ["an address was taken out of its rows, but no audit row of an erasure says so"]
+    if found != seal.blanked_sha256:
+        return ["rows under it were changed, removed or added since an address was taken out of them"]
+    return [Remark("the e-mail address of somebody who was erased was taken out of its rows; nothing else")]
+
+
+def _told_blankings() -> dict[str, str]:
+    """{number of a seal: digest of its rows without the address} as the newest erasure of each tells it."""
+    told: dict[str, str] = {}
+    for data in AuditEvent.objects.filter(action=ERASED).order_by("pk").values_list("data", flat=True):
+        told |= as_dict(as_dict(data).get("blanked"))
+    return told
 
 
 def _backdated(events: Iterable[tuple], sealed_at: datetime) -> list[str]:
@@ -112,7 +149,7 @@ def _backdated(events: Iterable[tuple], sealed_at: datetime) -> list[str]:
     ]
 
 
-def _digest(before: str, events: Iterable[tuple]) -> str:
+def digest_of(before: str, events: Iterable[tuple]) -> str:
     """SHA-256 (hex) of the digest before and the rows as canonical JSON lines."""
     digest = hashlib.sha256(before.encode())
     for *values, created_at in events:
@@ -121,8 +158,17 @@ def _digest(before: str, events: Iterable[tuple]) -> str:
     return digest.hexdigest()
 
 
-def _signature(digest: str, key: str) -> str:
+def blanked_text(sha256: str, blanked: str) -> str:
+    """What is signed where rows were blanked: that these rows stand for those."""
+    return f"{sha256} {blanked}"
+
+
+def signature_of(digest: str, key: str) -> str:
     return salted_hmac(SALT, digest, secret=key, algorithm="sha256").hexdigest()
+
+
+def is_signed(text: str, signature: str) -> bool:
+    return any(hmac.compare_digest(signature_of(text, key), signature) for key in _keys())
 
 
 def _keys() -> list[str]:

@@ -31,6 +31,7 @@ from .assignments import release_expired
 from .audit_seals import seal_events
 from .batch_control import hold_overdue
 from .batch_ends import note_finished_batches
+from .dataset_comparing import revive_lost_comparisons
 from .dataset_exports import build_export as build_file
 from .dataset_exports import forget_unused, lost_exports
 from .dataset_sizes import build_sizes as count_tokens
@@ -90,6 +91,7 @@ def sweep() -> int:
     forget_unused()
     for preparation in lost_preparations():
         done += _without_stopping(prepare, preparation)
+    done += revive_lost_comparisons()
     for project_id in waiting_indexes():
         done += build_index(project_id) > 0
     return done

@@ -22,6 +22,8 @@ from .datasets import split_path
 
 PER_PAGE = 20
 MOST_MATCHES = 1_000  # a search stops there
+# What reading files raises that somebody changed.
+SPOILT = (orjson.JSONDecodeError, UnicodeDecodeError, FileNotFoundError, IndexError, KeyError, TypeError)
 
 
 @dataclass
@@ -58,12 +60,16 @@ def browse_rows(
     path = split_path(version=version, split=split)
     try:
         return _browse(version, path, split, text, page, per_page)
-    except (orjson.JSONDecodeError, UnicodeDecodeError, FileNotFoundError, IndexError) as error:
-        raise Conflict(
-            _("The files of %(version)s are not as they were frozen.") % {"version": version},
-            code="files_changed",
-            hint="Verify it to see which, and restore them from a backup.",
-        ) from error
+    except SPOILT as error:
+        raise _not_as_frozen(version) from error
+
+
+def _not_as_frozen(version: DatasetVersion) -> Conflict:
+    return Conflict(
+        _("The files of %(version)s are not as they were frozen.") % {"version": version},
+        code="files_changed",
+        hint="Verify it to see which, and restore them from a backup.",
+    )
 
 
 def _browse(version: DatasetVersion, path: Path, split: str, text: str, page: int, per_page: int) -> RowPage:
@@ -87,21 +93,32 @@ def _browse(version: DatasetVersion, path: Path, split: str, text: str, page: in
 
 def find_row(*, version: DatasetVersion, row_id: str) -> tuple[str, int] | None:
     """(split, number from 1) of the row with this id; None where the version has none. Reads the files up to
-    it, some hundred MB a second. Raises as `split_path` does."""
+    it, some hundred MB a second. Raises as `browse_rows` does."""
     needle = orjson.dumps({"id": row_id})[1:-1]
     for split in SPLITS:
         path = split_path(version=version, split=split)
         if not path.stat().st_size:
             continue
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            place = data.find(needle)
-            while place >= 0:
-                start = data.rfind(b"\n", 0, place) + 1
-                end = data.find(b"\n", place)
-                # A completion may have the same id as another's row.
-                if orjson.loads(data[start:end])["id"] == row_id:
-                    return split, _number_at(version, split, start)
-                place = data.find(needle, end)
+        try:
+            start = _start_of(path, needle, row_id)
+            if start is not None:
+                return split, _number_at(version, split, start)
+        except SPOILT as error:
+            raise _not_as_frozen(version) from error
+    return None
+
+
+def _start_of(path: Path, needle: bytes, row_id: str) -> int | None:
+    """Where the line of the row with this id begins."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = data.find(needle)
+        while place >= 0:
+            start = data.rfind(b"\n", 0, place) + 1
+            end = data.find(b"\n", place)
+            # A completion may have the same id as another's row.
+            if orjson.loads(data[start:end])["id"] == row_id:
+                return start
+            place = data.find(needle, end)
     return None
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from typing import Any
 
 import structlog
 from django.db import close_old_connections, connections
+from django.db.models import QuerySet
+from django.utils.translation import gettext_noop
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError
@@ -14,12 +17,17 @@ from labeling.models import DatasetVersion
 
 from . import dataset_diff
 from .dataset_diff import Comparison
-from .progress import Progress
+from .progress import Progress, silent_jobs
 
 log = structlog.get_logger(__name__)
 INLINE_ROWS = 100_000  # of both together: compared while the person waits (about two seconds)
 PATIENCE_SECONDS = 5.0  # then the web process does it itself
 WAITING = "waiting"
+JOB = "comparison"
+ATTEMPTS = 3
+BROKE = gettext_noop("Something broke on our side while they were compared.")
+DIED = gettext_noop("The process that compared them died too often.")
+_ID = 36  # characters of a UUID
 
 
 def comparison_of(*, old: DatasetVersion, new: DatasetVersion) -> Comparison | dict[str, Any]:
@@ -53,26 +61,64 @@ def build_comparison(*, old: DatasetVersion, new: DatasetVersion) -> None:
     if is_begun or dataset_diff.is_made(old, new):
         return
     total = old.row_count + new.row_count
+    heartbeat.attempt = heartbeat.attempts() + 1
     heartbeat.tell("comparing", 0, total, now=True)
     try:
         dataset_diff.compare_versions(
             old=old, new=new, tell=lambda done: heartbeat.tell("comparing", done, total)
         )
     except DomainError as error:
-        dataset_diff.problem_path(old, new).write_text(error.message)
+        dataset_diff.problem_path(old, new).write_text(str(error.message))
+    except Exception:
+        # Without a word about it the page that waits would have it begun again every two seconds.
+        dataset_diff.problem_path(old, new).write_text(BROKE)
+        raise
     finally:
         heartbeat.end()
+
+
+def revive_lost_comparisons() -> int:
+    """Begin those again whose process died, or that nobody took up; how many. What died too often is told to
+    who asks next. Called by the sweep.
+    """
+    revived = 0
+    for key in silent_jobs(JOB):
+        heartbeat, ids = Progress(JOB, key), (key[:_ID], key[_ID + 1 :])
+        found = {str(each.public_id): each for each in _versions(ids)}
+        old, new = found.get(ids[0]), found.get(ids[1])
+        if old is None or new is None:
+            heartbeat.end()
+        elif heartbeat.attempts() >= ATTEMPTS:
+            dataset_diff.problem_path(old, new).write_text(DIED)
+            heartbeat.end()
+        else:
+            revived += 1
+            _build_apart(old, new)
+    return revived
+
+
+def _versions(ids: tuple[str, str]) -> QuerySet[DatasetVersion]:
+    try:
+        wanted = [uuid.UUID(each) for each in ids]
+    except ValueError:  # no file of ours
+        wanted = []
+    return DatasetVersion.objects.filter(public_id__in=wanted).select_related("dataset__project")
+
+
+def _build_apart(old: DatasetVersion, new: DatasetVersion) -> None:
+    try:
+        build_comparison(old=old, new=new)
+    except Exception:  # noqa: BLE001 - logged; asked for again, it is begun anew
+        log.exception("comparison_failed", old=old.pk, new=new.pk)
 
 
 def _take_up(old: DatasetVersion, new: DatasetVersion) -> None:
     close_old_connections()
     try:
-        build_comparison(old=old, new=new)
-    except Exception:  # noqa: BLE001 - a thread of its own: logged, and begun anew when asked for again
-        log.exception("comparison_failed", old=old.pk, new=new.pk)
+        _build_apart(old, new)
     finally:
         connections.close_all()
 
 
 def _heartbeat(old: DatasetVersion, new: DatasetVersion) -> Progress:
-    return Progress("comparison", f"{old.public_id}-{new.public_id}")
+    return Progress(JOB, f"{old.public_id}-{new.public_id}")

@@ -33,7 +33,7 @@ from labeling.permissions import Action, membership_of, require
 from .activity import notify, record_event
 from .datasets import ATTEMPTS, INLINE_ROWS, require_ready
 from .downloads import record_download, stem_of
-from .export_writing import checked_options, extension_of, write_export
+from .export_writing import TOKENS, checked_options, extension_of, write_export
 from .progress import Progress, lost_jobs
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,8 @@ def prepare_export(
     in_background: bool | None = None,
 ) -> DatasetExport:
     """The prepared file of a version in a format: the one there is, else made at once up to INLINE_ROWS
-    rows, else in the background. One that failed is tried again.
+    rows, else in the background; token ids always there, as starting the tokenizer's process takes ten
+    seconds and more. One that failed is tried again.
 
     Raises Conflict (not ready), Invalid (format, split or options).
     """
@@ -79,7 +80,7 @@ def prepare_export(
     checked = checked_options(version, format, dict(options or {}))
     key = hashlib.sha256(canonical_line({"format": format, "split": split, "options": checked})).hexdigest()
     if in_background is None:
-        in_background = version.row_count > INLINE_ROWS
+        in_background = version.row_count > INLINE_ROWS or format == TOKENS
     with transaction.atomic():
         export, is_new = DatasetExport.objects.get_or_create(
             version=version,

@@ -14,7 +14,9 @@ from .recipes import Recipe
 WITHOUT = ("annotator", "import", "guideline_version")
 
 
-def rebuild_without(*, version: DatasetVersion, what: str, which: str, acting_user) -> DatasetVersion:
+def rebuild_without(
+    *, version: DatasetVersion, what: str, which: str, acting_user, idempotency_key: str = ""
+) -> DatasetVersion:
     """Freeze the next version of the dataset by the recipe of `version`, less one thing; `version` is its
     parent. The dataset's own recipe stays.
 
@@ -43,6 +45,7 @@ def rebuild_without(*, version: DatasetVersion, what: str, which: str, acting_us
         note=_("v%(number)s without %(what)s") % {"number": version.number, "what": without},
         recipe=dataclasses.replace(recipe, **changes),
         parent=version,
+        idempotency_key=idempotency_key,
     )
 
 

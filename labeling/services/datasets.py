@@ -10,7 +10,6 @@ import orjson
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -29,11 +28,12 @@ from labeling.formats import (
 )
 from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
 
-from .activity import notify, record_event
+from .activity import record_event
 from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_filters import filtered_rows
 from .dataset_rows import count_selected
+from .freeze_requests import FreezeRequest, end_as_twin, tell_owner
 from .progress import Progress, lost_jobs
 from .recipes import Recipe
 from .snapshots import one_snapshot
@@ -108,12 +108,22 @@ def freeze_dataset(
     in_background: bool | None = None,
     recipe: Recipe | None = None,
     parent: DatasetVersion | None = None,
+    idempotency_key: str = "",
+    force: bool = False,
 ) -> DatasetVersion:
     """Begin the next version and build it: at once up to INLINE_ROWS rows, else in the background.
 
     `in_background` decides instead of the size. `recipe`: in place of the dataset's, for a version made of
-    another one, its `parent`. Raises Invalid where nothing fits the recipe.
+    another one, its `parent`. The same key twice is one version. A version that comes out the same as a ready
+    one of the dataset ends as unchanged, its `same_as` (freeze_requests.standing), unless `force`. Raises
+    Invalid where nothing fits the recipe, or the key was for another freeze.
     """
+    asked = {"note": note, "force": force, "recipe": recipe.to_json() if recipe else None}
+    request = FreezeRequest.of(
+        dataset, acting_user, idempotency_key, asked | {"parent": parent.pk if parent else None}
+    )
+    if answered := request.answered_before():
+        return answered
     recipe = (recipe or Recipe.from_json(dataset.recipe)).resolved_for(dataset.project)
     rows = count_selected(dataset.project, dataset.kind, recipe)
     if rows == 0:
@@ -127,6 +137,8 @@ def freeze_dataset(
     with transaction.atomic():
         # One person at a time takes the next number.
         Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+        if answered := request.answered_before():
+            return answered
         last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
         version = DatasetVersion.objects.create(
             dataset=dataset,
@@ -135,6 +147,9 @@ def freeze_dataset(
             note=note.strip()[:300],
             parent=parent,
             created_by=acting_user,
+            is_forced=force,
+            idempotency_key=request.key,
+            request_sha256=request.sha256 if request.key else "",
         )
         record_event(
             action="dataset.freezing",
@@ -215,6 +230,11 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
 @transaction.atomic
 def _make_ready(version, writer: VersionWriter, frozen: _Frozen, in_background: bool) -> None:
     manifest, sha256 = frozen.manifest, frozen.sha256
+    if twin := end_as_twin(version, sha256):
+        if in_background:
+            said = later("Nothing to freeze: %(version)s has the very same rows.", version=twin)
+            tell_owner(version, said, page_of=twin)
+        return
     ready = DatasetVersion.objects.filter(
         pk=version.pk, status=DatasetVersionStatus.FREEZING, attempt=version.attempt
     ).update(
@@ -238,7 +258,7 @@ def _make_ready(version, writer: VersionWriter, frozen: _Frozen, in_background: 
         facts_sha256=facts_digest(frozen.facts),  # the trail is sealed: `verify` holds the facts against it
     )
     if in_background:
-        _notify_owner(
+        tell_owner(
             version,
             later(
                 "%(version)s is ready: %(n)s rows.", version=version, n=f"{sum(manifest['rows'].values()):,}"
@@ -262,21 +282,9 @@ def _fail(version: DatasetVersion, problem: str, in_background: bool) -> None:
             error=problem,
         )
         if in_background:
-            _notify_owner(
+            tell_owner(
                 version, later("%(version)s was not frozen: %(problem)s", version=version, problem=problem)
             )
-
-
-def _notify_owner(version: DatasetVersion, text: str) -> None:
-    if version.created_by is not None:
-        dataset = version.dataset
-        notify(
-            user=version.created_by,
-            project=dataset.project,
-            kind="dataset.frozen",
-            text=text,
-            path=reverse("labeling:dataset_version", args=[dataset.project.slug, dataset.pk, version.number]),
-        )
 
 
 def lost_versions() -> list[DatasetVersion]:

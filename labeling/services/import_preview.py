@@ -46,6 +46,24 @@ MAPPABLE_FIELDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+# The same fields by what they are for, as the page shows them.
+FIELD_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (_("The prompt"), ("prompt", "instruction", "input", "messages", "question", "system")),
+    (
+        _("The answers"),
+        (
+            "completion", "output", "answers", "chosen", "rejected", "response_a", "response_b", "output_1",
+            "output_2", "preferred_output", "non_preferred_output", "completions", "generator",
+        ),
+    ),
+    (
+        _("Which is better"),
+        ("preference", "label", "score", "margin", "ranking", "ranks", "margins"),
+    ),
+    (_("About the row"), ("category", "language")),
+)  # fmt: skip
+
+
 @dataclass
 class PreviewRow:
     """One row as it would be stored. `completions`: {"text", "generator", "rank"}, rank 1 = best, None =

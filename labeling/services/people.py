@@ -14,6 +14,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from annotate.accounts.erasure import require_account
 from annotate.accounts.models import User
 from annotate.accounts.services import create_user
 from annotate.errors import Conflict, Forbidden, Gone, Invalid, NotFound
@@ -83,9 +84,8 @@ def invite_person(
         created_by=acting_user,
         expires_at=now + timedelta(days=days),
     )
-    record_event(
-        action="invitation.sent", actor=acting_user, obj=invitation, project=project, email=email, role=role
-    )
+    # The address is in the invitation alone, where it can be erased: audit rows are under seals.
+    record_event(action="invitation.sent", actor=acting_user, obj=invitation, project=project, role=role)
     transaction.on_commit(lambda: _mail_invitation(invitation, token))
     return invitation, token
 
@@ -133,6 +133,7 @@ def accept_invitation(*, token: str, user) -> Membership:
     Raises NotFound, Gone, or Forbidden where the invitation is for another address.
     """
     invitation = find_invitation(token)
+    require_account(user)
     if user.email.lower() != invitation.email:
         raise Forbidden(
             _("This invitation is for %(email)s, and you are signed in as %(own)s.")
@@ -235,6 +236,8 @@ def remove_member(*, membership: Membership, acting_user) -> Membership:
 
 @transaction.atomic
 def _set_status(membership: Membership, status: MembershipStatus, acting_user) -> Membership:
+    if status == MembershipStatus.ACTIVE and membership.user.erased_at is not None:
+        raise Conflict(_("This person was erased."), code="erased")
     if status != MembershipStatus.ACTIVE and membership.role == Role.ADMIN:
         _require_another_admin(membership)
     old, membership.status = membership.status, status

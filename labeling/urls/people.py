@@ -4,6 +4,7 @@ from django.urls import path
 
 from labeling.views import (
     batches,
+    erasure,
     forms,
     guidelines,
     home,
@@ -47,6 +48,7 @@ urlpatterns = [
     path("projects/<slug:slug>/people/invite/", people.invite, name="invite"),
     path("projects/<slug:slug>/people/<int:pk>/", people.person, name="person"),
     path("projects/<slug:slug>/people/<int:pk>/change/", people.member_change, name="member_change"),
+    path("projects/<slug:slug>/people/<int:pk>/erase/", erasure.person_erase, name="person_erase"),
     path("projects/<slug:slug>/people/<int:pk>/skips/", people.person_skips, name="person_skips"),
     path("projects/<slug:slug>/people/<int:pk>/time/", pay.person_time, name="person_time"),
     path("projects/<slug:slug>/people/<int:pk>/time/correct/", pay.person_correct, name="person_correct"),

@@ -120,6 +120,7 @@ def dataset_rebuild_without(
         what=request.POST.get("what", ""),
         which=request.POST.get("which", ""),
         acting_user=request.user,
+        idempotency_key=request.POST.get("once", ""),
     )
     background.take_up_if_nobody_does(version)
     page = "labeling:dataset_compare" if version.frozen_at else "labeling:dataset_version"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
@@ -46,7 +47,10 @@ MOST_CATEGORIES = 30  # bars in the table of categories
 def datasets(request: SignedInRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
-        project.datasets.annotate(version_count=Count("versions"), last_at=Max("versions__created_at")),
+        project.datasets.annotate(
+            version_count=Count("versions", filter=Q(versions__same_as=None)),
+            last_at=Max("versions__created_at"),
+        ),
         sorts={"newest": (_("Newest first"), "-id"), "name": (_("Name"), ("name", "id"))},
         search=lambda rows, text: rows.filter(name__icontains=text),
         filters=[Filter("kind", _("Kind"), [("", _("All")), *DatasetKind.choices])],
@@ -130,7 +134,7 @@ def _dataset(project: Project, pk: int) -> Dataset:
 
 def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
     versions = DatasetVersion.objects.filter(dataset=_dataset(project, pk), number=number)
-    version = versions.select_related("dataset__project", "created_by", "parent").first()
+    version = versions.select_related("dataset__project", "created_by", "parent", "same_as").first()
     if version is None:
         raise NotFound("There is no such dataset version.")
     return version
@@ -144,7 +148,8 @@ def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) ->
         "dataset": dataset,
         "recipe": described_recipe(project, recipe.to_json()),
         "counts": preview_counts(project, dataset.kind, recipe),
-        "versions": dataset.versions.select_related("created_by").order_by("-number"),
+        "versions": dataset.versions.made().select_related("created_by").order_by("-number"),
+        "once": uuid.uuid4().hex,
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
     }
     return render(request, "labeling/dataset_detail.html", context)
@@ -152,8 +157,13 @@ def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) ->
 
 @project_route(Action.FREEZE_DATASETS, methods=("POST",))
 def dataset_freeze(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """`once` is of one page that was loaded: its form sent twice is one freeze."""
     version = service.freeze_dataset(
-        dataset=_dataset(project, pk), acting_user=request.user, note=request.POST.get("note", "")
+        dataset=_dataset(project, pk),
+        acting_user=request.user,
+        note=request.POST.get("note", ""),
+        force=request.POST.get("force") == "1",
+        idempotency_key=request.POST.get("once", ""),
     )
     background.take_up_if_nobody_does(version)
     return redirect("labeling:dataset_version", slug=project.slug, pk=pk, number=version.number)
@@ -163,7 +173,12 @@ def dataset_freeze(request: SignedInRequest, *, project, membership, pk: int) ->
 def dataset_version(request: SignedInRequest, *, project, membership, pk: int, number: int) -> HttpResponse:
     """The page of a version; `split`, `q` and `page` choose the rows shown."""
     version = version_of(project, pk, number)
+    if version.same_as is not None:
+        said = _("Nothing is new: v%(number)s has the very same rows and hash, so no other version was made.")
+        messages.info(request, said % {"number": version.same_as.number})
+        return redirect("labeling:dataset_version", slug=project.slug, pk=pk, number=version.same_as.number)
     context: dict[str, Any] = {
+        "once": uuid.uuid4().hex,
         "version": version,
         "dataset": version.dataset,
         "recipe": described_recipe(project, version.recipe),

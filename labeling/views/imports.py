@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -27,12 +28,14 @@ from labeling.preparation_words import title_of_fix
 from labeling.services import background
 from labeling.services import import_faults as faults
 from labeling.services import imports as service
-from labeling.services.import_preview import MAPPABLE_FIELDS, preview_import
+from labeling.services.import_preview import FIELD_GROUPS, MAPPABLE_FIELDS, Preview, preview_import
 from labeling.services.preparations import preparation_of
 from labeling.services.progress import Progress
 
 MAP = "map-"  # prefix of the mapping's inputs: map-prompt = column
 MOST_AT_ONCE = 3  # files that a person waits for; more are brought in behind their back
+MOST_LISTED = 12  # columns in a list to choose from; of more, a name is typed and found
+RAW_ROWS, RAW_COLUMNS = 3, 60  # of the file as it is, shown beside the mapping
 STOP_POLLING = 286  # htmx: swap, and ask no more
 
 
@@ -119,6 +122,34 @@ def _choices(query, record: ImportRecord) -> dict:
     }
 
 
+def _mapping(choices: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a kind's fields are for, with each field and the column chosen for it."""
+    fields = MAPPABLE_FIELDS[choices["kind"]]
+    groups = [
+        (words, [(field, choices["column_mapping"].get(field, "")) for field in group if field in fields])
+        for words, group in FIELD_GROUPS
+    ]
+    return [(words, group) for words, group in groups if group]
+
+
+def _raw_rows(preview: Preview) -> list[list[tuple[str, str]]]:
+    """The file's first rows, column by column and before any mapping."""
+    if preview.detection is None:
+        return []
+    return [
+        [
+            (column, _as_text(row[column]))
+            for column in preview.detection.columns[:RAW_COLUMNS]
+            if column in row
+        ]
+        for row in preview.detection.sample_rows[:RAW_ROWS]
+    ]
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 @project_route(Action.IMPORT)
 def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     """Before it is confirmed the preview (`kind`, `format`, `map-…` change it), afterwards how it goes or
@@ -143,10 +174,9 @@ def import_detail(request: SignedInRequest, *, project, membership, pk: int) -> 
             "formats": [(name, gettext(words)) for name, words in FORMATS.items()],
             "columns": columns,
             "lenient": bool(request.GET.get("leave_out_faulty_rows")) or record.leave_out_faulty_rows,
-            "mapping": [
-                (field, choices["column_mapping"].get(field, ""))
-                for field in MAPPABLE_FIELDS[choices["kind"]]
-            ],
+            "mapping": _mapping(choices),
+            "searched": len(columns) > MOST_LISTED,
+            "raw_rows": _raw_rows(preview),
         }
         if request.htmx:
             return render(request, "labeling/_import_preview.html", context)

@@ -62,7 +62,7 @@ def freeze(names: str) -> None:
     from django.core.management import call_command
 
     for name, kind in json.loads(names).items():
-        call_command("freeze_dataset", "--project", "moved", "--name", name, "--as", kind, "--json")
+        call_command("freeze_dataset", "--project", "moved", "--name", name, "--as", kind, "--json", "--force")
 
 
 def postgres() -> None:

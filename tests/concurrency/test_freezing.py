@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 
 import pytest
 
@@ -79,3 +80,43 @@ def test_without_the_snapshot_it_would_be(at_work, monkeypatch):
     counted, written = freeze_meanwhile(dataset, crew, monkeypatch)
     assert crew.processes[0].wait(timeout=400) == 0
     assert counted == ACCEPTED < written
+
+
+@pytest.fixture
+def frozen_by_three():
+    """Versions after three processes asked for one at once: (pks they were told, {status: count})."""
+    cast = make_cast()
+    for number in range(3):
+        make_demonstration(cast.project, cast.peer, f"Answer {number}.")
+    dataset = datasets.create_dataset(
+        project=cast.project, kind="sft", name="thrice", acting_user=cast.admin, recipe={}
+    )
+
+    def ask(do: str, key: str = ""):
+        order = {"do": do, "project": cast.project.pk, "users": [cast.admin.pk]}
+        crew = Crew([{**order, "dataset": dataset.pk, "key": key} for _ in range(3)])
+        crew.go()
+        told = [fact["version"] for fact in crew.facts()]
+        return told, Counter(dataset.versions.values_list("status", flat=True)), dataset
+
+    return ask
+
+
+def test_asked_for_thrice_at_once_under_one_key_it_is_one_version(frozen_by_three):
+    told, statuses, dataset = frozen_by_three("freeze", key="same")
+    assert statuses == {"ready": 1}
+    assert told == [dataset.versions.get().pk] * 3
+
+
+def test_asked_for_thrice_at_once_without_a_key_one_is_made_and_two_name_it(frozen_by_three):
+    told, statuses, dataset = frozen_by_three("freeze")
+    assert statuses == {"ready": 1, "unchanged": 2} and len(set(told)) == 3
+    made = dataset.versions.made().get()
+    assert {each.same_as for each in dataset.versions.exclude(pk=made.pk)} == {made}
+
+
+def test_without_the_guards_there_would_be_three(frozen_by_three):
+    """The control."""
+    _, statuses, dataset = frozen_by_three("freeze without guard")
+    assert statuses == {"ready": 3}
+    assert len(set(dataset.versions.values_list("sha256", flat=True))) == 1

@@ -149,6 +149,20 @@ def send_mails(outbox: str, *, guarded: bool) -> None:
         continue
 
 
+def freeze(user, dataset_id: int, key: str, *, guarded: bool) -> None:
+    """Ask for a version; without the guards: neither a key nor a look whether it would be a twin."""
+    from labeling.models import Dataset
+    from labeling.services import datasets
+
+    if not guarded:
+        datasets.end_as_twin = lambda version, sha256: None
+        key = ""
+    version = datasets.freeze_dataset(
+        dataset=Dataset.objects.get(pk=dataset_id), acting_user=user, idempotency_key=key
+    )
+    say(version=version.pk)
+
+
 def run(order: dict, user_id: int) -> None:
     from django.db import connection
 
@@ -172,6 +186,10 @@ def run(order: dict, user_id: int) -> None:
                 decide(user, order["submission"], guarded=True)
             case "decide without guard":
                 decide(user, order["submission"], guarded=False)
+            case "freeze":
+                freeze(user, order["dataset"], order["key"], guarded=True)
+            case "freeze without guard":
+                freeze(user, order["dataset"], order["key"], guarded=False)
             case "lead":
                 from tests.concurrency.lead import lead_on
 

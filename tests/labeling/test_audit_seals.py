@@ -105,9 +105,9 @@ def test_rows_and_seals_rewritten_together_lack_the_signature(sealed):
     before = audit_seals.START
     for seal in AuditSeal.objects.order_by("number"):  # as somebody would who has only the database
         rows = list(seal.events.order_by("pk").values_list(*audit_seals.COLUMNS))
-        before = audit_seals._digest(before, rows)
+        before = audit_seals.digest_of(before, rows)
         AuditSeal.objects.filter(pk=seal.pk).update(
-            sha256=before, signature=audit_seals._signature(before, "guessed")
+            sha256=before, signature=audit_seals.signature_of(before, "guessed")
         )
     assert len(problems()) == 3 and all("SECRET_KEY" in problem for problem in problems())
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+import time
+import uuid
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from annotate.errors import Conflict, Invalid
@@ -13,9 +19,11 @@ from labeling import tasks
 from labeling.formats import SPLITS
 from labeling.formats.differences import ABSENT, FieldDifference, field_differences
 from labeling.models import Demonstration, Prompt
-from labeling.services import dataset_comparing, dataset_diff, dataset_files, datasets
+from labeling.services import background, dataset_comparing, dataset_diff, dataset_files, datasets
 from labeling.services.dataset_rebuild import rebuild_without
+from labeling.services.progress import SILENT_SECONDS, Progress
 from tests.factories import publish_guideline
+from tests.site_process import ROOT, database_url
 
 from .judgments import make_demonstration, make_ranking
 from .test_dataset_freeze import fill, make_version
@@ -332,6 +340,93 @@ def test_why_large_versions_cannot_be_compared_is_told_once_and_tried_again(larg
     path.write_bytes(data)
     assert dataset_comparing.comparison_of(old=old, new=new) == {"phase": "waiting", "done": 0, "total": None}
     assert len(rung) == 1
+
+
+def grow_silent(old, new) -> None:
+    path, then = dataset_comparing._heartbeat(old, new).path, time.time() - SILENT_SECONDS - 1
+    os.utime(path, (then, then))
+
+
+def test_a_comparison_that_nobody_took_up_is_made_by_the_sweep(large):
+    old, new, _ = large
+    dataset_comparing.comparison_of(old=old, new=new)
+    assert dataset_comparing.revive_lost_comparisons() == 0  # it may be at work yet
+    grow_silent(old, new)
+    background.sweep()
+    assert dataset_diff.is_made(old, new)
+    assert dataset_comparing.revive_lost_comparisons() == 0
+
+
+def test_a_comparison_that_dies_too_often_is_given_up_and_says_so(large):
+    old, new, _ = large
+    heartbeat = dataset_comparing._heartbeat(old, new)
+    heartbeat.attempt = dataset_comparing.ATTEMPTS
+    heartbeat.tell("comparing", 1, 2, now=True)
+    grow_silent(old, new)
+    assert dataset_comparing.revive_lost_comparisons() == 0
+    with pytest.raises(Conflict, match="died too often"):
+        dataset_comparing.comparison_of(old=old, new=new)
+
+
+def test_a_comparison_that_breaks_is_not_begun_again_by_who_waits(large, monkeypatch):
+    old, new, rung = large
+
+    def fail(**_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(dataset_diff, "compare_versions", fail)
+    dataset_comparing.comparison_of(old=old, new=new)
+    with pytest.raises(OSError, match="no space"):
+        dataset_comparing.build_comparison(old=old, new=new)
+    with pytest.raises(Conflict, match="broke on our side"):
+        dataset_comparing.comparison_of(old=old, new=new)
+    assert len(rung) == 1
+
+
+def test_a_comparison_of_a_version_that_is_gone_is_forgotten(db):
+    for key in ("x", f"{uuid.uuid4()}-{uuid.uuid4()}"):
+        Progress("comparison", key).tell("comparing", 1, 2, now=True)
+        path = Progress("comparison", key).path
+        os.utime(path, (0, 0))
+        assert dataset_comparing.revive_lost_comparisons() == 0 and not path.exists()
+
+
+KILLED = """
+import sys, time, django
+django.setup()
+from labeling.models import DatasetVersion
+from labeling.services import dataset_comparing, dataset_diff
+def hang(*_, tell, **__):
+    tell(1)
+    print("at it", flush=True)
+    time.sleep(600)
+dataset_diff.compare_versions = hang
+old, new = (DatasetVersion.objects.select_related("dataset__project").get(pk=pk) for pk in sys.argv[1:])
+dataset_comparing.build_comparison(old=old, new=new)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_comparison_whose_process_is_killed_is_made_by_the_sweep(large):
+    old, new, _ = large
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": database_url()}
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(old.pk), str(new.pk)],
+        cwd=ROOT,
+        env=environment | {"DATA_DIR": str(settings.DATA_DIR)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout.readline() == "at it\n"
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert dataset_comparing._heartbeat(old, new).attempts() == 1
+    background.sweep()
+    assert not dataset_diff.is_made(old, new)  # it might be alive
+    grow_silent(old, new)
+    background.sweep()
+    assert dataset_diff.is_made(old, new)
 
 
 def test_rows_read_are_told_while_two_versions_are_compared(two, monkeypatch):

@@ -242,3 +242,23 @@ def test_a_tree_comes_in_through_the_service_and_again_adds_nothing(cast):
     data = json.dumps(tree).encode() + b"\n"
     assert bring_in(cast, "comparisons", data).rows_added == 1
     assert bring_in(cast, "comparisons", data).rows_added == 0
+
+
+@pytest.mark.parametrize("name", ["\\ud800", "\\u0000", "n" * 500_000], ids=["surrogate", "NUL", "long"])
+def test_a_name_that_no_list_can_hold_is_a_fault_like_another(cast, name):
+    """Such a row once broke the import, or put megabytes into its record for each faulty row."""
+    row = f'{{"prompt": "One?", "{name}": 1, "{name}": 2}}\n'
+    data = (row + '{"prompt": "Two?"}\n').encode()
+    record = imports.start_import(
+        project=cast.project,
+        kind="prompts",
+        file=io.BytesIO(data),
+        filename="odd.jsonl",
+        acting_user=cast.admin,
+        leave_out_faulty_rows=True,
+    )
+    record.refresh_from_db()
+    assert (record.status, record.rows_added, record.rows_left_out) == ("succeeded", 1, 1)
+    [fault] = record.faults
+    assert fault["row"] == 1 and "given twice" in fault["message"] and len(str(fault)) < 1_000
+    assert "given twice" in read_csv(record)[1][2]

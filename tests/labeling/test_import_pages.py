@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from labeling.models import ImportRecord, ImportStatus, Prompt, Ranking
 from labeling.services import imports
+from labeling.services.import_preview import FIELD_GROUPS, MAPPABLE_FIELDS
 
 
 def url(cast, rest: str = "") -> str:
@@ -44,6 +45,37 @@ def test_kind_and_mapping_chosen_on_the_preview_are_used(admin, cast):
     assert "<html" not in preview
     admin.post(url(cast, f"{record.pk}/confirm/"), choices)
     assert Ranking.objects.count() == 1
+
+
+def test_odd_columns_are_shown_with_their_first_rows_beside_the_mapping(admin, cast):
+    rows = b"".join(b"Wer <b>%d</b>?,Gut %d,Schlecht %d\n" % (n, n, n) for n in range(5))
+    answer = upload(admin, cast, ("x.csv", b"Frage,Besser,Schlechter\n" + rows), kind="comparisons")
+    page = admin.get(answer["Location"]).content.decode()
+    columns = page.split("<details open>")[1].split("</details>")[0]  # without a click
+    assert "The file&#x27;s first rows" in columns or "The file's first rows" in columns
+    for said in ("Frage", "Wer &lt;b&gt;0&lt;/b&gt;?", "Besser", "Gut 2", "Schlecht 2"):
+        assert said in columns
+    assert "Gut 3" not in columns
+    legends = [each.split("</legend>")[0] for each in columns.split("<legend>")[1:]]
+    assert legends == ["The prompt", "The answers", "Which is better", "About the row"]
+    assert "<option>Frage</option>" in columns
+
+
+def test_of_many_columns_a_name_is_typed_and_found(admin, cast):
+    names = [f"column {n}" for n in range(30)]
+    upload(admin, cast, ("x.csv", (",".join(names) + "\n" + ",".join("abc" for _ in names)).encode()))
+    record = ImportRecord.objects.get()
+    choices = {"kind": "prompts", "map-prompt": "column 7"}
+    page = admin.get(url(cast, f"{record.pk}/"), choices, headers={"HX-Request": "true"}).content.decode()
+    assert page.count('<option value="column 7">') == 1  # one list for all fields
+    assert 'name="map-prompt" value="column 7" list="columns"' in page
+    assert "The first rows, as they would be stored" in page
+
+
+def test_every_field_that_can_be_mapped_is_in_one_group():
+    grouped = [name for _, names in FIELD_GROUPS for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert {name for names in MAPPABLE_FIELDS.values() for name in names} == set(grouped)
 
 
 def test_a_file_that_cannot_be_read_that_way_says_why_on_the_preview(admin, cast):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 
 import pyarrow.parquet as pq
 import pytest
 
 from annotate.errors import Invalid
-from labeling.services import dataset_exports, datasets
+from labeling.services import background, dataset_exports, datasets
 from labeling.services.dataset_exports import prepare_export
 from tests.labeling.judgments import make_ranking
 from tests.labeling.test_dataset_freeze import fill, make_version
@@ -43,10 +44,14 @@ def tokens(export, tmp_path):
     return pq.read_table(path).to_pylist()
 
 
-def test_labels_are_the_answer_and_its_end_and_nothing_else(cast, sft_version, base_folder, tmp_path):
-    export = prepare_export(
-        version=sft_version, format="tokens", options={"model": "letters"}, acting_user=cast.admin
+def prepare_now(cast, version, options):
+    return prepare_export(
+        version=version, format="tokens", options=options, acting_user=cast.admin, in_background=False
     )
+
+
+def test_labels_are_the_answer_and_its_end_and_nothing_else(cast, sft_version, base_folder, tmp_path):
+    export = prepare_now(cast, sft_version, {"model": "letters"})
     assert export.status == "ready", export.error
     encoder = ChatEncoder(load_tokenizer(str(base_folder)))
     rows = tokens(export, tmp_path)
@@ -64,7 +69,7 @@ def test_labels_are_the_answer_and_its_end_and_nothing_else(cast, sft_version, b
 
 def test_long_rows_are_left_out_and_counted(cast, sft_version, base_folder):
     options = {"model": "letters", "maximum_length": 8}
-    export = prepare_export(version=sft_version, format="tokens", options=options, acting_user=cast.admin)
+    export = prepare_now(cast, sft_version, options)
     assert export.summary["written"] == 0
     assert export.summary["left_out"] == {"more tokens than allowed": sft_version.row_count}
 
@@ -80,14 +85,28 @@ def test_what_cannot_be_encoded_is_said(cast, sft_version, comparison_version, b
         with pytest.raises(Invalid, match=text):
             prepare_export(version=version, format="tokens", options=options, acting_user=cast.admin)
     (base_folder / "tokenizer.json").write_text("{}")
-    export = prepare_export(
-        version=sft_version, format="tokens", options={"model": "letters"}, acting_user=cast.admin
-    )
+    export = prepare_now(cast, sft_version, {"model": "letters"})
     assert (export.status, "tokenizer" in export.error) == ("failed", True)
     assert str(base_folder.parent.parent) not in json.dumps(export.error)
 
 
-def test_the_form_offers_the_projects_tokenizers(client, cast, sft_version, base_folder):
+def test_nobody_waits_for_the_tokenizer(client, cast, sft_version, base_folder, monkeypatch):
+    """Starting its process takes ten seconds and more, however few rows there are."""
+    monkeypatch.setattr(background, "PATIENCE_SECONDS", 3600)
+    client.force_login(cast.admin)
+    page = f"/projects/{cast.project.slug}/datasets/{sft_version.dataset_id}/versions/1/exports/"
+    started = time.monotonic()
+    answer = client.post(page, {"format": "tokens", "model": "letters"}, follow=True)
+    assert time.monotonic() - started < 2 and answer.status_code == 200
+    export = sft_version.exports.get()
+    assert (export.status, export.attempt) == ("waiting", 0)
+    background.sweep()
+    export.refresh_from_db()
+    assert export.status == "ready", export.error
+
+
+def test_the_form_offers_the_projects_tokenizers(client, cast, sft_version, base_folder, monkeypatch):
+    monkeypatch.setattr(background, "PATIENCE_SECONDS", 3600)
     client.force_login(cast.admin)
     page = f"/projects/{cast.project.slug}/datasets/{sft_version.dataset_id}/versions/1/exports/"
     assert '<option value="letters">' in client.get(page).content.decode()

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from tests.training.conftest import make_checkpoint, make_letters_model, make_version
-from training.services import token_preview
+from training.services import preview_jobs, token_preview
 
 pytestmark = pytest.mark.django_db
 
@@ -16,6 +16,12 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def base_folder(data_dir):
     return make_letters_model(data_dir / "models" / "letters")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """The answer is waited for, however long the tokenizer's process takes."""
+    monkeypatch.setattr(preview_jobs, "WAIT_SECONDS", 100.0)
 
 
 @pytest.fixture

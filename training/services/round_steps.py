@@ -224,7 +224,8 @@ def freeze(context: StepContext, kind: DatasetKind) -> DatasetVersion:
     )
     note = f"Round {context.round.number}"
     made = dataset.versions.filter(note=note).exclude(status=DatasetVersionStatus.FAILED).first()
-    return made or freeze_dataset(dataset=dataset, acting_user=context.user, note=note)
+    # A round has a version of its own, also where nothing is new: its page leads to it.
+    return made or freeze_dataset(dataset=dataset, acting_user=context.user, note=note, force=True)
 
 
 def _create(

@@ -1,7 +1,7 @@
 """Which tokens a run would learn, for a page: the library's own preview, in a process of its own.
 
 The web process loads no tokenizer of a model and no torch; the child reads a tokenizer, no weights, and has
-half a minute.
+two minutes. Nobody waits for it within a request (services.preview_jobs).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .preparation import ranking_of
 
 STAGE_OF: dict[str, Stage] = {DatasetKind.SFT: Stage.SFT, DatasetKind.COMPARISON: Stage.REWARD}
 MEASURED_ROWS = 2_000  # evenly spread over the split: seconds, whatever its size
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+QUEUE_SECONDS = 120.0
 _places = threading.BoundedSemaphore(2)  # each takes some 300 MB
 
 
@@ -48,7 +49,7 @@ def preview_tokens(
     if stage is None:
         raise Invalid("Prompts alone teach no tokens: choose demonstrations or comparisons.", field="version")
     model = str(checkpoint_directory(checkpoint)) if checkpoint else check_base_model(base_model)
-    if not _places.acquire(blocking=False):
+    if not _places.acquire(timeout=QUEUE_SECONDS):
         raise Conflict("Two previews are being made already.", hint="Try again in a moment.")
     try:
         with tempfile.TemporaryDirectory(prefix="preview-") as folder:

@@ -11,6 +11,7 @@ from annotate.errors import DomainError
 from labeling.formats import SPLITS
 from labeling.models import Dataset, DatasetKind, DatasetVersionStatus, Project
 from labeling.services import datasets
+from labeling.services.freeze_requests import standing
 
 
 class Command(BaseCommand):
@@ -26,6 +27,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--recipe", type=Path, metavar="FILE", help="recipe as JSON (docs/datasets.md)")
         parser.add_argument("--note", default="", help="kept with the version")
+        parser.add_argument(
+            "--force", action="store_true", help="make a version also where one has the very same rows"
+        )
         parser.add_argument("--json", action="store_true", help="print the version as JSON")
 
     def handle(self, *args, **options) -> None:
@@ -35,10 +39,15 @@ class Command(BaseCommand):
         try:
             dataset = self._dataset(project, options)
             version = datasets.freeze_dataset(
-                dataset=dataset, acting_user=None, note=options["note"], in_background=False
+                dataset=dataset,
+                acting_user=None,
+                note=options["note"],
+                in_background=False,
+                force=options["force"],
             )
         except DomainError as error:
             raise CommandError(f"{error.message} {error.hint or ''}".strip()) from error
+        is_new, version = version.same_as is None, standing(version)
         if version.status != DatasetVersionStatus.READY:
             raise CommandError(f"{version} was not frozen: {version.error}")
         if options["json"]:
@@ -48,9 +57,12 @@ class Command(BaseCommand):
                 "number": version.number,
                 "sha256": version.sha256,
                 "rows": version.row_counts,
+                "is_new": is_new,
             }
             self.stdout.write(json.dumps(described))
             return
+        if not is_new:
+            self.stdout.write(f"Nothing is new: {version} has the very same rows (--force makes another).")
         rows = ", ".join(f"{version.row_counts[split]:,} {split}" for split in SPLITS)
         self.stdout.write(f"{version}: {rows}\nid      {version.public_id}\nsha256  {version.sha256}")
 
