@@ -115,6 +115,7 @@ class TaskControl(ProjectViewMixin, viewsets.GenericViewSet):
 
     serializer_class = TaskOutput
     policy = dict.fromkeys([*VERBS, "slots", "mark_gold", "retire_gold"], Action.MANAGE_BATCHES)
+    own_parameters = {"slots": ()}
     queryset = Task.objects.none()
 
     def get_queryset(self):

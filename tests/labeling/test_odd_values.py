@@ -5,6 +5,7 @@ never a page that cannot be opened any more.
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from django.db import connection
@@ -204,3 +205,23 @@ def test_a_search_too_long_is_refused_and_the_database_is_not_said_to_be_away(
 def test_signing_in_with_a_name_of_a_page_is_no_outage(client, db):
     answer = client.post(reverse("account_login"), {"login": "a" * 60_000, "password": "x"})
     assert answer.status_code in (200, 422)
+
+
+def test_settings_of_a_sampling_may_be_odd(cast, api_client_of):
+    """Whole numbers of any size are kept; what PostgreSQL could not hold is refused on both databases."""
+    make_demonstration_batch(cast.project, tasks=1)
+    prompt = cast.project.prompts.written().first()
+    api = api_client_of(cast.admin)
+
+    def post(sampling):
+        row = {"prompt_id": prompt.pk, "text": "a", "generator": "m", "source_key": "k", "sampling": sampling}
+        url = f"/api/projects/{cast.project.slug}/completions/"
+        body = json.dumps({"completions": [row]})
+        return api.post(url, body, content_type="application/json")
+
+    assert post({"seed": TOO_LARGE}).status_code == 201
+    assert cast.project.completions.get().sampling == {"seed": TOO_LARGE}
+    for odd in ("\ud800", "a\x00b"):
+        for sampling in ({"stop": odd}, {odd: 1}, {"stop": [{"x": odd}]}):
+            answer = post(sampling)
+            assert (answer.status_code, answer.json()["error"]["field"]) == (422, "sampling"), sampling
