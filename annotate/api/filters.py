@@ -1,4 +1,4 @@
-"""What lists of the API can be asked by: fields, a search, an order. Nothing else is taken for one of them."""
+"""What lists of the API can be asked by: fields, a search, an order. Nothing else passes for one of them."""
 
 from __future__ import annotations
 

@@ -92,8 +92,8 @@ def room_for_pages() -> Iterator[None]:
 
 
 def json_text(value: Any) -> str:
-    """A value for a JSON field of `PreparedLoad.load`, with what orjson has no room for: whole numbers of more
-    than 64 bits, halves of surrogate pairs (which PostgreSQL refuses)."""
+    """A value for a JSON field of `PreparedLoad.load`, also one that orjson refuses: whole numbers of more
+    than 64 bits, halves of surrogate pairs (which PostgreSQL refuses in turn)."""
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:

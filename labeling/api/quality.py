@@ -130,24 +130,20 @@ class SubmissionDetail(SubmissionOutput):
 
 
 class HoldingVersion(serializers.ModelSerializer):
-    """A version that holds a judgment; `links` lead on: itself, and its rows from this judgment."""
+    """A version that holds a judgment."""
 
     id = serializers.UUIDField(source="public_id")
     dataset_id = serializers.IntegerField()
     kind = serializers.CharField(source="dataset.kind")
     name = serializers.CharField(source="__str__")
-    links = serializers.SerializerMethodField()
+    path = serializers.SerializerMethodField(help_text="Where this API has it.")
 
     class Meta:
         model = DatasetVersion
-        fields = ["id", "dataset_id", "number", "kind", "name", "sha256", "links"]
+        fields = ["id", "dataset_id", "number", "kind", "name", "sha256", "path"]
 
-    def get_links(self, version) -> dict[str, str]:
-        place = [self.context["slug"], version.dataset_id, version.number]
-        return {
-            "version": reverse("api_version", args=place),
-            "rows": f"{reverse('api_version_rows_after', args=place)}?judgment={self.context['judgment']}",
-        }
+    def get_path(self, version) -> str:
+        return reverse("api_version", args=[self.context["slug"], version.dataset_id, version.number])
 
 
 class SubmissionAlone(SubmissionDetail):
@@ -158,7 +154,7 @@ class SubmissionAlone(SubmissionDetail):
         help_text="Ready dataset versions that hold it, newest first; left out for those who may not see "
         "datasets."
     )
-    lineage = serializers.SerializerMethodField(help_text="Its whole lineage; left out as versions are.")
+    lineage = serializers.SerializerMethodField(help_text="Path of all of it; left out as versions are.")
 
     class Meta(SubmissionDetail.Meta):
         fields = [*SubmissionDetail.Meta.fields, "versions", "lineage"]
@@ -171,8 +167,8 @@ class SubmissionAlone(SubmissionDetail):
 
     @extend_schema_field(HoldingVersion(many=True))
     def get_versions(self, submission) -> list[dict]:
-        about = {"slug": self.context["slug"], "judgment": submission.pk}
-        return HoldingVersion(versions_containing(submission=submission), many=True, context=about).data
+        found = versions_containing(submission=submission)
+        return HoldingVersion(found, many=True, context=self.context).data
 
     def get_lineage(self, submission) -> str:
         return reverse("api_judgment_lineage", args=[self.context["slug"], submission.pk])

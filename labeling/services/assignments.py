@@ -223,9 +223,9 @@ def release_expired(*, project: Project | None = None) -> int:
 
 
 def free_work_of(*, user, project: Project, for_good: bool) -> None:
-    """Free what somebody who is paused or removed has in hand here, and book what they worked until their last
-    save. In the caller's transaction, which has locked their membership. for_good: slots that a lead kept for
-    them are everybody's again.
+    """Free what somebody who is paused or removed has in hand here, and book what they worked until their
+    last save. In the caller's transaction, which has locked their membership. for_good: slots that a lead
+    kept for them are everybody's again.
     """
     held = Assignment.objects.filter(project=project, annotator=user, status=AssignmentStatus.LEASED)
     # Whoever has one of them locked at this moment is waited for, not passed over: nothing may stay behind.

@@ -129,8 +129,8 @@ def find_invitation(token: str) -> Invitation:
 def accept_invitation(*, token: str, user) -> Membership:
     """Bring the signed-in person into the project, once: of two at the same time one wins.
 
-    Raises NotFound, Gone, Forbidden where the invitation is for another address, or Conflict where they are in
-    the project: a link of old would take their role from them, or end a pause.
+    Raises NotFound, Gone, Forbidden where the invitation is for another address, or Conflict where they are
+    in the project: a link of old would take their role from them, or end a pause.
     """
     invitation = find_invitation(token)
     if user.email.lower() != invitation.email:
