@@ -76,7 +76,7 @@ def audit(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.audit_events.select_related("actor"),
-        sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
+        sorts={"newest": (_("Newest first"), "-id"), "oldest": (_("Oldest first"), "id")},
         search=lambda rows, text: (
             rows.filter(object_id=text) | rows.filter(actor__display_name__icontains=text)
         ),

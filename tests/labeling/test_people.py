@@ -13,7 +13,7 @@ from labeling.services.batch_control import close_batch
 from labeling.services.task_control import assign_task
 from tests.factories import make_demonstration_batch, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 PASSWORD = "a long enough secret"
 
 

@@ -28,7 +28,7 @@ from tests.factories import make_ranking_batch
 from .ranked import rank
 from .work import claim
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from .routes import all_routes
 from .test_routes import values_for
 from .world import build_world
 
-pytestmark = [pytest.mark.django_db]
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 NOBODYS = "catgory"
 FEWEST_LISTS = 50  # so many there were when this was written
 
@@ -51,3 +51,26 @@ def test_every_list_refuses_what_it_does_not_know(world, cast):
             lax[name] = (answer.status_code, told)
     assert lax == {}
     assert len(seen) >= FEWEST_LISTS, sorted(seen)
+
+
+def test_an_order_that_a_list_does_not_have_is_refused(world, cast):
+    client = Client()
+    client.force_login(cast.lead)
+    url = f"/api/projects/{world['slug']}/submissions/"
+    ids = [row["id"] for row in client.get(url, {"ordering": "id"}).json()["results"]]
+    assert ids == sorted(ids)
+    assert ids == [row["id"] for row in client.get(url, {"ordering": "-id"}).json()["results"]][::-1]
+    answer = client.get(url, {"ordering": "id,annotator"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["field"]) == (400, "unknown_order", "ordering")
+    assert error["hint"].endswith("id, created_at, decided_at.")
+
+
+def test_what_an_annotator_may_not_filter_by_is_unknown_to_them(world, cast):
+    """Numbers of tasks and prompts would tell which of them did not come from the queue."""
+    client = Client()
+    client.force_login(cast.annotator)
+    url = f"/api/projects/{world['slug']}/submissions/"
+    answer = client.get(url, {"task": world["tasks"]})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "task")
+    assert "annotator" not in answer.json()["error"]["hint"]
