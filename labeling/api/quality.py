@@ -168,7 +168,7 @@ class SubmissionAlone(SubmissionDetail):
     @extend_schema_field(HoldingVersion(many=True))
     def get_versions(self, submission) -> list[dict]:
         found = versions_containing(submission=submission)
-        return HoldingVersion(found, many=True, context=self.context).data
+        return list(HoldingVersion(found, many=True, context=self.context).data)
 
     def get_lineage(self, submission) -> str:
         return reverse("api_judgment_lineage", args=[self.context["slug"], submission.pk])
