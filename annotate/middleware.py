@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
 from annotate.errors import Invalid, Unauthorized, respond, translate, wants_json
+from annotate.quoted_rows import plain_cause
 
 log = structlog.get_logger("annotate.request")
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -128,5 +129,5 @@ class DomainErrorMiddleware:
         if error is None:
             return None
         if error.status >= 500:
-            log.warning("request_failed", code=error.code, cause=str(exception))
+            log.warning("request_failed", code=error.code, cause=plain_cause(exception))
         return respond(request, error)

@@ -36,7 +36,7 @@ def quoting(error: BaseException | None) -> dict[str, str]:
 
 def _is_of_the_database(error: BaseException) -> bool:
     room = type(error).__module__.partition(".")[0]
-    return isinstance(error, django.db.Error) or room in ("psycopg", "sqlite3")
+    return isinstance(error, django.db.Error) or room in ("psycopg", "psycopg2", "sqlite3")
 
 
 def _is_sqlite(error: BaseException) -> bool:

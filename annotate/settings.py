@@ -227,7 +227,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": [
         "annotate.api.filters.FieldFilters",
         "annotate.api.filters.BoundedSearch",
-        "rest_framework.filters.OrderingFilter",
+        "annotate.api.filters.KnownOrders",
     ],
     "DEFAULT_THROTTLE_CLASSES": [
         "rest_framework.throttling.UserRateThrottle",

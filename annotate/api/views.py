@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from annotate.accounts import services
 from annotate.accounts.models import ApiToken
 from annotate.accounts.preferences import change_preferences, preferences_of
+from annotate.api.filters import refuse_unknown
 from annotate.api.serializers import (
     MeSerializer,
     NewTokenSerializer,
@@ -76,6 +77,7 @@ class Preferences(APIView):
 class Tokens(APIView):
     @extend_schema(summary="My API tokens", responses=TokenSerializer(many=True), tags=["account"])
     def get(self, request):
+        refuse_unknown(request, ())
         return Response(TokenSerializer(ApiToken.objects.filter(user=request.user), many=True).data)
 
     @extend_schema(

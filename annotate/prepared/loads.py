@@ -92,8 +92,12 @@ def room_for_pages() -> Iterator[None]:
 
 
 def json_text(value: Any) -> str:
-    """A value for a JSON field of `PreparedLoad.load`."""
-    return orjson.dumps(value).decode()
+    """A value for a JSON field of `PreparedLoad.load`, also one that orjson refuses: whole numbers of more
+    than 64 bits, halves of surrogate pairs (which PostgreSQL refuses in turn)."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(value)
 
 
 def random_uuids(count: int) -> list[str]:

@@ -12,6 +12,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.serializers import Serializer
 
+from annotate.api.filters import own_parameters, refuse_unknown
 from labeling.models import Membership, Project
 from labeling.permissions import Action, load_project
 
@@ -46,9 +47,12 @@ class ProjectViewMixin:
     `policy` maps a viewset action ("list", "create", "submit") or an HTTP method ("get", "post") to an
     Action.
     After the permission check `self.project` and `self.membership` are set; querysets start from the project.
+    `own_parameters` maps names as of `policy` to what a list is asked by in the address, where neither its
+    filters nor valid_query say so: nothing else is taken (annotate.api.filters).
     """
 
     policy: ClassVar[dict[str, Action]] = {}
+    own_parameters: ClassVar[dict[str, tuple[str, ...]]] = {}
     permission_classes: Sequence[Any] = [NamedPolicy]
     request: Any  # DRF's, of somebody who is signed in
     project: Project
@@ -57,6 +61,12 @@ class ProjectViewMixin:
     def policy_of(self, request) -> Action | None:
         name = getattr(self, "action", None) or request.method.lower()
         return self.policy.get(name)
+
+    def initial(self, request, *args, **kwargs) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]  # of the view beside it
+        own = own_parameters(self)
+        if own is not None:
+            refuse_unknown(request, own)
 
 
 class ProjectRows(
@@ -81,7 +91,9 @@ def valid_input(serializer_class: type[Serializer], request) -> dict[str, Any]:
 
 
 def valid_query(serializer_class: type[Serializer], request) -> dict[str, Any]:
-    """The address's query in the serializer's shape. Raises as valid_input does."""
+    """The address's query in the serializer's shape. Raises as valid_input does, and Invalid (400) for names
+    that the serializer does not know."""
+    refuse_unknown(request, _kept(serializer_class).fields)
     return _valid(serializer_class, request.query_params)
 
 

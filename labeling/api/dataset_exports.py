@@ -75,6 +75,7 @@ class FormatSerializer(serializers.Serializer):
 
 class VersionFormats(VersionRows):
     policy = {"get": Action.VIEW_DATASETS}
+    own_parameters = {"get": ()}
 
     @extend_schema(
         tags=TAG, summary="Formats of a version", responses=FormatSerializer(many=True), filters=False
@@ -116,6 +117,7 @@ class NewExport(serializers.Serializer):
 
 class VersionExports(VersionRows):
     policy = {"get": Action.DOWNLOAD_DATASETS, "post": Action.DOWNLOAD_DATASETS}
+    own_parameters = {"get": ()}
 
     @extend_schema(
         tags=TAG, summary="Prepared files of a version", responses=ExportSerializer(many=True), filters=False

@@ -95,6 +95,7 @@ def _estimate(found: TimeEstimate | None) -> dict[str, Any] | None:
 
 class VersionSizes(VersionRows):
     policy = {"get": Action.VIEW_DATASETS, "post": Action.VIEW_DATASETS}
+    own_parameters = {"get": ()}
 
     @extend_schema(
         tags=TAG, summary="Sizes of a version in tokens", responses=VersionSizesSerializer, filters=False

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.filters import OF_PAGES
+from annotate.errors import Invalid
 from annotate.pagination import Pages
+from annotate.words import _
 from labeling import dashboard, people_report, quality_page, trends
-from labeling.models import Figure, Role, SavedView
+from labeling.models import Figure, MembershipStatus, Role, SavedView
 from labeling.permissions import Action
 from labeling.saved_views import LISTS, visible_views
 from labeling.services import saved_views
 
-from .base import LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin, valid_input
+from .base import LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin, valid_input, valid_query
 
 
 class FigureSerializer(serializers.ModelSerializer):
@@ -57,29 +60,37 @@ class PersonFiguresSerializer(serializers.Serializer):
     gold = GoldSerializer(allow_null=True)
 
 
+class FiguresQuery(serializers.Serializer):
+    search = serializers.CharField(required=False, allow_blank=True)
+    role = serializers.ChoiceField(choices=Role.choices, required=False, allow_blank=True)
+    status = serializers.ChoiceField(choices=MembershipStatus.choices, required=False, allow_blank=True)
+    sort = serializers.CharField(
+        required=False, allow_blank=True, help_text="As on the page: name, pieces, acceptance, pace, …"
+    )
+    page = serializers.CharField(required=False)
+    page_size = serializers.CharField(required=False)
+
+
 class PeopleFigures(ProjectViewMixin, APIView):
     policy = {"get": Action.VIEW_PEOPLE}
+    own_parameters = {"get": ("search", "role", "status", "sort", *OF_PAGES)}
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter("search", str),
-            OpenApiParameter("role", str),
-            OpenApiParameter("status", str),
-            OpenApiParameter("sort", str, description="As on the page: name, pieces, acceptance, pace, …"),
-            OpenApiParameter("page", int),
-            OpenApiParameter("page_size", int),
-        ],
+        parameters=[FiguresQuery],
         responses=PersonFiguresSerializer(many=True),
     )
     def get(self, request, slug):
         """What each member did here, how fast, how well."""
         rows = people_report.members_of(self.project)
-        query = request.query_params
-        if text := query.get("search", "").replace("\0", ""):
+        query = valid_query(FiguresQuery, request)
+        if text := query.get("search"):
             rows = people_report.search_members(rows, text)
         rows = rows.filter(**{name: query[name] for name in ("role", "status") if query.get(name)})
         orders = people_report.sort_orders(self.project)
-        order = orders.get(query.get("sort", ""), orders["name"])[1]
+        sort = query.get("sort") or "name"
+        if sort not in orders:
+            raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(orders)}, field="sort")
+        order = orders[sort][1]
         pages = Pages()
         page = pages.paginate_queryset(rows.order_by(*order), request, view=self)
         figures = people_report.figures_of(self.project, page or [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.urls import path
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status
@@ -77,15 +78,16 @@ class Members(ProjectRows):
     def partial_update(self, request, slug, pk):
         """Give another role, pause, resume or remove."""
         member, data = self.get_object(), valid_input(MemberChange, request)
-        if "role" in data:
-            people.change_role(membership=member, role=data["role"], acting_user=request.user)
         changes = {
             "active": people.resume_member,
             "paused": people.pause_member,
             "removed": people.remove_member,
         }
-        if "status" in data:
-            changes[data["status"]](membership=member, acting_user=request.user)
+        with transaction.atomic():  # both, or neither
+            if "role" in data:
+                people.change_role(membership=member, role=data["role"], acting_user=request.user)
+            if "status" in data:
+                changes[data["status"]](membership=member, acting_user=request.user)
         return Response(MemberSerializer(member).data)
 
     @extend_schema(responses=ErasureExtent)

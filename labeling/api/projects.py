@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.urls import path
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import mixins, serializers, status, viewsets
@@ -93,11 +94,13 @@ class Projects(viewsets.GenericViewSet, mixins.ListModelMixin):
         """Change name, description or some settings; what is not named stays."""
         project, _ = load_project(request.user, slug, self.policy["partial_update"])
         data = valid_input(ProjectChange, request)
-        if "name" in data or "description" in data:
-            name, text = data.get("name", project.name), data.get("description", project.description)
-            projects.update_project(project=project, name=name, description=text, acting_user=request.user)
-        if "settings" in data:
-            projects.update_settings(project=project, values=data["settings"], acting_user=request.user)
+        acting = {"project": project, "acting_user": request.user}
+        with transaction.atomic():  # all of it, or nothing
+            if "name" in data or "description" in data:
+                name, text = data.get("name", project.name), data.get("description", project.description)
+                projects.update_project(**acting, name=name, description=text)
+            if "settings" in data:
+                projects.update_settings(**acting, values=data["settings"])
         return Response(ProjectSerializer(project, context=self.get_serializer_context()).data)
 
     @extend_schema(responses={200: dict})

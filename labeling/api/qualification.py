@@ -93,6 +93,7 @@ class BoundsInput(serializers.Serializer):
 class Screenings(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
     serializer_class = ScreeningOutput
     policy = dict.fromkeys(["list", "create", "close", "people", "decide"], Action.QUALIFY_PEOPLE)
+    own_parameters = {"people": ()}
     filterset_fields = ["kind", "status"]
     queryset = ScreeningSet.objects.none()
 
@@ -148,6 +149,7 @@ class MyQualification(ProjectViewMixin, viewsets.GenericViewSet):
     serializer_class = MyStandingOutput
     queryset = Qualification.objects.none()
     policy = dict.fromkeys(["standing", "languages", "declare"], Action.VIEW_OWN_WORK)
+    own_parameters = {"standing": (), "languages": ()}
 
     @extend_schema(responses=MyStandingOutput(many=True))
     def standing(self, request, slug):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from django.db.models import Prefetch
-from django.urls import path
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from django.urls import path, reverse
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
+from annotate.api.filters import OF_PAGES
 from annotate.errors import Invalid, NotFound
 from labeling import queues, review_queues
 from labeling.models import (
+    DatasetVersion,
     Demonstration,
     Layout,
     Ranking,
     Review,
     ReviewDecision,
+    ReviewReason,
     Submission,
     TaskKind,
 )
@@ -24,9 +27,10 @@ from labeling.services import reviews
 from labeling.services.answer_checks import shown_warnings
 from labeling.services.blind import RANKING_FIELDS, opaque_number, ranking_from_public, ranking_to_public
 from labeling.services.forms import layout_of
+from labeling.services.lineage import versions_containing
 from labeling.services.pairwise import NEITHER, STRENGTHS, ranking_of_strength
 
-from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
+from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input, valid_query
 
 
 # --- Shapes -----------------------------------------------------------------------------------------------
@@ -125,6 +129,51 @@ class SubmissionDetail(SubmissionOutput):
         ]
 
 
+class HoldingVersion(serializers.ModelSerializer):
+    """A version that holds a judgment."""
+
+    id = serializers.UUIDField(source="public_id")
+    dataset_id = serializers.IntegerField()
+    kind = serializers.CharField(source="dataset.kind")
+    name = serializers.CharField(source="__str__")
+    path = serializers.SerializerMethodField(help_text="Where this API has it.")
+
+    class Meta:
+        model = DatasetVersion
+        fields = ["id", "dataset_id", "number", "kind", "name", "sha256", "path"]
+
+    def get_path(self, version) -> str:
+        return reverse("api_version", args=[self.context["slug"], version.dataset_id, version.number])
+
+
+class SubmissionAlone(SubmissionDetail):
+    """One submission, with what came of it: each version asked costs a look into a file of its own, so that
+    lists do without."""
+
+    versions = serializers.SerializerMethodField(
+        help_text="Ready dataset versions that hold it, newest first; left out for those who may not see "
+        "datasets."
+    )
+    lineage = serializers.SerializerMethodField(help_text="Path of all of it; left out as versions are.")
+
+    class Meta(SubmissionDetail.Meta):
+        fields = [*SubmissionDetail.Meta.fields, "versions", "lineage"]
+
+    def get_fields(self):
+        fields = super().get_fields()
+        if not self.context.get("sees_datasets", True):
+            del fields["versions"], fields["lineage"]
+        return fields
+
+    @extend_schema_field(HoldingVersion(many=True))
+    def get_versions(self, submission) -> list[dict]:
+        found = versions_containing(submission=submission)
+        return list(HoldingVersion(found, many=True, context=self.context).data)
+
+    def get_lineage(self, submission) -> str:
+        return reverse("api_judgment_lineage", args=[self.context["slug"], submission.pk])
+
+
 class ReviewInput(serializers.Serializer):
     """A decision; `fixed` also carries the mended answer or ranking."""
 
@@ -154,6 +203,15 @@ class ReviewInput(serializers.Serializer):
     active_seconds = serializers.IntegerField(min_value=0, required=False, default=0)
 
 
+class QueueQuery(serializers.Serializer):
+    reason = serializers.ChoiceField(
+        choices=ReviewReason.choices, required=False, allow_blank=True, help_text="To see only those."
+    )
+    kind = serializers.ChoiceField(choices=TaskKind.choices, required=False, allow_blank=True)
+    page = serializers.CharField(required=False)
+    page_size = serializers.CharField(required=False)
+
+
 class ReopenInput(serializers.Serializer):
     note = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
@@ -169,6 +227,7 @@ class Submissions(ProjectRows):
         "queue": Action.REVIEW,
         "reopen": Action.REVIEW,
     }
+    own_parameters = {"queue": ("reason", "kind", *OF_PAGES)}
     search_fields = ["prompt__preview"]
     ordering_fields = ["id", "created_at", "decided_at"]
     queryset = Submission.objects.none()
@@ -194,25 +253,22 @@ class Submissions(ProjectRows):
             rows = rows.filter(annotator=self.request.user)
         return rows
 
-    @extend_schema(responses=SubmissionDetail)
+    @extend_schema(responses=SubmissionAlone)
     def retrieve(self, request, slug, pk):
         submission = _with_everything(self.get_queryset()).filter(pk=pk).first()
         if submission is None:
             raise NotFound("There is no such submission.")
-        return Response(SubmissionDetail(submission, context=self.get_serializer_context()).data)
+        about = {"slug": slug, "sees_datasets": can(self.membership, Action.VIEW_DATASETS)}
+        return Response(SubmissionAlone(submission, context=self.get_serializer_context() | about).data)
 
-    @extend_schema(
-        parameters=[OpenApiParameter("reason", str, description="A review_reason, to see only those.")],
-        responses=SubmissionDetail(many=True),
-    )
+    @extend_schema(parameters=[QueueQuery], responses=SubmissionDetail(many=True), filters=False)
     def queue(self, request, slug):
         """What waits for the caller's decision, oldest first, with all that is needed to decide."""
+        query = valid_query(QueueQuery, request)
         rows = review_queues.waiting(
-            project=self.project,
-            reviewer=request.user,
-            reason=request.query_params.get("reason", ""),
+            project=self.project, reviewer=request.user, reason=query.get("reason", "")
         ).select_related("annotator")
-        if kind := request.query_params.get("kind"):
+        if kind := query.get("kind"):
             rows = rows.filter(kind=kind)
         page = self.paginate_queryset(_with_everything(rows))
         context = self.get_serializer_context()

@@ -149,6 +149,7 @@ class Quality(ProjectViewMixin, viewsets.GenericViewSet):
         "meters": Action.REVIEW,
         "requeue": Action.REVIEW,
     }
+    own_parameters = {"agreement": ("by",)}
     queryset = TaskAgreement.objects.none()
 
     @extend_schema(responses=ReportOutput)

@@ -50,6 +50,7 @@ class SpanNotes(ProjectViewMixin, viewsets.GenericViewSet):
     serializer_class = SpanNoteOutput
     queryset = SpanNote.objects.none()
     policy = dict.fromkeys(["of_submission", "add", "change", "remove"], Action.VIEW_OWN_WORK)
+    own_parameters = {"of_submission": ()}
 
     @extend_schema(responses=SpanNoteOutput(many=True))
     def of_submission(self, request, slug, pk):

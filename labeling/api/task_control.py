@@ -16,6 +16,7 @@ from labeling.permissions import Action
 from labeling.services import gold, skips, task_control
 from labeling.services.batch_overlap import change_batch_overlap
 from labeling.services.batches import change_policy
+from labeling.services.slots import MOST_OVERLAP
 
 from .base import LIST, PROJECT, ProjectViewMixin, valid_input
 from .batches import Batches, BatchSerializer
@@ -45,7 +46,7 @@ class UnassignInput(serializers.Serializer):
 
 
 class OverlapInput(serializers.Serializer):
-    overlap = serializers.IntegerField(min_value=1, max_value=task_control.MOST_OVERLAP)
+    overlap = serializers.IntegerField(min_value=1, max_value=MOST_OVERLAP)
 
 
 class PriorityInput(serializers.Serializer):
@@ -115,6 +116,7 @@ class TaskControl(ProjectViewMixin, viewsets.GenericViewSet):
 
     serializer_class = TaskOutput
     policy = dict.fromkeys([*VERBS, "slots", "mark_gold", "retire_gold"], Action.MANAGE_BATCHES)
+    own_parameters = {"slots": ()}
     queryset = Task.objects.none()
 
     def get_queryset(self):

@@ -38,7 +38,7 @@ from .judgments import clean_line
 from .lease_statements import CLAIMED, store_lease
 from .screening import split_kinds
 from .skips import route_skip
-from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, was_shown
+from .slots import deadline, in_lock_order, lock_member, lock_task, lost_lease, shown_order, was_shown
 from .turns import special, take_turn
 from .work_again import note_out_of_work
 
@@ -220,6 +220,22 @@ def release_expired(*, project: Project | None = None) -> int:
     expired = leased.filter(lease_expires_at__lt=Now()).order_by("lease_expires_at")
     disabled = leased.filter(annotator__is_active=False).order_by("lease_expires_at")
     return sum(_release(rows) for rows in (expired, disabled))
+
+
+def free_work_of(*, user, project: Project, for_good: bool) -> None:
+    """Free what somebody who is paused or removed has in hand here, and book what they worked until their
+    last save. In the caller's transaction, which has locked their membership. for_good: slots that a lead
+    kept for them are everybody's again.
+    """
+    held = Assignment.objects.filter(project=project, annotator=user, status=AssignmentStatus.LEASED)
+    # Whoever has one of them locked at this moment is waited for, not passed over: nothing may stay behind.
+    found = list(held.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+    if found:
+        _free(found)
+        _book_expired(found)
+    if for_good:
+        kept = Assignment.objects.filter(project=project, reserved_for=user, purpose=TaskPurpose.WORK)
+        in_lock_order(kept.filter(status=AssignmentStatus.OPEN)).update(reserved_for=None)
 
 
 def _release(rows: QuerySet[Assignment]) -> int:

@@ -21,8 +21,7 @@ from labeling.models import (
 
 from .activity import record_event
 from .prompts import chunked
-from .slots import finish_task, mirrored
-from .task_control import MOST_OVERLAP
+from .slots import MOST_OVERLAP, finish_task, mirrored
 
 LOCKED_AT_ONCE = 500
 

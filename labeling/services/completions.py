@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from annotate.words import _
 from labeling.models import Completion, CompletionOrigin, ImportRecord, Project, Prompt
 
 from .activity import record_event
+from .judgments import clean_text
 from .prompts import chunked, find_ids, lock_project_rows
 
 LONGEST_SOURCE_KEY = 120
@@ -130,8 +131,27 @@ def _completion(row: Mapping[str, Any]) -> NewCompletion:
         generator=generator,
         checkpoint_key=_hexadecimal(row.get("checkpoint_key")),
         run_key=_hexadecimal(row.get("run_key")),
-        sampling=json_text(row.get("sampling") or {}),
+        sampling=_sampling(row.get("sampling") or {}),
     )
+
+
+def _sampling(given: Any) -> str:
+    """As JSON. Raises Invalid for what PostgreSQL does not store: NUL, half of a surrogate pair."""
+    for text in _texts_in(given):
+        clean_text(text, "sampling")
+    return json_text(given)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield str(key)
+            yield from _texts_in(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts_in(each)
 
 
 def _hexadecimal(key: Any) -> str | None:

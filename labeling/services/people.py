@@ -20,8 +20,6 @@ from annotate.accounts.services import create_user
 from annotate.errors import Conflict, Forbidden, Gone, Invalid, NotFound
 from annotate.words import _, in_a_sentence, later
 from labeling.models import (
-    Assignment,
-    AssignmentStatus,
     Invitation,
     Membership,
     MembershipStatus,
@@ -30,6 +28,7 @@ from labeling.models import (
 )
 
 from .activity import notify, record_event
+from .assignments import free_work_of
 
 LONGEST_INVITATION_DAYS = 60
 
@@ -130,7 +129,8 @@ def find_invitation(token: str) -> Invitation:
 def accept_invitation(*, token: str, user) -> Membership:
     """Bring the signed-in person into the project, once: of two at the same time one wins.
 
-    Raises NotFound, Gone, or Forbidden where the invitation is for another address.
+    Raises NotFound, Gone, Forbidden where the invitation is for another address, or Conflict where they are
+    in the project: a link of old would take their role from them, or end a pause.
     """
     invitation = find_invitation(token)
     require_account(user)
@@ -140,6 +140,9 @@ def accept_invitation(*, token: str, user) -> Membership:
             % {"email": invitation.email, "own": user.email},
             hint="Sign out, then open the link again.",
         )
+    standing = invitation.project.memberships.exclude(status=MembershipStatus.REMOVED)
+    if standing.filter(user=user).exists():
+        raise Conflict(_("%(email)s is in this project already.") % {"email": user.email})
     claimed = (
         Invitation.objects.open()
         .filter(pk=invitation.pk)
@@ -244,7 +247,8 @@ def _set_status(membership: Membership, status: MembershipStatus, acting_user) -
     membership.save(update_fields=["status"])
     if status != MembershipStatus.ACTIVE:
         # After the row is ours: a claim locks it first, so it has committed by now or will see the status.
-        _free_leases(membership)
+        is_gone = status == MembershipStatus.REMOVED
+        free_work_of(user=membership.user, project=membership.project, for_good=is_gone)
     record_event(
         action="membership.status_changed",
         actor=acting_user,
@@ -269,14 +273,3 @@ def _require_another_admin(membership: Membership) -> None:
             hint="Make somebody else an admin first.",
             field="role",
         )
-
-
-def _free_leases(membership: Membership) -> None:
-    """Slots in work go back: to everybody, or to "returned" where a submission waits for its author."""
-    leased = Assignment.objects.filter(
-        project=membership.project, annotator=membership.user, status=AssignmentStatus.LEASED
-    )
-    leased.filter(submission__isnull=False).update(status=AssignmentStatus.RETURNED, lease_expires_at=None)
-    leased.filter(submission__isnull=True).update(
-        status=AssignmentStatus.OPEN, annotator=None, lease_expires_at=None
-    )

@@ -30,6 +30,7 @@ from labeling.permissions import can_create_projects
 from .activity import record_event
 from .answer_index import follow_setting
 from .forms import create_forms
+from .written_prompts import language_of_batch
 
 
 @transaction.atomic
@@ -160,6 +161,10 @@ def _mirror_languages(project: Project, matched: bool) -> None:
     Assignment.objects.filter(project=project, status__in=live).update(
         language=language if matched else Value("")
     )
+    if matched:  # prompts that are still to be written have none: the batch says which
+        for batch in project.batches.filter(writes_prompt=True):
+            if wanted := language_of_batch(batch):
+                Assignment.objects.filter(batch=batch, status__in=live).update(language=wanted)
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:

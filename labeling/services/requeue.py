@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import models, transaction
-from django.db.models import Max
 
 from annotate.errors import Conflict, DomainError, Forbidden, Invalid
 from annotate.words import _
@@ -17,13 +16,14 @@ from labeling.models import (
     Submission,
     SubmissionStatus,
     Task,
+    TaskPurpose,
     TaskStatus,
 )
 
 from .activity import record_event
 from .judgments import clean_line
 from .reviews import LONGEST_NOTE, reopen_submission, return_submission
-from .slots import lock_task, unfinish_task
+from .slots import MOST_OVERLAP, add_slot, lock_task, unfinish_task
 
 MOST_AT_ONCE = 200
 
@@ -121,16 +121,11 @@ def _open_slot(submission: Submission, note: str, acting_user) -> None:
         raise Conflict("Its batch or task is closed.", code="task_closed")
     if Assignment.objects.filter(task=task, status="open").exists():
         raise Conflict("Its task waits for somebody already.", code="already_open")
-    last = Assignment.objects.filter(task=task).aggregate(last=Max("slot"))["last"] or 0
-    Assignment.objects.create(
-        task=task,
-        slot=last + 1,
-        project_id=task.project_id,
-        batch_id=task.batch_id,
-        kind=task.kind,
-        priority=task.batch.priority,
-        handout_rank=0,
-    )
+    if task.purpose != TaskPurpose.WORK:
+        raise Conflict("Everybody gets its task: its slots are made as people come.", code="task_purpose")
+    if task.overlap >= MOST_OVERLAP:
+        raise Conflict(_("%(n)s people judge its task already.") % {"n": task.overlap}, code="most_overlap")
+    slot = add_slot(task)
     Task.objects.filter(pk=task.pk).update(overlap=task.overlap + 1)
     unfinish_task(task)
     record_event(
@@ -139,6 +134,6 @@ def _open_slot(submission: Submission, note: str, acting_user) -> None:
         obj=submission,
         project=submission.project,
         mode=str(RequeueMode.NEW_SLOT),
-        slot=last + 1,
+        slot=slot.slot,
         note=note,
     )

@@ -38,6 +38,7 @@ from labeling.permissions import paused
 
 from .written_prompts import language_of_batch
 
+MOST_OVERLAP = 20  # people who judge one task
 MEMBER = Prepared(
     lambda project, user: Membership.objects.select_for_update(no_key=True).filter(
         project=project, user=user

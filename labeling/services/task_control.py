@@ -34,10 +34,9 @@ from labeling.models import (
 
 from . import ledger
 from .activity import notify, record_event
-from .slots import add_slot, finish_task, in_lock_order, lock_task, unfinish_task
+from .slots import MOST_OVERLAP, add_slot, finish_task, in_lock_order, lock_task, unfinish_task
 from .task_close import close_locked
 
-MOST_OVERLAP = 20
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 

@@ -31,7 +31,7 @@ def queue_deliveries(event: AuditEvent) -> None:
         "action": event.action,
         "actor": event.actor.pseudonym if event.actor is not None else None,
         "object": {"type": event.object_type, "id": event.object_id},
-        "data": event.data,
+        "data": event.facts,
     }
     WebhookDelivery.objects.bulk_create([new_delivery(hook, name, event.project, facts) for hook in hooks])
 

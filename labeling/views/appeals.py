@@ -30,7 +30,7 @@ def appeals(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         rows.filter(status=AppealStatus.OPEN) if "status" not in request.GET else rows,
-        sorts={"oldest": ("Oldest first", "pk"), "newest": ("Newest first", "-pk")},
+        sorts={"oldest": (_("Oldest first"), "pk"), "newest": (_("Newest first"), "-pk")},
         search=lambda found, text: (
             found.filter(text__icontains=text)
             | found.filter(author__display_name__icontains=text)

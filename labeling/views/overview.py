@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
@@ -46,8 +47,9 @@ def project_settings(request: HttpRequest, *, project, membership) -> HttpRespon
     about_form = ProjectForm(data, initial=about)
     if request.method == "POST" and form.is_valid() and about_form.is_valid():
         try:
-            service.update_project(project=project, acting_user=request.user, **about_form.cleaned_data)
-            service.update_settings(project=project, values=form.cleaned_data, acting_user=request.user)
+            with transaction.atomic():  # all of the page, or nothing
+                service.update_project(project=project, acting_user=request.user, **about_form.cleaned_data)
+                service.update_settings(project=project, values=form.cleaned_data, acting_user=request.user)
         except DomainError as error:
             add_domain_error(form, error)
         else:
@@ -76,7 +78,7 @@ def audit(request: HttpRequest, *, project, membership) -> HttpResponseBase:
     listing = Listing(
         request,
         project.audit_events.select_related("actor"),
-        sorts={"newest": ("Newest first", "-id"), "oldest": ("Oldest first", "id")},
+        sorts={"newest": (_("Newest first"), "-id"), "oldest": (_("Oldest first"), "id")},
         search=lambda rows, text: (
             rows.filter(object_id=text) | rows.filter(actor__display_name__icontains=text)
         ),

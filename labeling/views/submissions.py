@@ -92,7 +92,7 @@ def _listing(request: HttpRequest, project) -> Listing:
             "fastest": (_("Least active time first"), ("active_seconds", "id")),
             "slowest": (_("Most active time first"), ("-active_seconds", "id")),
             "agreement": (
-                "Lowest agreement first",
+                _("Lowest agreement first"),
                 (F("task__agreement__value").asc(nulls_last=True), "id"),
             ),
         },

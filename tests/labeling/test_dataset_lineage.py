@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labeling.services import dataset_files, lineage
+from labeling.services.datasets import freeze_dataset
 
 from .judgments import make_demonstration, make_ranking
 from .test_dataset_freeze import make_version
@@ -57,3 +58,23 @@ def test_another_app_says_what_it_made_from_a_version(cast, monkeypatch):
     monkeypatch.setattr(lineage, "_providers", {})
     lineage.register_usage("runs", lambda asked: [lineage.Usage("Run", f"of {asked.number}", "/runs/1/")])
     assert [usage.name for usage in lineage.usages_of(version)] == ["of 1"]
+
+
+def test_the_api_tells_of_one_submission_which_versions_hold_it(cast, api_client_of):
+    """To those who may see datasets; a list does without, as each version costs a look into a file."""
+    submission = make_demonstration(cast.project, cast.annotator)
+    version = make_version(cast)
+    freeze_dataset(dataset=version.dataset, acting_user=cast.admin)
+    late = make_demonstration(cast.project, cast.annotator)
+    lead, url = api_client_of(cast.lead), f"/api/projects/{cast.project.slug}/submissions/"
+    told = lead.get(f"{url}{submission.pk}/").json()
+    assert [(each["id"], each["number"]) for each in told["versions"]][-1] == (str(version.public_id), 1)
+    assert [each["number"] for each in told["versions"]] == [2, 1]
+    assert [lead.get(each["path"]).json()["id"] for each in told["versions"]] == [
+        each["id"] for each in told["versions"]
+    ]
+    assert lead.get(told["lineage"]).json()["id"] == submission.pk
+    assert lead.get(f"{url}{late.pk}/").json()["versions"] == []
+    own = api_client_of(cast.annotator).get(f"{url}{submission.pk}/").json()
+    assert not {"versions", "lineage"} & own.keys()
+    assert all("versions" not in row for row in lead.get(url).json()["results"])

@@ -19,6 +19,7 @@ from labeling.services.assignments import release_assignment, release_expired, s
 from labeling.services.drafts import save_draft
 from labeling.services.late import accept_late_draft
 from labeling.services.ledger_check import problems_of
+from labeling.services.people import pause_member, remove_member, resume_member
 from labeling.services.projects import add_member
 from labeling.services.reviews import accept_submission, fix_submission, return_submission
 from labeling.timesheet import active_seconds_today
@@ -251,3 +252,24 @@ def test_a_sitting_is_bounded(cast):
         found = ledger.measure(user=cast.annotator, claimed=10**6, started_at=now - timedelta(days=3))
     assert found.seconds == 6 * 3600
     assert Membership.objects.filter(user=cast.annotator).exists()
+
+
+@pytest.mark.parametrize("leave", [pause_member, remove_member])
+def test_who_is_paused_or_removed_is_paid_until_their_last_save(cast, task, leave):
+    worked(task, 300)
+    save_draft(task=task.task, user=cast.annotator, body={"text": "Pa"}, revision=1, active_seconds=120)
+    leave(membership=cast.project.memberships.get(user=cast.annotator), acting_user=cast.admin)
+    assert facts() == [("demonstration", "expiry", 120, 120, 0)]
+    assert_days_are_the_sums()
+    task.refresh_from_db()
+    assert (task.status, task.annotator) == ("open", None)
+
+
+def test_who_is_resumed_is_not_paid_twice(cast, task):
+    member = cast.project.memberships.get(user=cast.annotator)
+    worked(task, 300)
+    save_draft(task=task.task, user=cast.annotator, body={"text": "Pa"}, revision=1, active_seconds=120)
+    pause_member(membership=member, acting_user=cast.admin)
+    resume_member(membership=member, acting_user=cast.admin)
+    submit(claim(cast.annotator, cast.project), cast.annotator, active_seconds=120)
+    assert [(kind, seconds) for _, kind, seconds, *_ in facts()] == [("expiry", 120), ("submission", 0)]

@@ -5,6 +5,7 @@ never a page that cannot be opened any more.
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from django.db import connection
@@ -135,7 +136,8 @@ def test_a_filter_by_number_does_not_tell_whether_there_is_such_a_row(cast, api_
         client = api_client_of(person)
         url = f"/api/projects/{cast.project.slug}/submissions/"
         answers = [client.get(url, {"task": pk}) for pk in (foreign.pk, foreign.pk + 1_000)]
-        assert [answer.json()["count"] for answer in answers] == [0, 0]
+        told = [answer.json().get("count", answer.status_code) for answer in answers]
+        assert told == ([400, 400] if person == cast.annotator else [0, 0])
 
 
 def test_annotators_cannot_find_their_work_by_the_number_of_a_task(cast, api_client_of):
@@ -143,7 +145,8 @@ def test_annotators_cannot_find_their_work_by_the_number_of_a_task(cast, api_cli
     done = do_next(cast.annotator, cast.project)
     url = f"/api/projects/{cast.project.slug}/submissions/"
     for query in ({"task": done.task_id + 1}, {"prompt": done.prompt_id + 1}):
-        assert api_client_of(cast.annotator).get(url, query).json()["count"] == 1  # no such filter for them
+        refused = api_client_of(cast.annotator).get(url, query)  # no such filter for them
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unknown_parameter")
         assert api_client_of(cast.lead).get(url, query).json()["count"] == 0
 
 
@@ -204,3 +207,23 @@ def test_a_search_too_long_is_refused_and_the_database_is_not_said_to_be_away(
 def test_signing_in_with_a_name_of_a_page_is_no_outage(client, db):
     answer = client.post(reverse("account_login"), {"login": "a" * 60_000, "password": "x"})
     assert answer.status_code in (200, 422)
+
+
+def test_settings_of_a_sampling_may_be_odd(cast, api_client_of):
+    """Whole numbers of any size are kept; what PostgreSQL could not hold is refused on both databases."""
+    make_demonstration_batch(cast.project, tasks=1)
+    prompt = cast.project.prompts.written().first()
+    api = api_client_of(cast.admin)
+
+    def post(sampling):
+        row = {"prompt_id": prompt.pk, "text": "a", "generator": "m", "source_key": "k", "sampling": sampling}
+        url = f"/api/projects/{cast.project.slug}/completions/"
+        body = json.dumps({"completions": [row]})
+        return api.post(url, body, content_type="application/json")
+
+    assert post({"seed": TOO_LARGE}).status_code == 201
+    assert cast.project.completions.get().sampling == {"seed": TOO_LARGE}
+    for odd in ("\ud800", "a\x00b"):
+        for sampling in ({"stop": odd}, {odd: 1}, {"stop": [{"x": odd}]}):
+            answer = post(sampling)
+            assert (answer.status_code, answer.json()["error"]["field"]) == (422, "sampling"), sampling

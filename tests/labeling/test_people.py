@@ -8,9 +8,12 @@ from annotate.accounts.models import User
 from annotate.errors import Conflict, Forbidden, Gone, NotFound
 from labeling.models import AssignmentStatus, Invitation, MembershipStatus, Role
 from labeling.services import people
+from labeling.services.assignments import claim_next
+from labeling.services.batch_control import close_batch
+from labeling.services.task_control import assign_task
 from tests.factories import make_demonstration_batch, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 PASSWORD = "a long enough secret"
 
 
@@ -126,3 +129,34 @@ def test_the_invitation_page_shows_mistakes_next_to_the_field(cast, client):
     answer = client.post(f"/invitations/{token}/", {"username": "taken", "password": PASSWORD})
     assert answer.status_code == 422
     assert "already exists" in answer.content.decode()
+
+
+def test_what_a_lead_kept_for_somebody_who_is_removed_is_everybodys_again(cast):
+    make_demonstration_batch(cast.project, tasks=1)
+    member = cast.project.memberships.get(user=cast.annotator)
+    assign_task(task=cast.project.tasks.get(), membership=member, acting_user=cast.lead)
+    people.pause_member(membership=member, acting_user=cast.admin)
+    assert claim_next(user=cast.peer, project=cast.project) is None
+    people.remove_member(membership=member, acting_user=cast.admin)
+    assert claim_next(user=cast.peer, project=cast.project) is not None
+
+
+def test_work_in_a_closed_batch_ends_with_the_one_who_had_it(cast):
+    batch = make_demonstration_batch(cast.project, tasks=1)
+    slot = claim_next(user=cast.annotator, project=cast.project)
+    close_batch(batch=batch, acting_user=cast.lead)
+    member = cast.project.memberships.get(user=cast.annotator)
+    people.remove_member(membership=member, acting_user=cast.admin)
+    slot.refresh_from_db()
+    assert (slot.status, slot.task.status) == ("void", "closed")
+
+
+def test_a_link_of_old_takes_nothing_from_a_member(cast):
+    _, token = invite(cast, email="elsewhere@example.com")
+    admin = cast.admin
+    admin.email = "elsewhere@example.com"
+    admin.save()
+    with pytest.raises(Conflict, match="in this project already"):
+        people.accept_invitation(token=token, user=admin)
+    assert cast.project.memberships.get(user=admin).role == Role.ADMIN
+    assert Invitation.objects.get(email=admin.email).accepted_at is None

@@ -60,3 +60,24 @@ def test_changing_a_setting_leaves_the_others_and_an_audit_row_with_old_and_new(
     assert project.settings.review_flagged is False
     event = AuditEvent.objects.filter(action="project.settings_changed").get()
     assert event.data == {"old": {"review_flagged": True}, "new": {"review_flagged": False}}
+
+
+def test_a_change_of_which_a_part_is_refused_changes_nothing(cast, api_client_of):
+    api, url = api_client_of(cast.admin), f"/api/projects/{cast.project.slug}/"
+    answer = api.patch(url, {"name": "Anew", "settings": {"lease_minutes": -1}}, format="json")
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "lease_minutes")
+    cast.project.refresh_from_db()
+    assert cast.project.name == "Tidy answers"
+    assert not AuditEvent.objects.filter(action="project.renamed").exists()
+
+
+def test_a_role_is_not_given_where_the_pause_beside_it_is_refused(cast, api_client_of):
+    """The only admin who is active, asked for by somebody who runs the site."""
+    root = make_user(is_superuser=True)
+    member = cast.project.memberships.get(user=cast.lead)
+    cast.project.memberships.filter(role=Role.ADMIN).update(status="paused")
+    url = f"/api/projects/{cast.project.slug}/members/{member.pk}/"
+    answer = api_client_of(root).patch(url, {"role": "admin", "status": "removed"}, format="json")
+    assert answer.status_code == 409
+    member.refresh_from_db()
+    assert (member.role, member.status) == (Role.LEAD, "active")

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from annotate.errors import Invalid
-from labeling.models import Assignment, AuditEvent, Membership, Notification, Review, Submission, Task
+from labeling.models import (
+    Assignment,
+    AuditEvent,
+    Batch,
+    Membership,
+    Notification,
+    Prompt,
+    Review,
+    Submission,
+    Task,
+)
 from labeling.services import requeue
 from labeling.services.assignments import claim_next
+from labeling.services.projects import update_settings
 from labeling.services.requeue import requeue_submissions
 from tests.factories import make_ranking_batch
 
 from .ranked import rank
 from .work import claim
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 @pytest.fixture
@@ -79,6 +93,29 @@ def test_a_task_is_opened_once_however_many_of_its_judgments_are_chosen(cast):
     assert again(cast, *both, mode="new_slot").done == [each.pk for each in both]
     assert Assignment.objects.count() == 3
     assert len(again(cast, *both, mode="new_slot").refused) == 2  # it waits already
+
+
+def test_the_new_slot_is_one_like_the_others(cast, submission):
+    """Of the language, deadline and priority that its task has."""
+    update_settings(project=cast.project, values={"match_languages": True}, acting_user=cast.admin)
+    Prompt.objects.update(language="de")
+    deadline = timezone.now() + timedelta(days=3)
+    Batch.objects.update(deadline_at=deadline)
+    Task.objects.update(priority=7)
+    assert again(cast, submission, mode="new_slot").done == [submission.pk]
+    slot = Assignment.objects.get(slot=2)
+    assert (slot.language, slot.due_at, slot.priority, slot.purpose) == ("de", deadline, 7, "work")
+    assert claim_next(user=cast.peer, project=cast.project) is None  # who has declared no language
+
+
+def test_what_everybody_gets_and_what_many_judge_takes_no_more(cast, submission):
+    Task.objects.update(purpose="gold")
+    [(_, why)] = again(cast, submission, mode="new_slot").refused
+    assert "slots are made as people come" in why
+    Task.objects.update(purpose="work", overlap=20)
+    [(_, why)] = again(cast, submission, mode="new_slot").refused
+    assert why == "20 people judge its task already."
+    assert Assignment.objects.count() == 1
 
 
 def test_a_closed_batch_takes_no_more(cast, submission):

@@ -484,6 +484,16 @@ def test_prompts_are_written_in_the_language_that_the_batch_asks_for(cast, match
     assert (submission.prompt.language, submission.prompt.category) == ("de", "law")
 
 
+def test_a_batch_that_asks_for_a_language_keeps_it_when_languages_are_matched_later(cast):
+    batch = create_batch_from_waiting(
+        project=cast.project, name="German", kind="demonstration", limit=2, language="de",
+        writes_prompt=True, acting_user=cast.lead,
+    )  # fmt: skip
+    for matches, language in ((True, "de"), (False, ""), (True, "de")):
+        update_settings(project=cast.project, values={"match_languages": matches}, acting_user=cast.admin)
+        assert set(batch.tasks.values_list("assignments__language", flat=True)) == {language}
+
+
 def test_a_batch_takes_up_prompts_of_one_language(cast):
     german = make_prompt(cast.project, language="de")
     make_prompt(cast.project, language="en")

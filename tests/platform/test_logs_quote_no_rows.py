@@ -22,7 +22,7 @@ class Details:
     sqlstate, table_name, column_name, constraint_name = "23502", "labeling_prompt", "category", None
 
 
-DriverError = type("NotNullViolation", (Exception,), {"__module__": "psycopg.errors", "diag": Details})
+DriverError = type("NotNullViolation", (Exception,), {"__module__": "psycopg2.errors", "diag": Details})
 
 
 def chain() -> Exception:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.urls import reverse
 
 from annotate.accounts import setup_token
@@ -86,3 +87,33 @@ def test_the_command_prints_the_link_until_somebody_has_used_it(client, token, c
     assert capsys.readouterr().out == ""
     with pytest.raises(CommandError, match="accounts already"):
         call_command("setup_link")
+
+
+def serve(capsys, monkeypatch, *arguments: str) -> str:
+    """What `manage.py runserver` says before it serves."""
+    monkeypatch.setattr("annotate.management.commands.runserver.uvicorn.run", lambda *_, **options: None)
+    call_command("runserver", *arguments)
+    return capsys.readouterr().out
+
+
+@pytest.mark.django_db
+def test_runserver_prints_the_link_until_somebody_has_an_account(capsys, monkeypatch, make_user):
+    setup_token.remove()
+    said = serve(capsys, monkeypatch, "0.0.0.0:8977")
+    token = setup_token.read()
+    assert token
+    assert said.count(f"http://127.0.0.1:8977/setup/?token={token}\n") == 1
+    assert f"http://[::1]:8977/setup/?token={token}\n" in serve(capsys, monkeypatch, "[::1]:8977")
+    assert "token" not in serve(capsys, monkeypatch, "--noreload")  # under `up`, which says it itself
+    make_user("ann")
+    assert "Serving http://127.0.0.1:8977/" in (said := serve(capsys, monkeypatch, "127.0.0.1:8977"))
+    assert "token" not in said
+    setup_token.remove()
+
+
+@pytest.mark.django_db
+def test_runserver_before_the_first_migration_makes_no_link(capsys, monkeypatch):
+    setup_token.remove()
+    monkeypatch.setattr(connection.introspection, "table_names", lambda *_, **__: [])
+    assert "token" not in serve(capsys, monkeypatch, "8977")
+    assert setup_token.read() is None

@@ -13,6 +13,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.filters import refuse_unknown
 from annotate.errors import Invalid, NotFound
 from annotate.streaming import stream_file
 from annotate.words import _
@@ -43,6 +44,7 @@ class Stages(APIView):
 
     @extend_schema(summary="What each stage takes", responses=shapes.StageSerializer(many=True))
     def get(self, request):
+        refuse_unknown(request, ())
         stages = [
             {
                 "stage": str(stage),

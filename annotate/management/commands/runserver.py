@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotate.accounts import setup_token
 from annotate.environment import BASE_DIR
+from annotate.management.first_admin import address_of, invitation
 
 ADDRESS = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:]+\]|[^:]+):)?(?P<port>\d{1,5})")
 ROOMS = ("annotate", "labeling", "training")
@@ -49,5 +50,8 @@ class Command(BaseCommand):
 
     def check_migrations_and_say(self, host: str, port: int) -> None:
         self.check_migrations()
-        setup_token.note_address(f"http://{host}:{port}")
-        self.stdout.write(f"Serving http://{host}:{port}/ (Ctrl-C stops it)")
+        address = address_of(host, port)
+        setup_token.note_address(address)
+        self.stdout.write(f"Serving {address}/ (Ctrl-C stops it)")
+        for line in invitation(address):
+            self.stdout.write(line)

@@ -13,8 +13,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from annotate.accounts import setup_token
-from annotate.accounts.services import is_setup_open
 from annotate.environment import BASE_DIR
+from annotate.management.first_admin import address_of, invitation, shown_host
 from annotate.supervisor import AlreadyRunning, FolderLock, Service, Supervisor
 
 
@@ -46,10 +46,6 @@ def require_free_port(host: str, port: int) -> None:
             ) from error
 
 
-def shown_host(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared with
-
-
 def answers(host: str, port: int) -> bool:
     try:
         socket.create_connection((shown_host(host), port), timeout=0.2).close()
@@ -78,7 +74,7 @@ class Command(BaseCommand):
         try:
             require_free_port(host, port)
             self.prepare()
-            address = f"http://{shown_host(host)}:{port}"
+            address = address_of(host, port)
             setup_token.note_address(address)
             self.announce(address)
             services = [Service("web", manage("runserver", "--noreload", f"{host}:{port}"))]
@@ -107,6 +103,5 @@ class Command(BaseCommand):
     def announce(self, address: str) -> None:
         """Said before the start and again after it, so that it is what stands last on the screen."""
         self.say(f"annotate serves {address}/  (data in {settings.DATA_DIR}; Ctrl-C stops it)")
-        if is_setup_open():
-            self.say("Nobody has an account yet. Make the first administrator with this link, good once:")
-            self.say(f"    {address}/setup/?token={setup_token.ensure()}")
+        for line in invitation(address):
+            self.say(line)

@@ -113,20 +113,29 @@ def _empty_database(folder: Path) -> Iterator[str]:
     if os.environ.get("TEST_DATABASE", "sqlite") != "postgres":
         yield f"sqlite:///{folder / 'loop.sqlite3'}"
         return
-    import psycopg
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg2.extensions import make_dsn, parse_dsn
 
-    server = conninfo_to_dict(os.environ["DATABASE_URL"])
+    maintenance = make_dsn(**{**parse_dsn(os.environ["DATABASE_URL"]), "dbname": "postgres"})
     name = f"loop_{os.getpid()}_{time.monotonic_ns()}"
-    maintenance = make_conninfo(**{**server, "dbname": "postgres"})
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+    _tell_server(maintenance, f'CREATE DATABASE "{name}"')
     address, _, options = os.environ["DATABASE_URL"].partition("?")
     try:
         yield f"{address.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
     finally:
-        with psycopg.connect(maintenance, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        _tell_server(maintenance, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _tell_server(address: str, statement: str) -> None:
+    """Outside a transaction, as databases are made and dropped."""
+    import psycopg2
+
+    connection = psycopg2.connect(address)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
 
 
 @contextlib.contextmanager
