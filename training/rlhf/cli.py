@@ -14,6 +14,7 @@ from typing import Any
 
 from training.rlhf import checkpoints
 from training.rlhf.config import PRESETS, STAGES, TRAINING_STAGES, describe
+from training.rlhf.devices import check_device
 from training.rlhf.errors import (
     EXIT_FAILED,
     EXIT_REFUSED,
@@ -143,6 +144,7 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
         if options.resume and run.finished():
             return 0
         config = run.settle_config(_config_of(options), resume=options.resume)
+        check_device(config.device)  # before torch is loaded, which takes a while
         run.state("starting", resume=options.resume)
         if run.leads:
             checkpoints.sweep_leftovers(run.checkpoints)
