@@ -1,4 +1,4 @@
-"""A run that asks for a GPU: refused where it is ordered, or by the machine that took it before anything starts,
+"""A run that asks for a GPU: refused where it is ordered, or by the machine that took it before it begins,
 and left to a machine that has one."""
 
 from __future__ import annotations

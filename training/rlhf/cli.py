@@ -23,6 +23,7 @@ from training.rlhf.errors import (
     InterruptedRun,
     OutOfMemoryError,
     RlhfError,
+    RunFolderError,
 )
 from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
@@ -158,6 +159,8 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
         run.log(error.message)
         run.finish("interrupted")
         return error.exit_status
+    except RunFolderError:  # it is somebody else's: nothing is written there
+        raise
     except RlhfError as error:
         run.fail(error)
         print(f"{options.stage}: {error.message}", file=sys.stderr)
