@@ -142,7 +142,10 @@ class Run:
 
     def finished(self) -> bool:
         path = self.folder / RESULT
-        return path.exists() and json.loads(path.read_bytes()).get("status") == "succeeded"
+        if not path.exists():
+            return False
+        result = json.loads(path.read_bytes())
+        return result.get("status") == "succeeded" and result.get("stage", self.stage) == self.stage
 
     def relative(self, folder: Path) -> str:
         return str(folder.relative_to(self.folder))

@@ -68,7 +68,7 @@ def create_run(
     check_labels(checked, sources)
     check_export(stage, checked, sources)
     checked |= fitted_answers(stage, checked, chosen=hyperparameters, sources=sources)
-    checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
+    checked |= fitted_batch_size(stage, checked, chosen=hyperparameters, sources=sources)
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(
         project=project,
