@@ -122,6 +122,7 @@ def test_the_machine_that_took_it_says_so_before_anything_is_prepared(fake_train
     assert supervisor.child is None and not run_directory(run).exists()
 
 
+@pytest.mark.database
 def test_a_machine_without_one_leaves_it_to_one_that_has(cast, sft_version):
     first = make_sft_run(cast, sft_version, hyperparameters=ON_GPU)
     second = make_sft_run(cast, sft_version)
@@ -133,6 +134,7 @@ def test_a_machine_without_one_leaves_it_to_one_that_has(cast, sft_version):
     assert leases.claim_oldest(worker="w").pk == first.pk, "nobody else will: somebody has to say so"
 
 
+@pytest.mark.database
 def test_a_machine_that_has_one_takes_both(cast, sft_version, monkeypatch):
     monkeypatch.setattr(machines, "has_gpu", lambda: True)
     machine("cellar", gpu=True)
@@ -148,6 +150,7 @@ def test_what_a_machine_once_had_is_not_what_it_has(cast, sft_version):
 
 
 # --- Telling --------------------------------------------------------------------------------------------
+@pytest.mark.database
 def test_a_machine_tells_once_a_minute_and_forgotten_ones_are_dropped(monkeypatch):
     machine("container-of-last-week", gpu=True, minutes=8 * 24 * 60)
     waited = []
