@@ -241,12 +241,14 @@ class RunForm(forms.Form):
             return {"score": True}
         if not data.get("after_prompts"):
             return {}
-        batch = {"size": data["after_completions"]} if data["after_completions"] >= 2 else None
+        count = data["after_completions"] or self.project.settings.completions_per_task
+        batch = {"size": count} if count >= 2 else None
+        temperature = data["after_temperature"]
         plan = {
             "prompts_version": data["after_prompts"].pk,
             "splits": [data["after_split"] or "train"],
-            "completions_per_prompt": data["after_completions"],
-            "temperature": data["after_temperature"],
+            "completions_per_prompt": count,
+            "temperature": 1.0 if temperature is None else temperature,
         }
         return {"sample": {**plan, "ranking_batch": batch}} if batch else {"sample": plan}
 
@@ -261,13 +263,14 @@ def _add_sampling_fields(form: forms.Form, project: Project) -> None:
     )
     form.fields["after_split"] = split_field()
     form.fields["after_completions"] = forms.IntegerField(
+        required=False,
         min_value=1,
         max_value=9,
         initial=project.settings.completions_per_task,
         label=_("Completions per prompt (K)"),
     )
     form.fields["after_temperature"] = forms.FloatField(
-        min_value=0, max_value=10, initial=1.0, label=_("Temperature")
+        required=False, min_value=0, max_value=10, initial=1.0, label=_("Temperature")
     )
 
 

@@ -149,6 +149,20 @@ class TrainingRun(models.Model):
         return RunStatus(self.status).is_terminal
 
 
+class TrainingMachine(models.Model):
+    """A machine whose workers take runs, and whether it has a GPU; they say so every minute."""
+
+    host = models.CharField(max_length=200, unique=True)
+    has_gpu = models.BooleanField(default=False)
+    seen_at = models.DateTimeField()  # database clock
+
+    class Meta:
+        ordering = ["host"]
+
+    def __str__(self) -> str:
+        return self.host
+
+
 class RunInputRole(models.TextChoices):
     TRAIN_DATA = "train_data", _("Training data")
     DEMONSTRATIONS = "demonstrations", _("Demonstrations")  # zero the reward model's mean

@@ -7,23 +7,26 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from celery import shared_task
-from celery.signals import worker_shutting_down
-from django.db import close_old_connections
+from celery.signals import worker_ready, worker_shutting_down
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from annotate.doorbell import ring
 from training.models import Round, RoundStatus
-from training.services import endings, leases, preview_jobs, retention
+from training.services import endings, leases, machines, preview_jobs, retention
 from training.services.follow_ups import due_follow_ups
 from training.services.follow_ups import finish_follow_up as finish_follow_up_service
 from training.services.rounds import advance_round as advance_round_service
 from training.services.supervision import RunSupervisor
 
 log = structlog.get_logger(__name__)
+TRAINING_QUEUE = "training"
 
 # Made before the pool forks, so that the worker's own process can tell its children that it is asked to stop.
 _worker_stops = multiprocessing.Event()
@@ -32,6 +35,26 @@ _worker_stops = multiprocessing.Event()
 @worker_shutting_down.connect
 def _note_shutdown(**_: object) -> None:
     _worker_stops.set()
+
+
+@worker_ready.connect
+def _begin_to_tell(sender: Any = None, **_: object) -> None:
+    """Workers of the queue of runs say what their machine has, from a thread that ends with them."""
+    if sender is not None and TRAINING_QUEUE in sender.app.amqp.queues.consume_from:
+        threading.Thread(target=tell_for_ever, name="machine", daemon=True).start()
+
+
+def tell_for_ever(should_stop: Callable[[float], object] = time.sleep) -> None:
+    """`should_stop` waits for the seconds it is given; something true ends the telling."""
+    while True:
+        try:
+            machines.tell_machine()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("machine_not_told", cause=str(error))
+        finally:
+            connection.close()  # not one more that stays open for a line a minute
+        if should_stop(machines.TELL_SECONDS):
+            return
 
 
 @shared_task(name="training.tasks.execute_run")

@@ -138,7 +138,7 @@ def test_only_rlhf_imports_the_heavy_libraries():
 def test_rlhf_is_used_by_the_site_only_where_it_needs_no_torch():
     """The site reads configuration and manifests; everything else happens in the child process."""
     pure = ("config", "checkpoints", "events", "errors", "presets", "learning_curve", "model_folders")
-    pure += ("template_styles", "export.shapes")
+    pure += ("template_styles", "export.shapes", "devices")
     allowed = tuple(f"{RLHF}.{name}" for name in pure)
     assert not breaches(
         lambda who, what: (

@@ -153,9 +153,11 @@ def test_a_resumed_run_refuses_another_configuration(world, base_model, tmp_path
 def test_a_folder_that_holds_a_run_is_not_overwritten(world, base_model, tmp_path):
     config = world.config("sft", model=str(base_model), maximum_steps=2)
     assert run_here("sft", config, tmp_path / "r") == 0
-    before = (tmp_path / "r" / "checkpoints" / "step-2" / "manifest.json").read_bytes()
+    names = ("checkpoints/step-2/manifest.json", "result.json", "events.jsonl", "config.json")
+    before = [(tmp_path / "r" / name).read_bytes() for name in names]
     assert run_here("sft", config, tmp_path / "r") == 2
-    assert (tmp_path / "r" / "checkpoints" / "step-2" / "manifest.json").read_bytes() == before
+    assert run_here("pretrain", world.config("pretrain"), tmp_path / "r", "--resume") == 2
+    assert [(tmp_path / "r" / name).read_bytes() for name in names] == before
 
 
 def test_resuming_a_finished_run_changes_nothing(world, base_model, tmp_path):

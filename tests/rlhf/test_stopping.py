@@ -120,3 +120,28 @@ def test_sampling_numbers_its_completions_and_keeps_prompt_ids(world, sft_model,
     assert all(row["prompt_id"] == f"p{row['prompt_index']}" for row in rows)
     assert {row["finish_reason"] for row in rows} <= {"stop", "length"}
     assert all("<|" not in row["text"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("config.json", '{"architectures": ["GPT2LMHeadModel"]}', "no run's configuration"),
+        ("config.json", "[1, 2]", "no run's configuration"),
+        ("config.json", "{", "not readable JSON"),
+        ("events.jsonl", "\x00\x00\n", "the last line"),
+        ("events.jsonl", '{"step": 1}\n', "the last line"),
+    ],
+)
+def test_a_folder_that_holds_something_else_is_refused_in_a_sentence(
+    world, base_model, tmp_path, capsys, name, content, words
+):
+    """A model's folder given as the run's, or a diary that a crash of the machine has damaged."""
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / name).write_text(content)
+    config = world.config("sft", model=str(base_model), maximum_steps=1)
+    for more in ([], ["--resume"]):
+        assert run_here("sft", config, tmp_path / "r", *more) == 2
+        said = capsys.readouterr().err
+        assert words in said and "Traceback" not in said
+    assert (tmp_path / "r" / name).read_text() == content
+    assert not (tmp_path / "r" / "result.json").exists()

@@ -9,12 +9,13 @@ import pytest
 
 from annotate.errors import Conflict, DomainError, Invalid
 from training.models import RunStatus, TrainingRun
+from training.rlhf.config import describe
 from training.services import leases
 from training.services.locations import checkpoint_directory
 from training.services.runs import cancel_run, create_run, resume_run, retry_run
 from training.services.texts import save_text
 
-from .conftest import make_checkpoint, make_sft_run, make_version
+from .conftest import comparison, demonstration, make_checkpoint, make_sft_run, make_version
 
 pytestmark = pytest.mark.django_db
 
@@ -242,6 +243,35 @@ def test_a_chosen_batch_that_the_rows_cannot_fill_is_refused(cast, sft_version):
     assert "4 or less" in error.hint
     run = make_sft_run(cast, sft_version, hyperparameters={"batch_size": 4})
     assert run.hyperparameters["batch_size"] == 4
+
+
+def test_former_rows_that_are_mixed_in_fill_a_batch_too(cast, sft_version):
+    """As the trainer counts them: 4 new rows and 2 former ones at a ratio of a half."""
+    former = make_version(cast.project, "sft", {"train": [demonstration(n) for n in range(10, 19)]}, "former")
+    given = {
+        "stage": "sft", "base_model": "base", "project": cast.project, "acting_user": cast.admin,
+        "inputs": {"train_data": sft_version, "mix_data": former},
+    }  # fmt: skip
+    for size, fits in ((6, True), (7, False)):
+        values = {"batch_size": size, "mix_ratio": 0.5}
+        if fits:
+            assert create_run(**given, hyperparameters=values).hyperparameters["batch_size"] == size
+        else:
+            with pytest.raises(Invalid, match=r"former v1 has only 6 training rows"):
+                create_run(**given, hyperparameters=values)
+
+
+def test_batches_that_rows_do_not_fill_stay_as_they_are(cast, sft_version, reward_checkpoint):
+    """Pretraining reads blocks of tokens, an evaluation answers so many at a time."""
+    comparisons = make_version(cast.project, "comparison", {"train": [comparison(0)]})
+    for stage, inputs in (
+        ("pretrain", {"train_data": sft_version}),
+        ("evaluate", {"reward_model": reward_checkpoint, "train_data": comparisons}),
+    ):
+        given = {"stage": stage, "inputs": inputs, "project": cast.project, "acting_user": cast.admin}
+        wanted = {spec.name: spec.default for spec in describe(stage)}["batch_size"]
+        assert create_run(**given, hyperparameters={}).hyperparameters["batch_size"] == wanted
+        assert create_run(**given, hyperparameters={"batch_size": 99}).hyperparameters["batch_size"] == 99
 
 
 @pytest.mark.parametrize("preset", ["", "tiny-demo"])

@@ -39,9 +39,7 @@ def order(client, cast, sft_version):
     return post
 
 
-@pytest.mark.parametrize(
-    "named", ["abc", {"a": 1}, [1], 10**30, -1, 1.5, True, "run:1", "\x00", "nothing@v1"]
-)
+@pytest.mark.parametrize("named", ["abc", {"a": 1}, [1], 10**30, -1, 1.5, True, "run:1", "\x00", "none@v1"])
 def test_a_follow_up_that_names_no_dataset_version_is_refused_by_its_field(order, named):
     answer = order({"sample": {"prompts_version": named, "completions_per_prompt": 2}})
     assert answer.status_code == 422, answer.content

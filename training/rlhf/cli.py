@@ -14,6 +14,7 @@ from typing import Any
 
 from training.rlhf import checkpoints
 from training.rlhf.config import PRESETS, STAGES, TRAINING_STAGES, describe
+from training.rlhf.devices import check_device
 from training.rlhf.errors import (
     EXIT_FAILED,
     EXIT_REFUSED,
@@ -22,6 +23,7 @@ from training.rlhf.errors import (
     InterruptedRun,
     OutOfMemoryError,
     RlhfError,
+    RunFolderError,
 )
 from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
@@ -143,6 +145,7 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
         if options.resume and run.finished():
             return 0
         config = run.settle_config(_config_of(options), resume=options.resume)
+        check_device(config.device)  # before torch is loaded, which takes a while
         run.state("starting", resume=options.resume)
         if run.leads:
             checkpoints.sweep_leftovers(run.checkpoints)
@@ -156,6 +159,8 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
         run.log(error.message)
         run.finish("interrupted")
         return error.exit_status
+    except RunFolderError:  # it is somebody else's: nothing is written there
+        raise
     except RlhfError as error:
         run.fail(error)
         print(f"{options.stage}: {error.message}", file=sys.stderr)

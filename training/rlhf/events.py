@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from training.rlhf.errors import RunFolderError
+
 EVENT_TYPES = ("state", "metrics", "progress", "log", "checkpoint", "error", "report")
 
 
@@ -27,8 +29,7 @@ class EventLog:
             raw = path.read_bytes()
             whole = raw.rfind(b"\n") + 1
             if whole:
-                last_line = raw[:whole].splitlines()[-1]
-                self.sequence = int(json.loads(last_line)["sequence"])
+                self.sequence = _sequence_of(raw[:whole].splitlines()[-1], path)
         self._file = open(path, "ab")  # noqa: SIM115 - lives as long as the run
         self._file.truncate(whole)
 
@@ -52,6 +53,15 @@ class EventLog:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _sequence_of(line: bytes, path: Path) -> int:
+    try:
+        return int(json.loads(line)["sequence"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"the last line of {path} is no event: take it out, or choose another folder"
+        ) from error
 
 
 class NoEvents:

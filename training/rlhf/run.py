@@ -73,7 +73,7 @@ class Run:
         own.
         """
         path = self.folder / CONFIG
-        stored = json.loads(path.read_bytes()) if path.exists() else None
+        stored = _stored_config(path) if path.exists() else None
         if stored is not None and stored["stage"] != self.stage:
             raise RunFolderError(f"{self.folder} holds a {stored['stage']} run, not a {self.stage} run")
         if stored is not None and not resume:
@@ -142,7 +142,10 @@ class Run:
 
     def finished(self) -> bool:
         path = self.folder / RESULT
-        return path.exists() and json.loads(path.read_bytes()).get("status") == "succeeded"
+        if not path.exists():
+            return False
+        result = json.loads(path.read_bytes())
+        return result.get("status") == "succeeded" and result.get("stage", self.stage) == self.stage
 
     def relative(self, folder: Path) -> str:
         return str(folder.relative_to(self.folder))
@@ -178,6 +181,17 @@ class Run:
             os._exit(EXIT_ORPHANED)
 
         threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
+
+
+def _stored_config(path: Path) -> dict[str, Any]:
+    """What a run wrote as it began. RunFolderError where the file is something else's, a model's, say."""
+    try:
+        stored = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{path} is not readable JSON ({error}): choose another folder") from error
+    if not isinstance(stored, dict) or set(stored) != {"stage", "config"}:
+        raise RunFolderError(f"{path} is no run's configuration: choose a folder of its own for the run")
+    return stored
 
 
 class Follower(Run):

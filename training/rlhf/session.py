@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.rlhf import checkpoints
+from training.rlhf.devices import NO_GPU
 from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun
 from training.rlhf.loss_scale import LossScale
 from training.rlhf.optim import Optimizer, schedule_factor
@@ -40,7 +41,7 @@ def open_accelerator(config: Any, *, in_team: bool = False, can_shard: bool = Fa
     """
     check_launcher(can_shard=can_shard)
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device", "is cuda, but no GPU was found")
+        raise ConfigError("device", NO_GPU)  # a driver may be there, but no torch that knows it
     if AcceleratorState._shared_state:
         # accelerate keeps its settings for the life of a process; a second stage in it may need others.
         AcceleratorState._reset_state(reset_partial_state=True)

@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce, Now
 from training.models import RunStatus, TrainingRun
 
 from .event_log import append_event, append_trainer_events
+from .machines import CUDA, takes_gpu_runs
 
 SLOWEST_REPEAT = 300  # seconds between two rings for a run that nobody takes
 
@@ -41,9 +42,11 @@ def held(run_id, attempt: int) -> QuerySet[TrainingRun]:
 
 @transaction.atomic
 def claim_run(*, run_id, worker: str) -> TrainingRun | None:
-    """Make a queued run ours; None where it is not queued (any more). One conditional UPDATE decides."""
+    """Make a queued run ours; None where it is not queued (any more), or asks for a GPU that another machine
+    has and this one has not. One conditional UPDATE decides.
+    """
     claimed = (
-        TrainingRun.objects.queued()
+        _takeable()
         .filter(pk=run_id)
         .update(
             status=RunStatus.RUNNING,
@@ -73,11 +76,17 @@ def claim_run(*, run_id, worker: str) -> TrainingRun | None:
 
 def claim_oldest(*, worker: str) -> TrainingRun | None:
     """The queued run that has waited longest, made ours."""
-    for run_id in TrainingRun.objects.queued().order_by("created_at").values_list("pk", flat=True)[:10]:
+    for run_id in _takeable().order_by("created_at").values_list("pk", flat=True)[:10]:
         run = claim_run(run_id=run_id, worker=worker)
         if run is not None:
             return run
     return None
+
+
+def _takeable() -> QuerySet[TrainingRun]:
+    """Queued runs that are for this machine."""
+    rows = TrainingRun.objects.queued()
+    return rows if takes_gpu_runs() else rows.exclude(hyperparameters__device=CUDA)
 
 
 def renew_lease(run_id, attempt: int) -> bool:

@@ -147,11 +147,8 @@ def sweep_folders(*, nameless_days: float = NAMELESS_DAYS) -> int:
 def _folders_with_rows() -> Iterator[tuple[Path, bool | None]]:
     """(folder, whether its checkpoint's files are to be kept; None where no row names it)."""
     root = checkpoints_directory()
-    names = (
-        sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
-        if root.is_dir()
-        else []
-    )
+    entries = os.scandir(root) if root.is_dir() else ()
+    names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     for start in range(0, len(names), 500):
         chunk = names[start : start + 500]
         rows = Checkpoint.objects.filter(directory__in=[f"{root.name}/{name}" for name in chunk])

@@ -15,6 +15,7 @@ from training.models import Checkpoint, CheckpointKind, RoundStepKind, Stage
 
 from .hyperparameters import check_hyperparameters, preset_values
 from .locations import check_base_model
+from .machines import check_device
 
 
 def _entry(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
@@ -163,7 +164,7 @@ class RoundPlan:
         preset, own = getattr(self, f"{stage}_preset"), getattr(self, str(stage))
         try:
             values = preset_values(project, stage, preset) if preset else {}
-            check_hyperparameters(stage, {**values, **own})
+            check_device(check_hyperparameters(stage, {**values, **own}))
         except DomainError as error:
             field = f"{stage}_preset" if error.field == "preset" else f"{stage}.{error.field}"
             raise Invalid(f"{stage.label}: {error.message}", field=field, hint=error.hint) from error

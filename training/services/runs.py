@@ -29,6 +29,7 @@ from .hyperparameters import check_hyperparameters, preset_values
 from .inputs import check_inputs, check_labels, check_options, check_texts, fitted_batch_size
 from .leases import note_ring
 from .locations import check_base_model
+from .machines import check_device
 
 
 @transaction.atomic
@@ -55,6 +56,7 @@ def create_run(
         raise Invalid(_("A stage is one of %(known)s.") % {"known": ", ".join(Stage.values)}, field="stage")
     values = preset_values(project, stage, preset) if preset else {}
     checked = check_hyperparameters(stage, {**values, **hyperparameters})
+    check_device(checked)
     base_model = check_base_model(base_model) if base_model else ""
     checked_options = check_options(project, stage, options or {})
     check_texts(stage, checked, checked_options)
@@ -66,7 +68,7 @@ def create_run(
     check_labels(checked, sources)
     check_export(stage, checked, sources)
     checked |= fitted_answers(stage, checked, chosen=hyperparameters, sources=sources)
-    checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
+    checked |= fitted_batch_size(stage, checked, chosen=hyperparameters, sources=sources)
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(
         project=project,

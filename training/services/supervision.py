@@ -32,6 +32,7 @@ from .child import TrainingProcess, end_predecessor
 from .leases import LeaseLost
 from .live import announce
 from .locations import run_directory
+from .machines import refuse_here
 from .preparation import Preparation
 from .tailing import Batch, read_batch
 
@@ -117,6 +118,7 @@ class RunSupervisor:
 
     # --- Before ---------------------------------------------------------------------------------------------
     def _prepare(self) -> Path:
+        refuse_here(self.run.hyperparameters)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not end_predecessor(self.folder):
             raise FolderBusy
