@@ -66,7 +66,7 @@ def test_what_one_changes_most_is_in_no_fold_and_the_rest_is(shown, stage):
         assert text.count(f'name="hp_{spec.name}"') == 1
         assert (f'name="hp_{spec.name}"' in seen) == (spec.name in FOREMOST[stage])
     places = [seen.index(f'name="hp_{name}"') for name in FOREMOST[stage]]
-    assert places == sorted(places) and "<details" not in seen and "<details class=\"card\" open" not in folded
+    assert places == sorted(places) and "<details" not in seen and '<details class="card" open' not in folded
 
 
 def test_a_fold_with_an_error_in_it_is_open(client, cast, data_dir):
