@@ -28,6 +28,7 @@ QUICK = Sizes(
     learning=24,
     choosing=6,
     held_out=10,
+    judged=4,
     changes={"pretrain": {"epochs": 1}, "ppo": {"steps": 2, "evaluate_every": 1}},
 )
 

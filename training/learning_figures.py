@@ -26,7 +26,9 @@ RULES = {"half": TieRule.HALF, "untied": TieRule.SKIP}
 def figures(outcome: Outcome) -> dict[str, Any]:
     """Plain JSON. Shares are 0 to 1; intervals are 95 % bootstraps over prompts."""
     sft, ppo = outcome.answers["sft"], outcome.answers["ppo"]
-    ranks = [[person.rank(row.prompt, row.texts).ranks for person in outcome.people] for row in sft]
+    ranks = [
+        [person.rank(row.prompt, row.texts).ranks for person in outcome.people] for row in outcome.judged
+    ]
     found: dict[str, Any] = {
         f"agreement_{name}": _as_dict(pairwise_agreement(ranks, ties=rule)) for name, rule in RULES.items()
     }

@@ -138,7 +138,7 @@ def test_the_whole_loop_runs_and_goes_on_where_it_was(tmp_path):
     said: list[str] = []
     bench = Bench(tmp_path, quick=True, say=said.append)
     first = {result.name: result.value for result in bench_learning.learning(bench)}
-    assert sum(line.startswith("seed 0: ") for line in said) == 9
+    assert sum(line.startswith("seed 0: ") for line in said) == 10
     said.clear()
     path = next(tmp_path.rglob("figures.json"))
     path.write_text("{}")  # figures of other code: they are made again, of the same runs
