@@ -28,6 +28,7 @@ QUICK = Sizes(
     learning=24,
     choosing=6,
     held_out=10,
+    judged=4,
     changes={"pretrain": {"epochs": 1}, "ppo": {"steps": 2, "evaluate_every": 1}},
 )
 
@@ -64,8 +65,12 @@ def results_of(found: list[dict[str, Any]], *, has_bars: bool = True) -> list[Re
         name: [row["models"]["ppo"][name] / row["models"]["sft"][name] for row in found]
         for name in ("distinct_1", "distinct_2", "different", "words")
     }
-    # What a person decides against what two people decide: not of the same comparisons (`behind` is).
-    decided = [row["agreement_untied"]["value"] - row["accuracy_untied"]["value"] for row in found]
+    # Of all pairs that one person decides, those among them that another ties: no bar, since a person in the
+    # model's place misses it too (`person_untied`), by more.
+    decided = {
+        name: [100 * (row["agreement_untied"]["value"] - row[name]["value"]) for row in found]
+        for name in ("accuracy_untied", "person_untied")
+    }
 
     def over_seeds(name: str, values: list[float], unit: str, **bar: Any) -> Result:
         bar = bar if has_bars else {}
@@ -75,9 +80,8 @@ def results_of(found: list[dict[str, Any]], *, has_bars: bool = True) -> list[Re
     results = [
         over_seeds("reward model behind people, a tie half", _points(found, "behind_half"), "points", **most),
         over_seeds("the same, where neither person ties", _points(found, "behind_untied"), "points", **most),
-        over_seeds(
-            "the same, pairs that the one person decides", [100 * gap for gap in decided], "points", **most
-        ),
+        over_seeds("the same, pairs that one person decides", decided["accuracy_untied"], "points"),
+        over_seeds("by that rule a person, a coin for ties", decided["person_untied"], "points"),
         over_seeds(
             "PPO wins against SFT, blind",
             [row["blind_win_rate"]["value"] for row in found],

@@ -7,7 +7,7 @@ the win-rate is blind, by people who labelled nothing that was learnt from.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,16 @@ RULES = {"half": TieRule.HALF, "untied": TieRule.SKIP}
 def figures(outcome: Outcome) -> dict[str, Any]:
     """Plain JSON. Shares are 0 to 1; intervals are 95 % bootstraps over prompts."""
     sft, ppo = outcome.answers["sft"], outcome.answers["ppo"]
-    ranks = [[person.rank(row.prompt, row.texts).ranks for person in outcome.people] for row in sft]
+    ranks = [
+        [person.rank(row.prompt, row.texts).ranks for person in outcome.people] for row in outcome.judged
+    ]
     found: dict[str, Any] = {
         f"agreement_{name}": _as_dict(pairwise_agreement(ranks, ties=rule)) for name, rule in RULES.items()
     }
     for name, rule in RULES.items():
         found[f"accuracy_{name}"] = accuracy(outcome.scores, ranks, rule)
         found[f"behind_{name}"] = behind(outcome.scores, ranks, rule)
+    found["person_untied"] = person_accuracy(ranks)
     found["blind_win_rate"] = win_rate(sft, ppo, lambda row, pair: _votes(outcome.jury, row, pair))
     found["guideline_win_rate"] = win_rate(sft, ppo, _by_guideline)
     found["models"] = {name: describe(rows) for name, rows in outcome.answers.items()}
@@ -67,6 +70,7 @@ def behind(scores: list[list[float]], ranks: list[list[list[int]]], rule: TieRul
     Both are of the same comparisons (two people, one pair), so the interval is of the difference: a prompt
     on which people disagree is hard for both. `accuracy` is not of the same ones where ties are left out: a
     pair counts there for each person who decides it, here for each two who do, as in people's agreement.
+    There a model has to decide what a person may tie: see `person_accuracy`.
     """
     sums = []
     for row, people in zip(scores, ranks, strict=True):
@@ -79,6 +83,16 @@ def behind(scores: list[list[float]], ranks: list[list[list[int]]], rule: TieRul
             lost += (_alike(ours, theirs) - by_model)[counts].sum()
             compared += counts.sum()
         sums.append((lost, compared))
+    return _share(sums)
+
+
+def person_accuracy(ranks: list[list[list[int]]]) -> dict[str, Any]:
+    """`accuracy` without ties, of each person in the model's place: a coin where that person ties."""
+    sums = []
+    for people in ranks:
+        signs = [_signs(person) for person in people]
+        told = [_alike(model, person)[person != 0] for model, person in permutations(signs, 2)]
+        sums.append((float(sum(each.sum() for each in told)), float(sum(map(len, told)))))
     return _share(sums)
 
 

@@ -35,6 +35,7 @@ class Sizes:
     choosing: int = 60  # prompts whose rows choose a checkpoint
     held_out: int = 160  # prompts that nothing learns from and nothing is chosen by
     completions: int = 4
+    judged: int = 12  # answers to each held-out prompt that people and the reward model judge
     overlap: int = 2  # people who rank the same completions
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)  # over the recipe, by stage
 
@@ -54,7 +55,8 @@ class Outcome:
     people: list[SimulatedAnnotator]
     jury: list[SimulatedAnnotator]
     answers: dict[str, list[Answered]]  # "sft", "ppo"
-    scores: list[list[float]]  # the reward model's, of the SFT model's answers
+    judged: list[Answered]  # more answers of the SFT model, to hold the reward model against people
+    scores: list[list[float]]  # the reward model's, of those
     results: dict[str, dict[str, Any]]  # result.json by stage
     kl: float  # of the chosen checkpoint, nats a response
 
@@ -108,12 +110,14 @@ class Loop:
             name: self.answers(f"answers-{name}", folder, self.held_out, count)
             for name, folder in (("sft", sft), ("ppo", ppo))
         }
+        judged = self.answers("judged", sft, self.held_out, self.sizes.judged)
         results = {stage: self._result(stage) for stage in ("pretrain", "sft", "reward", "ppo")}
         return Outcome(
             people=self.people,
             jury=team(seed=JURY_SEED + self.seed, size=PEOPLE),
             answers=answers,
-            scores=self._scores(reward, answers["sft"]),
+            judged=judged,
+            scores=self._scores(reward, judged),
             results=results,
             kl=self._metric_at_best("ppo", "validation_kl"),
         )
