@@ -257,6 +257,7 @@ def test_the_command_refuses_it_with_what_to_do(cast, order, name):
     assert not TrainingRun.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_good_rows_are_let_in(cast, order):
     """As often as not the last row is long, a response short and a ranking tied."""
     good = demonstrations((USER, ANSWER), (USER, {"role": "assistant", "content": "2"}), (LONG, ANSWER))
