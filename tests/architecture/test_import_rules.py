@@ -30,6 +30,7 @@ WIRING_FOR_ROOMS = (
     "annotate.doorbell",
     "annotate.durability",
     "annotate.accounts",
+    "annotate.api.filters",
     "annotate.pagination",
     "annotate.streaming",
     "annotate.ranges",
