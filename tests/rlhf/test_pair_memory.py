@@ -91,7 +91,7 @@ def test_the_heaviest_micro_batch_by_hand():
     size = PairSize(
         0, 0, 0, kept=Kept(nothing, (0, 0, 0, 0, 0, 1)), kept_plain=Kept(nothing, nothing), vocabulary=5
     )
-    overhead = memory.OVERHEAD["cpu"]
+    overhead = pair_memory.OVERHEAD["cpu"]
     tokens, each = load.heaviest(68, [size], "cpu")
     assert (tokens, each * 68) == (68, pytest.approx(overhead * 2 * 30 * 9 + 4 * 5 * (2 * 9 + 4 + 9)))
     assert load.heaviest(0, [size], "cpu") == (tokens, each)  # the whole batch, where nothing limits it

@@ -62,7 +62,7 @@ def model_card(
         lines += [f"| {plain(name)} | {value:.6g} |" for name, value in sorted(manifest.metrics.items())]
         lines.append("")
     lines += ["## Checked", "", _checked(config.format, checks), "", "## How to load it", ""]
-    lines += _loading(config.format, classifier)
+    lines += _loading(config.format, classifier, "normalizer" in checks)
     if classifier:
         lines += [
             f"Subtract `reward_bias` of config.json ({json.dumps(reward_bias)}) from the score: "
@@ -116,7 +116,7 @@ def _checked(format: str, checks: dict[str, Any]) -> str:
     return "; ".join(said) + "."
 
 
-def _loading(format: str, classifier: bool) -> list[str]:
+def _loading(format: str, classifier: bool, composes: bool) -> list[str]:
     loader = LOADERS[classifier]
     if format == ONNX:
         code = [
@@ -136,4 +136,9 @@ def _loading(format: str, classifier: bool) -> list[str]:
             f'tokenizer = AutoTokenizer.from_pretrained("folder"{more})',
         ]
     told = ["llama.cpp reads it too: `llama-cli -m model.gguf -cnv`.", ""] if format == GGUF else []
+    if composes:
+        told[0] += (
+            " The model learnt from text in composed characters (Unicode NFC), and llama.cpp does not compose "
+            "any: give it such text."
+        )
     return [*told, "```python", *code, "```", ""]

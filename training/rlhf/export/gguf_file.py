@@ -23,7 +23,7 @@ NORMAL, UNUSED, CONTROL, USER_DEFINED = 1, 5, 3, 4  # of gguf.TokenType
 TURNED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
 
-def write_gguf(model: Any, tokenizer: Any, source: Path, folder: Path, facts: dict[str, str]) -> None:
+def write_gguf(model: Any, tokenizer: Any, folder: Path, facts: dict[str, str]) -> None:
     """`model.gguf` in `folder`; matrices in the model's own number format, vectors in 32 bits."""
     import gguf
 
@@ -41,7 +41,7 @@ def write_gguf(model: Any, tokenizer: Any, source: Path, folder: Path, facts: di
         writer.add_license_link(facts["license_link"])
     writer.add_file_type(file_type)
     _add_sizes(writer, config)
-    _add_tokenizer(writer, tokenizer, pre_tokenizer_of(source), model.get_input_embeddings().weight.shape[0])
+    _add_tokenizer(writer, tokenizer, model.get_input_embeddings().weight.shape[0])
     names = gguf.get_tensor_name_map(_architecture(family), config.num_hidden_layers)
     for name, tensor in _tensors(model, config):
         stem, ending = name.rsplit(".", 1)
@@ -112,8 +112,12 @@ def _add_sizes(writer: Any, config: Any) -> None:
         writer.add_parallel_residual(config.use_parallel_residual)
 
 
-def _add_tokenizer(writer: Any, tokenizer: Any, pre: str, rows: int) -> None:
-    """Every token by its number, and one stand-in for each row of the embeddings that has none."""
+def _add_tokenizer(writer: Any, tokenizer: Any, rows: int) -> None:
+    """Every token by its number, and one stand-in for each row of the embeddings that has none.
+
+    How it splits is asked of the tokenizer that was loaded, which trained the model: for some families
+    transformers makes one of its own kind of whatever tokenizer.json says.
+    """
     added = tokenizer.added_tokens_decoder
     tokens = {number: text for text, number in tokenizer.get_vocab().items()}
     texts, kinds = [], []
@@ -125,7 +129,7 @@ def _add_tokenizer(writer: Any, tokenizer: Any, pre: str, rows: int) -> None:
             kinds.append(NORMAL if number in tokens else UNUSED)
         texts.append(tokens.get(number, f"[PAD{number}]"))
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
+    writer.add_tokenizer_pre(pre_tokenizer_of(described(tokenizer)))
     writer.add_token_list(texts)
     writer.add_token_types(kinds)
     writer.add_token_merges(_merges_of(tokenizer))
@@ -139,8 +143,14 @@ def _add_tokenizer(writer: Any, tokenizer: Any, pre: str, rows: int) -> None:
     writer.add_chat_template(tokenizer.chat_template)
 
 
+def described(tokenizer: Any) -> dict[str, Any]:
+    """As tokenizer.json would have it."""
+    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return found
+
+
 def _merges_of(tokenizer: Any) -> list[str]:
-    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    merges = described(tokenizer)["model"]["merges"]
     return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
 
 

@@ -45,6 +45,7 @@ QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+COMPOSED = "NFC"  # what Qwen 2 does to text first, and llama.cpp does not: the card says so
 SPLITS = {LLAMA3_SPLIT: "llama-bpe", QWEN2_SPLIT: "qwen2"}
 
 
@@ -84,16 +85,38 @@ def require_holdable(folder: Path, format: str) -> None:
         raise ModelFolderError(
             f"gguf is written for plain rotary positions, not for {kind} scaling; choose safetensors or onnx"
         )
-    pre_tokenizer_of(folder)
-
-
-def pre_tokenizer_of(folder: Path) -> str:
-    """GGUF's name for how the tokenizer splits text; ModelFolderError where it has none that we know."""
+    if rotary_width(config) % 2:
+        raise ModelFolderError(
+            f"gguf turns rotary positions in pairs, and this {family} model turns {rotary_width(config)} numbers "
+            "of each head; choose safetensors or onnx"
+        )
     try:
         tokenizer = json.loads((folder / "tokenizer.json").read_bytes())
-        kind, split = tokenizer["model"]["type"], tokenizer.get("pre_tokenizer") or {}
+        pre_tokenizer_of(tokenizer)
     except (OSError, ValueError, KeyError) as error:
         raise ModelFolderError(f"gguf needs the tokenizer as tokenizer.json, which {folder} lacks") from error
+
+
+def rotary_width(config: dict[str, Any]) -> int:
+    """How many numbers of each head positions turn; 0 where none are turned."""
+    if config.get("model_type") not in ("llama", "qwen2", "gpt_neox"):
+        return 0
+    head = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    rope = config.get("rope_parameters") or {}
+    part = rope.get("partial_rotary_factor", config.get("rotary_pct", 1.0))
+    return int(head * part)
+
+
+def pre_tokenizer_of(tokenizer: dict[str, Any]) -> str:
+    """GGUF's name for how a tokenizer, described as in tokenizer.json, splits text; ModelFolderError where it
+    has none that we know, or where text is changed before.
+    """
+    kind, split = tokenizer["model"]["type"], tokenizer.get("pre_tokenizer") or {}
+    if (normalizer := tokenizer.get("normalizer")) and normalizer.get("type") != COMPOSED:
+        raise ModelFolderError(
+            f"gguf has no place for what this tokenizer does to text before it splits it "
+            f"({normalizer.get('type')}); choose safetensors or onnx"
+        )
     parts = split.get("pretokenizers", [split])
     if kind == "BPE" and parts[-1].get("type") == "ByteLevel" and not parts[-1].get("add_prefix_space"):
         if len(parts) == 1 and parts[0].get("use_regex", True):

@@ -36,14 +36,14 @@ def execute(run: Run, config: Any) -> None:
     classifier = source.is_dir() and is_reward_model(str(source))
     load = load_reward_model if classifier else load_causal_lm
     model, tokenizer = load(str(source), allowed_hub_ids=config.allowed_hub_ids, field="checkpoint")
-    model = model.to(getattr(torch, config.weights)).eval()
+    model = in_format(model, config.weights).eval()
     _advance(run)
     manifest = checkpoints.load_manifest(source) if (source / checkpoints.MANIFEST).is_file() else None
     parameters = sum(parameter.numel() for parameter in model.parameters())
     checks: dict[str, Any] = {}
 
     def fill(folder: Path) -> None:
-        write(model, tokenizer, source, folder, config)
+        write(model, tokenizer, folder, config)
         _advance(run)
         checks.update(check(model, tokenizer, folder, config, classifier))
         card = model_card(
@@ -77,7 +77,7 @@ def execute(run: Run, config: Any) -> None:
     run.finish("succeeded", model=FOLDER, metrics=metrics)
 
 
-def write(model: Any, tokenizer: Any, source: Path, folder: Path, config: Any) -> None:
+def write(model: Any, tokenizer: Any, folder: Path, config: Any) -> None:
     """The model's files; ONNX with tokenizer and config.json beside it, GGUF holds both."""
     if config.format == GGUF:
         from training.rlhf.export.gguf_file import write_gguf
@@ -88,7 +88,7 @@ def write(model: Any, tokenizer: Any, source: Path, folder: Path, config: Any) -
             "license": config.license_name or config.license,
             "license_link": config.license_link,
         }
-        write_gguf(model, tokenizer, source, folder, facts)
+        write_gguf(model, tokenizer, folder, facts)
     elif config.format == ONNX:
         from training.rlhf.export.onnx_file import write_onnx
 
@@ -104,11 +104,13 @@ def check(model: nn.Module, tokenizer: Any, folder: Path, config: Any, classifie
     vocabulary = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
     sizes = {"vocabulary": vocabulary, "context": context_length(model)}
     if config.format == GGUF:
-        from training.rlhf.export.gguf_file import read_gguf
+        from training.rlhf.export.gguf_file import described, read_gguf
 
         again, splits = read_gguf(folder, model)
         # In 32 bits on both sides: what is compared is what was written, not how halves are summed.
         found = compare(copy.deepcopy(model).float(), _logits_of(again), exact=False, **sizes)
+        if normalizer := described(tokenizer).get("normalizer"):
+            found["normalizer"] = normalizer["type"]
     elif config.format == ONNX:
         from training.rlhf.export.onnx_file import read_onnx
 
@@ -117,9 +119,18 @@ def check(model: nn.Module, tokenizer: Any, folder: Path, config: Any, classifie
     else:
         load = load_reward_model if classifier else load_causal_lm
         again, splits = load(str(folder), allowed_hub_ids=[])
-        again = again.to(getattr(torch, config.weights)).eval()
+        again = in_format(again, config.weights).eval()
         found = compare(model, _logits_of(again), exact=True, **sizes)
     return found | {"texts": compare_tokenizers(tokenizer, splits)}
+
+
+def in_format(model: nn.Module, weights: str) -> nn.Module:
+    """The model with its weights in another number format. What it computes by itself, as the frequencies of
+    rotary positions, stays in 32 bits, as it does for whoever loads the weights.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(getattr(torch, weights))
+    return model
 
 
 def _logits_of(model: nn.Module) -> Any:
