@@ -1,4 +1,4 @@
-"""What llama.cpp says of the GGUF files that `gguf_shapes.py` made, as JSON. Needs llama-cpp-python and numpy."""
+"""What llama.cpp says of the GGUF files of `gguf_shapes.py`, as JSON. Needs llama-cpp-python and numpy."""
 
 from __future__ import annotations
 

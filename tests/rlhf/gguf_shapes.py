@@ -46,9 +46,9 @@ SHAPES: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
 }
-MERGES = "Ġ t|h e|Ġt he|i n|o u|Ġ a|e r|r e|Ġ c|a t|Ġc at|i s|Ġ is|Ġ Ġ|Ċ Ċ|1 2|' t|n t|l l|Ã ©|o r|Ġ b".split(
-    "|"
-)
+MERGES = """
+Ġ t|h e|Ġt he|i n|o u|Ġ a|e r|r e|Ġ c|a t|Ġc at|i s|Ġ is|Ġ Ġ|Ċ Ċ|1 2|' t|n t|l l|Ã ©|o r|Ġ b
+"""
 TEXTS = [
     "The cat is on the couch, isn't it?",
     "  Two  spaces, a tab\t, 12345 and\n\na new line; DON'T! I'll\r\n",
@@ -71,7 +71,7 @@ def make_tokenizer(kind: str) -> Any:
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    merges = [tuple(merge.split(" ")) for merge in MERGES]
+    merges = [tuple(merge.split(" ")) for merge in MERGES.strip().split("|")]
     pieces = [END, PAD, *ROLES, *sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
     core = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(pieces)}, merges=merges))
     if kind == "gpt-2":

@@ -176,12 +176,22 @@ def test_another_token_than_the_likeliest_is_found_out():
     table = torch.eye(7) * 3
     model = torch.nn.Embedding.from_pretrained(table)
     model.forward = lambda input_ids, attention_mask: type("Out", (), {"logits": table[input_ids]})()
-    found = check.compare(model, lambda ids: table[ids], vocabulary=7, context=20, exact=True)
+    found = check.compare(
+        check.logits_of(model), lambda ids: table[ids], vocabulary=7, context=20, exact=True
+    )
     assert found == {"difference": 0.0, "limit": 0.0, "tokens": 40, "tokens_equal": 40}
     with pytest.raises(CheckpointError, match=r"by 0\.002, where 0\.0015 is allowed"):
-        check.compare(model, lambda ids: table[ids] + 0.002, vocabulary=7, context=20, exact=False)
+        check.compare(
+            check.logits_of(model), lambda ids: table[ids] + 0.002, vocabulary=7, context=20, exact=False
+        )
     with pytest.raises(CheckpointError, match="nan"):
-        check.compare(model, lambda ids: table[ids] * float("nan"), vocabulary=7, context=20, exact=False)
+        check.compare(
+            check.logits_of(model),
+            lambda ids: table[ids] * float("nan"),
+            vocabulary=7,
+            context=20,
+            exact=False,
+        )
 
 
 # --- Refused before the start ------------------------------------------------------------------------------
@@ -218,7 +228,7 @@ def test_what_gguf_cannot_hold_is_refused_before_the_weights_are_read(
     (tmp_path / "m" / "manifest.json").unlink()
     change(tmp_path / "m")
     monkeypatch.setattr(
-        "training.rlhf.stages.export.load_causal_lm", lambda *_, **__: pytest.fail("was read")
+        "training.rlhf.stages.export.load_language_model", lambda *_, **__: pytest.fail("was read")
     )
     config = world.config("export", checkpoint=str(tmp_path / "m"), format="gguf")
     assert run_here("export", config, tmp_path / "x") == 2

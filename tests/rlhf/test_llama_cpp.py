@@ -1,6 +1,6 @@
-"""What llama.cpp itself said of GGUF files that are written here (fixtures/llama_cpp.json, see gguf_shapes.py):
-text and conversations are cut alike, and it goes on with the same tokens. An export that writes something else
-is to be shown to llama.cpp again."""
+"""What llama.cpp itself said of GGUF files that are written here (fixtures/llama_cpp.json): text and
+conversations are cut alike, and it goes on with the same tokens. An export that writes something else is to
+be shown to llama.cpp again: see gguf_shapes.py."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_tokenizer_that_changes_text_first_is_refused(world, tmp_path):
 
 @pytest.mark.parametrize("weights", ["float16", "bfloat16"])
 def test_frequencies_of_rotary_positions_keep_32_bits_in_a_smaller_format(world, tmp_path, weights):
-    """Rounded with the weights they made the original another model than the file, whose reader makes its own."""
+    """Rounded with the weights they made of the original another model than the file's."""
     tokenizer = make_tokenizer("llama-bpe")
     model = make_model("llama", len(tokenizer), GROUPED | {"hidden_size": 64, "num_attention_heads": 2})
     model.save_pretrained(tmp_path / "m")

@@ -1,7 +1,8 @@
-"""What people get wrong, the whole list, by each door: the command as a process, the form, the API.
+"""What people get wrong, the whole list, by each door: the trainer as a process, form, API and command.
 
-Each is refused before the start, or at the row by the run itself, in a sentence that says what to do; a stack
-trace is never the only answer. A reward model with another tokenizer is in tests/rlhf, with the other shapes.
+Each is refused before there is a run, or where only the model can tell by the run itself before its first
+step, in a sentence that says what to do; a stack trace is never the only answer. A reward model with another
+tokenizer is none of it: see tests/rlhf, with the other shapes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -26,19 +28,32 @@ ROOT = Path(__file__).resolve().parents[2]
 USER = {"role": "user", "content": "What is 1 plus 1?"}
 ANSWER = {"role": "assistant", "content": "It is 2."}
 LONG = {"role": "user", "content": "very long " * 40}
+BARELY = {"role": "user", "content": "x" * 126}
 LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}" * 2
 LOOPS += "{% endfor %}{% endfor %}" * 2
 
 
 class Case:
-    """What is wrong with rows, model folder or fields; words of the sentence; and whether the site says so
-    before anything is queued, or the run at the row."""
+    """What is wrong with rows, model folder or fields; words of the trainer's sentence, of the site's and of
+    its form's where they differ; and whether only the run can tell."""
 
     def __init__(
-        self, words, *, stage="sft", rows=None, folder=None, values=None, before=False, form_words=None
+        self,
+        words,
+        *,
+        stage="sft",
+        rows=None,
+        folder=None,
+        values=None,
+        field="base_model",
+        site=None,
+        form=None,
+        only_the_run=False,
     ):
         self.words, self.stage, self.rows, self.folder = words, stage, rows, folder
-        self.values, self.before, self.form_words = values or {}, before, form_words or words
+        self.values, self.field, self.only_the_run = values or {}, field, only_the_run
+        self.site = site or words
+        self.form = form or self.site
 
 
 def demonstrations(*pairs):
@@ -48,13 +63,13 @@ def demonstrations(*pairs):
     ]
 
 
-def comparisons(*ranks):
+def comparisons(*ranks, prompt=USER):
     completions = [
         {"id": str(n), "text": text, "generator": ""} for n, text in enumerate(("It is 2.", "No."))
     ]
     return [
         {
-            "id": f"c{n}", "prompt_id": f"p{n}", "messages": [USER], "completions": completions,
+            "id": f"c{n}", "prompt_id": f"p{n}", "messages": [prompt], "completions": completions,
             "ranks": each, "margins": None, "source": {},
         }
         for n, each in enumerate(ranks)
@@ -68,39 +83,53 @@ def looping(folder):
 GOOD = demonstrations(*[(USER, ANSWER)] * 4)
 CASES = {
     "prompt longer than the context": Case(
-        ["row 1", "no response token is left", "shorten it"],
+        ["row 1", "no response token is left", "shorten it"], field="train_data",
         rows=demonstrations((LONG, ANSWER), (USER, ANSWER)), values={"over_long": "refuse"},
+        site=["row 1", "no response token is left", "Shorten it"],
     ),
     "only prompts longer than the context": Case(
-        ["every row is longer", "shorten the rows"], rows=demonstrations((LONG, ANSWER))
+        ["every row is longer", "shorten the rows"], rows=demonstrations((LONG, ANSWER)), field="train_data",
+        site=["every prompt is longer than the 128 tokens", "Shorten them"],
+    ),
+    "only prompts longer than the context, of rankings": Case(
+        ["nothing to learn", "raise maximum_length"], stage="reward", field="train_data",
+        rows=comparisons([1, 2], [1, 2], prompt=LONG),
+        site=["every prompt is longer than the 128 tokens", "Shorten them"],
+    ),
+    "prompt that only with its template is longer than the context": Case(
+        ["every row is longer", "shorten the rows"], rows=demonstrations((BARELY, ANSWER)), only_the_run=True,
     ),
     "empty response": Case(
-        ["row 2", "the response is empty", "take the row out"],
-        rows=demonstrations((USER, ANSWER), (USER, {"role": "assistant", "content": ""})),
+        ["row 2", "the response is empty", "take the row out"], field="train_data",
+        rows=demonstrations((USER, ANSWER), (USER, {"role": "assistant", "content": " "})),
     ),
     "one comparison only": Case(
-        ["one comparison only", "collect more"], stage="reward", rows=comparisons([1, 2])
+        ["one comparison only", "collect more"], stage="reward", rows=comparisons([1, 2]), field="train_data",
+        site=["one comparison only", "Collect more"],
+    ),
+    "one comparison only, among ties": Case(
+        ["one comparison only", "collect more"], stage="reward", field="train_data",
+        rows=comparisons([1, 1], [1, 2], [1, 1]), site=["one comparison only", "Collect more"],
     ),
     "all ties": Case(
-        ["nothing to learn", "rank again"], stage="reward", rows=comparisons([1, 1], [1, 1], [1, 1])
+        ["nothing to learn", "rank again"], stage="reward", rows=comparisons([1, 1], [1, 1], [1, 1]),
+        field="train_data", site=["nothing to learn", "Rank again"],
     ),
-    "a folder without weights": Case(
-        ["has no weights", "give another folder"], folder=without_weights, before=True
-    ),
-    "a pickle": Case(["pickle", "convert them to safetensors"], folder=pickled, before=True),
-    "remote code": Case(["auto_map", "choose one of a family"], folder=foreign_code, before=True),
-    "a template that loops": Case(["does it loop?", "give another"], folder=looping),
+    "a folder without weights": Case(["has no weights", "give another folder"], folder=without_weights),
+    "a pickle": Case(["pickle", "convert them to safetensors"], folder=pickled),
+    "remote code": Case(["auto_map", "choose one of a family"], folder=foreign_code),
+    "a template that loops": Case(["does it loop?", "give another"], folder=looping, only_the_run=True),
     "lr = NaN": Case(
-        ["learning_rate", "finite number"], values={"learning_rate": float("nan")}, before=True,
-        form_words=["Enter a number."],
+        ["learning_rate", "finite number"], values={"learning_rate": float("nan")}, field="learning_rate",
+        form=["Enter a number."],
     ),
     "batch larger than data": Case(
-        ["batch_size", "only", "lower it to 4"], values={"batch_size": 5}, before=True,
-        form_words=["batch_size", "only 4 training rows", "Lower it to 4"],
+        ["batch_size", "only", "lower it to 4"], values={"batch_size": 5}, field="batch_size",
+        site=["batch_size", "only 4 training rows", "Lower it to 4"],
     ),
     "a trillion steps": Case(
-        ["maximum_steps", "from 0 to 10,000,000"], values={"maximum_steps": 10**12}, before=True,
-        form_words=["less than or equal to 10000000"],
+        ["maximum_steps", "from 0 to 10,000,000"], values={"maximum_steps": 10**12}, field="maximum_steps",
+        form=["less than or equal to 10000000"],
     ),
 }  # fmt: skip
 
@@ -120,7 +149,7 @@ def model_folder(case, folder):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_command_refuses_it_in_one_sentence(tmp_path, name):
+def test_the_trainer_refuses_it_in_one_sentence(tmp_path, name):
     case = CASES[name]
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(trainer_row(row)) + "\n" for row in case.rows or GOOD))
@@ -145,7 +174,8 @@ def order(cast, data_dir):
         rows = case.rows or GOOD
         kind = "comparison" if case.stage == "reward" else "sft"
         version = make_version(cast.project, kind, {"train": rows})
-        model_folder(case, data_dir / "models" / "letters")
+        if not (data_dir / "models" / "letters").exists():
+            model_folder(case, data_dir / "models" / "letters")
         return version, {"base_model": "letters"}
 
     return make
@@ -171,10 +201,10 @@ def test_the_form_or_the_run_it_starts_says_what_to_do(client, cast, order, name
     answer = client.post(
         reverse("training:run_new", args=[cast.project.slug]) + f"?stage={case.stage}", given
     )
-    if case.before:
+    if not case.only_the_run:
         assert answer.status_code == 422 and not TrainingRun.objects.exists()
         said = answer.content.decode()
-        assert all(word in said for word in case.form_words)
+        assert all(word in said for word in case.form), said
         return
     assert answer.status_code == 302, answer.content.decode()[-3000:]
     said = outcome(cast, case)
@@ -184,7 +214,10 @@ def test_the_form_or_the_run_it_starts_says_what_to_do(client, cast, order, name
     assert case.words[0].split("'")[0] in page and str(ROOT) not in said
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.before])
+SEEN_BEFORE = [name for name, case in CASES.items() if not case.only_the_run]
+
+
+@pytest.mark.parametrize("name", SEEN_BEFORE)
 def test_the_api_refuses_it_by_the_name_of_the_field(cast, order, name):
     case = CASES[name]
     version, model = order(case)
@@ -201,6 +234,34 @@ def test_the_api_refuses_it_by_the_name_of_the_field(cast, order, name):
     if name == "lr = NaN":
         assert "JSON" in error["message"]  # which has no such number
     else:
-        assert error["field"] == next(iter(case.values), "base_model")
-        assert case.words[0] in json.dumps(error)
+        assert error["field"] == case.field
+        said = json.dumps(error, ensure_ascii=False)
+        assert all(word in said for word in case.site), said
     assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.parametrize("name", SEEN_BEFORE)
+def test_the_command_refuses_it_with_what_to_do(cast, order, name):
+    case = CASES[name]
+    version, model = order(case)
+    given = ["launch_run", "--project", cast.project.slug, "--stage", case.stage]
+    given += ["--dataset", str(version.public_id), "--base-model", model["base_model"]]
+    for field, value in case.values.items():
+        given += ["--set", f"{field}={json.dumps(value)}"]
+    with pytest.raises(CommandError) as refused:
+        call_command(*given)
+    assert all(word in str(refused.value) for word in case.site), str(refused.value)
+    assert not TrainingRun.objects.exists()
+
+
+def test_good_rows_are_let_in(cast, order):
+    """As often as not the last row is long, a response short and a ranking tied."""
+    good = demonstrations((USER, ANSWER), (USER, {"role": "assistant", "content": "2"}), (LONG, ANSWER))
+    for case in (
+        Case([], rows=good),
+        Case([], stage="reward", rows=comparisons([1, 1], [1, 2], [2, 1])),
+    ):
+        version, model = order(case)
+        given = ["launch_run", "--project", cast.project.slug, "--stage", case.stage]
+        call_command(*given, "--dataset", str(version.public_id), "--base-model", model["base_model"])
+    assert TrainingRun.objects.count() == 2

@@ -15,7 +15,8 @@ from training.models import RunInput, Stage, TrainingRun
 from training.rlhf.data import Ranking
 from training.rlhf.reward_report import judged_pairs, report
 from training.services.event_log import append_event
-from training.services.preparation import Preparation, ranking_of
+from training.services.preparation import Preparation
+from training.services.rankings import ranking_of
 from training.services.runs import create_run
 from training.views.report_tables import models_by_held_out_set
 

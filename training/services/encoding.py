@@ -55,7 +55,7 @@ class TokenEncoder:
         for part in TOKENIZER_FILES:
             if (folder / part).is_file():
                 digest.update(f"{part}\0".encode() + hashlib.sha256((folder / part).read_bytes()).digest())
-        context = _context_in(folder)
+        context = context_in(folder)
         digest.update(str(context).encode())
         file = folder / TOKENIZER
         return ModelTokenizer(model, name, digest.hexdigest(), context, file if file.is_file() else None)
@@ -132,7 +132,7 @@ def _checkpoint(project: Project, model: str) -> Checkpoint | None:
     return Checkpoint.objects.present().filter(project=project, pk=uuid.UUID(model)).first()
 
 
-def _context_in(folder: Path) -> int:
+def context_in(folder: Path) -> int:
     """What the model's config.json says; 0 where it says nothing that can be read."""
     try:
         named = json.loads((folder / "config.json").read_bytes())

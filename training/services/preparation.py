@@ -25,6 +25,7 @@ from training.models import RunInputRole, TrainingRun
 from .checkpoints import registered_folder
 from .lineage import card_lineage
 from .locations import run_directory, texts_directory
+from .rankings import ranking_of
 from .scoring import reward_model_of
 
 LAUNCH, INPUTS = "launch.json", "inputs"
@@ -324,23 +325,6 @@ class Preparation:
             for pk in prompt_ids[start : start + 500]:
                 if pk in chunk:
                     yield {"messages": chunk[pk].messages, "prompt_id": pk}
-
-
-def ranking_of(row: Row) -> Row | None:
-    """A canonical comparison as the trainer reads it, empty completions left out; None of less than two."""
-    kept = [
-        (completion["text"], rank)
-        for completion, rank in zip(row["completions"], row["ranks"], strict=True)
-        if completion["text"].strip()
-    ]
-    if len(kept) < 2:
-        return None
-    texts, ranks = zip(*kept, strict=True)
-    ranking = {"messages": row["messages"], "completions": list(texts), "ranks": list(ranks)}
-    if (margins := row.get("margins")) is not None:
-        # Places keep their numbers when a completion is left out, and so do the boundaries between them.
-        ranking["margins"] = margins[: max((rank for rank in ranks if rank is not None), default=1) - 1]
-    return ranking
 
 
 def conversation_text(row: Row) -> str:

@@ -29,9 +29,9 @@ from .hyperparameters import check_hyperparameters, preset_values
 from .inputs import check_inputs, check_labels, check_options, check_texts, fitted_batch_size
 from .leases import note_ring
 from .locations import check_base_model
+from .row_checks import check_rows
 
 
-@transaction.atomic
 def create_run(
     *,
     project: Project,
@@ -58,15 +58,49 @@ def create_run(
     base_model = check_base_model(base_model) if base_model else ""
     checked_options = check_options(project, stage, options or {})
     check_texts(stage, checked, checked_options)
+    looked_at = check_inputs(
+        project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
+    )
+    check_labels(checked, looked_at)
+    check_rows(stage, checked, looked_at, base_model)  # reads files, so before anything is locked
+    return _queue_new(
+        project=project,
+        stage=stage,
+        checked=checked,
+        chosen=hyperparameters,
+        inputs=inputs,
+        base_model=base_model,
+        options=checked_options,
+        follow_up=follow_up or {},
+        acting_user=acting_user,
+        name=name,
+        preset=preset,
+    )
+
+
+@transaction.atomic
+def _queue_new(
+    *,
+    project: Project,
+    stage: str,
+    checked: dict[str, Any],
+    chosen: dict[str, Any],
+    inputs: dict[str, Any],
+    base_model: str,
+    options: dict[str, Any],
+    follow_up: dict[str, Any],
+    acting_user,
+    name: str,
+    preset: str,
+) -> TrainingRun:
     # Numbers are given out one at a time, and no checkpoint is removed between this look and the last line.
     Project.objects.select_for_update().get(pk=project.pk)
     sources = check_inputs(
-        project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
+        project=project, stage=stage, inputs=inputs, base_model=base_model, options=options
     )
-    check_labels(checked, sources)
     check_export(stage, checked, sources)
-    checked |= fitted_answers(stage, checked, chosen=hyperparameters, sources=sources)
-    checked |= fitted_batch_size(checked, chosen=hyperparameters, sources=sources)
+    checked |= fitted_answers(stage, checked, chosen=chosen, sources=sources)
+    checked |= fitted_batch_size(checked, chosen=chosen, sources=sources)
     last = TrainingRun.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0
     run = TrainingRun.objects.create(
         project=project,
@@ -76,8 +110,8 @@ def create_run(
         preset=preset,
         hyperparameters=checked,
         base_model=base_model,
-        options=checked_options,
-        follow_up=check_follow_up(project, stage, follow_up or {}),
+        options=options,
+        follow_up=check_follow_up(project, stage, follow_up),
         created_by=acting_user,
     )
     for role, source in sources:

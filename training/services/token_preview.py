@@ -21,7 +21,7 @@ from training.models import Checkpoint, Stage
 
 from .library_calls import answer_of
 from .locations import check_base_model, checkpoint_directory
-from .preparation import ranking_of
+from .rankings import ranking_of
 
 STAGE_OF: dict[str, Stage] = {DatasetKind.SFT: Stage.SFT, DatasetKind.COMPARISON: Stage.REWARD}
 MEASURED_ROWS = 2_000  # evenly spread over the split: seconds, whatever its size

@@ -7,13 +7,24 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from training.rlhf.checkpoints import Manifest
 from training.rlhf.errors import ConfigError
 from training.rlhf.export.shapes import GGUF, ONNX
 
-LOADERS = {True: "AutoModelForSequenceClassification", False: "AutoModelForCausalLM"}
+
+class Kind(NamedTuple):
+    """What a model is: for people, for the hub, and the class that loads it."""
+
+    noun: str
+    task: str
+    loader: str
+
+
+LANGUAGE = Kind("Language model", "text-generation", "AutoModelForCausalLM")
+PAIR = Kind("Encoder–decoder language model", "text2text-generation", "AutoModelForSeq2SeqLM")
+REWARD = Kind("Reward model", "text-classification", "AutoModelForSequenceClassification")
 
 
 def read_card(path: str) -> dict[str, Any]:
@@ -42,19 +53,18 @@ def model_card(
     lineage: list[dict[str, Any]],
     *,
     parameters: int,
-    classifier: bool,
+    kind: Kind,
     reward_bias: float,
     checks: dict[str, Any],
 ) -> str:
-    kind = "text-classification" if classifier else "text-generation"
-    front = {"library_name": "transformers", "pipeline_tag": kind, "license": config.license}
+    front = {"library_name": "transformers", "pipeline_tag": kind.task, "license": config.license}
     if config.license == "other":
         front["license_name"] = config.license_name or "not-stated"
     if config.license_link:
         front["license_link"] = config.license_link
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---", ""]
-    noun = "Reward model" if classifier else "Language model"
-    lines += [f"# {plain(config.name) or noun}", "", f"{noun}, {parameters:,} weights, {config.weights}.", ""]
+    lines += [f"# {plain(config.name) or kind.noun}", ""]
+    lines += [f"{kind.noun}, {parameters:,} weights, {config.weights}.", ""]
     lines += _licence(config)
     lines += _lineage(lineage)
     if manifest and manifest.metrics:
@@ -62,8 +72,8 @@ def model_card(
         lines += [f"| {plain(name)} | {value:.6g} |" for name, value in sorted(manifest.metrics.items())]
         lines.append("")
     lines += ["## Checked", "", _checked(config.format, checks), "", "## How to load it", ""]
-    lines += _loading(config.format, classifier, "normalizer" in checks)
-    if classifier:
+    lines += _loading(config.format, kind, "normalizer" in checks)
+    if kind == REWARD:
         lines += [
             f"Subtract `reward_bias` of config.json ({json.dumps(reward_bias)}) from the score: "
             "demonstrations then average zero.",
@@ -116,9 +126,23 @@ def _checked(format: str, checks: dict[str, Any]) -> str:
     return "; ".join(said) + "."
 
 
-def _loading(format: str, classifier: bool, composes: bool) -> list[str]:
-    loader = LOADERS[classifier]
-    if format == ONNX:
+def _loading(format: str, kind: Kind, composes: bool) -> list[str]:
+    loader = kind.loader
+    if format == ONNX and kind == PAIR:
+        code = [
+            "import numpy",
+            "import onnxruntime",
+            "from transformers import AutoConfig, AutoTokenizer",
+            "",
+            'encoder = onnxruntime.InferenceSession("folder/encoder_model.onnx")',
+            'decoder = onnxruntime.InferenceSession("folder/decoder_model.onnx")',
+            'prompt = AutoTokenizer.from_pretrained("folder")("text", return_tensors="np")',
+            "hidden = encoder.run(None, dict(prompt))[0]",
+            'read = {"encoder_hidden_states": hidden, "encoder_attention_mask": prompt["attention_mask"]}',
+            'said = numpy.array([[AutoConfig.from_pretrained("folder").decoder_start_token_id]])',
+            'logits = decoder.run(None, {"input_ids": said, **read})[0]  # of the first token',
+        ]
+    elif format == ONNX:
         code = [
             "import onnxruntime",
             "from transformers import AutoTokenizer",
@@ -138,7 +162,7 @@ def _loading(format: str, classifier: bool, composes: bool) -> list[str]:
     told = ["llama.cpp reads it too: `llama-cli -m model.gguf -cnv`.", ""] if format == GGUF else []
     if composes:
         told[0] += (
-            " The model learnt from text in composed characters (Unicode NFC), and llama.cpp does not compose "
-            "any: give it such text."
+            " The model learnt from text in composed characters (Unicode NFC), and llama.cpp does not "
+            "compose any: give it such text."
         )
     return [*told, "```python", *code, "```", ""]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.rlhf.encoder_decoder import is_encoder_decoder, start_token
 from training.rlhf.errors import CheckpointError
 
 ROWS, READ, CONTINUED = 2, 24, 8  # probe rows, their tokens, and tokens the original adds to them
@@ -18,20 +19,22 @@ SAYINGS = (
     "Grüße aus Köln — 日本語 العربية हिन्दी 🙂",
 )
 
+PROMPT = 16  # of the tokens of a row, what the encoder of an encoder–decoder model reads
+
 Logits = Callable[[Tensor], Tensor]  # (B, T) ids -> (B, T, V), or (B, 1) scores of a reward model
 
 
 @torch.no_grad()
-def compare(model: nn.Module, again: Logits, *, vocabulary: int, context: int, exact: bool) -> dict[str, Any]:
+def compare(original: Logits, again: Logits, *, vocabulary: int, context: int, exact: bool) -> dict[str, Any]:
     """{"difference", "limit", "tokens", "tokens_equal"}; CheckpointError where the two are not the same.
 
-    `difference` is the largest between logits of some rows of random tokens and what `model` itself adds to
-    them (of a reward model: between scores). `limit` is 0 if `exact`. A token counts as another one where the
-    copy's choice is worse than the original's best by more than the limit: two that are equal are both right.
+    `difference` is the largest between logits of some rows of random tokens and what the original itself adds
+    to them (of a reward model: between scores). `limit` is 0 if `exact`. A token counts as another one where
+    the copy's choice is worse than the original's best by more than the limit: two that are equal are both
+    right.
     """
     length = min(READ, context - CONTINUED) if context > CONTINUED + 1 else 1
     drawn = torch.randint(vocabulary, (ROWS, length), generator=torch.Generator().manual_seed(0))
-    original = _logits_of(model)
     ids = drawn
     for _ in range(CONTINUED if original(drawn).dim() == 3 and context > CONTINUED + 1 else 0):
         ids = torch.cat([ids, original(ids)[:, -1:].argmax(dim=-1)], dim=1)
@@ -67,5 +70,21 @@ def compare_tokenizers(original: Any, again: Any) -> int:
     return len(texts)
 
 
-def _logits_of(model: nn.Module) -> Logits:
+def logits_of(model: nn.Module) -> Logits:
+    if is_encoder_decoder(model):
+        start = start_token(model)
+
+        def logits(ids: Tensor) -> Tensor:
+            prompt, fed = halves(ids, start)
+            return model(
+                input_ids=prompt, attention_mask=torch.ones_like(prompt), decoder_input_ids=fed
+            ).logits.float()
+
+        return logits
     return lambda ids: model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float()
+
+
+def halves(ids: Tensor, start: int) -> tuple[Tensor, Tensor]:
+    """What the encoder reads of a probe row, and what the decoder is fed."""
+    rest = ids[:, PROMPT:]
+    return ids[:, :PROMPT], torch.cat([torch.full_like(ids[:, :1], start), rest], dim=1)

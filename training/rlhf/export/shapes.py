@@ -87,8 +87,8 @@ def require_holdable(folder: Path, format: str) -> None:
         )
     if rotary_width(config) % 2:
         raise ModelFolderError(
-            f"gguf turns rotary positions in pairs, and this {family} model turns {rotary_width(config)} numbers "
-            "of each head; choose safetensors or onnx"
+            f"gguf turns rotary positions in pairs, and this {family} model turns {rotary_width(config)} "
+            "numbers of each head; choose safetensors or onnx"
         )
     try:
         tokenizer = json.loads((folder / "tokenizer.json").read_bytes())

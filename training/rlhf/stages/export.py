@@ -15,12 +15,13 @@ from training.rlhf import checkpoints
 from training.rlhf.adapters import save_model
 from training.rlhf.chat import load_tokenizer
 from training.rlhf.errors import InterruptedRun
-from training.rlhf.export.card import model_card, read_card
-from training.rlhf.export.check import compare, compare_tokenizers
+from training.rlhf.export.card import LANGUAGE, PAIR, REWARD, Kind, model_card, read_card
+from training.rlhf.encoder_decoder import is_encoder_decoder, start_token
+from training.rlhf.export.check import compare, compare_tokenizers, logits_of
 from training.rlhf.export.shapes import FOLDER, GGUF, ONNX, require_holdable, require_libraries
 from training.rlhf.lineage import lineage_of
 from training.rlhf.model_folders import check_model, is_reward_model
-from training.rlhf.models import context_length, load_causal_lm, load_reward_model
+from training.rlhf.models import context_length, load_language_model, load_reward_model
 from training.rlhf.run import Run
 
 STEPS = 3  # read, write, check
@@ -34,7 +35,7 @@ def execute(run: Run, config: Any) -> None:
         require_holdable(source, config.format)
     lineage = read_card(config.card_file)["lineage"] if config.card_file else lineage_of(source)
     classifier = source.is_dir() and is_reward_model(str(source))
-    load = load_reward_model if classifier else load_causal_lm
+    load = load_reward_model if classifier else load_language_model
     model, tokenizer = load(str(source), allowed_hub_ids=config.allowed_hub_ids, field="checkpoint")
     model = in_format(model, config.weights).eval()
     _advance(run)
@@ -51,7 +52,7 @@ def execute(run: Run, config: Any) -> None:
             manifest,
             lineage,
             parameters=parameters,
-            classifier=classifier,
+            kind=_kind_of(model, classifier),
             reward_bias=float(getattr(model.config, "reward_bias", 0.0)),
             checks=checks,
         )
@@ -108,20 +109,27 @@ def check(model: nn.Module, tokenizer: Any, folder: Path, config: Any, classifie
 
         again, splits = read_gguf(folder, model)
         # In 32 bits on both sides: what is compared is what was written, not how halves are summed.
-        found = compare(copy.deepcopy(model).float(), _logits_of(again), exact=False, **sizes)
+        found = compare(logits_of(copy.deepcopy(model).float()), logits_of(again), exact=False, **sizes)
         if normalizer := described(tokenizer).get("normalizer"):
             found["normalizer"] = normalizer["type"]
     elif config.format == ONNX:
         from training.rlhf.export.onnx_file import read_onnx
 
         splits = load_tokenizer(str(folder))
-        found = compare(model, read_onnx(folder), exact=False, **sizes)
+        start = start_token(model) if is_encoder_decoder(model) else None
+        found = compare(logits_of(model), read_onnx(folder, start), exact=False, **sizes)
     else:
-        load = load_reward_model if classifier else load_causal_lm
+        load = load_reward_model if classifier else load_language_model
         again, splits = load(str(folder), allowed_hub_ids=[])
         again = in_format(again, config.weights).eval()
-        found = compare(model, _logits_of(again), exact=True, **sizes)
+        found = compare(logits_of(model), logits_of(again), exact=True, **sizes)
     return found | {"texts": compare_tokenizers(tokenizer, splits)}
+
+
+def _kind_of(model: nn.Module, classifier: bool) -> Kind:
+    if classifier:
+        return REWARD
+    return PAIR if is_encoder_decoder(model) else LANGUAGE
 
 
 def in_format(model: nn.Module, weights: str) -> nn.Module:
@@ -131,10 +139,6 @@ def in_format(model: nn.Module, weights: str) -> nn.Module:
     for parameter in model.parameters():
         parameter.data = parameter.data.to(getattr(torch, weights))
     return model
-
-
-def _logits_of(model: nn.Module) -> Any:
-    return lambda ids: model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float()
 
 
 def _advance(run: Run, *, last: bool = False) -> None:
