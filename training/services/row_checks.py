@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from annotate.words import _
 from labeling.models import DatasetVersion
 from labeling.services.datasets import open_split, split_path
 from training.models import Checkpoint, RunInputRole, Stage
-from training.rlhf.data import untied_pairs
 
 from .encoding import context_in
 from .locations import checkpoint_directory
@@ -99,7 +99,8 @@ def _preferences(version: str) -> int:
     found = 0
     for row in _rows(version):
         ranking = ranking_of(row)
-        found += len(untied_pairs(ranking["ranks"])[0]) if ranking is not None else 0
+        ranks = [rank for rank in ranking["ranks"] if rank is not None] if ranking is not None else []
+        found += sum(first != second for first, second in combinations(ranks, 2))
         if found > 1:
             break
     return min(found, 2)
