@@ -3,8 +3,8 @@ command, as far as that needs no model.
 
 Read are frozen files, which never change, so what was found is remembered. What would take long is left to
 the run itself: files over MOST_BYTES, more than MOST_COUNTED long prompts, and all that only the model's
-template can tell. Tokens are those of the last turn alone, which every template writes out, so a prompt that is
-called too long is; one that is not may be.
+template can tell. Tokens are those of the last turn alone, which every template writes out, so a prompt that
+is called too long is; one that is not may be.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _refuse_long(stage: str, values: dict[str, Any], version: DatasetVersion, fo
 
 @lru_cache(maxsize=256)
 def _long_prompts(version: str, tokenizer: str, _changed_at: int, limit: int) -> tuple[int, bool]:
-    """(the number of the first row whose prompt leaves no token for a response, whether all rows are such)."""
+    """(number of the first row whose prompt leaves no token for a response, whether all rows are such)."""
     core = load_tokenizer(tokenizer)
     first, all_are, counted = 0, True, 0
     for number, row in enumerate(_rows(version), start=1):

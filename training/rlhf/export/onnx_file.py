@@ -1,7 +1,7 @@
 """A model as an ONNX graph: ids and attention in, logits out, any number of rows and tokens; no cache.
 
-An encoder–decoder model is two graphs, as other tools name them: one reads the prompt once, the other is asked
-for each further token.
+An encoder–decoder model is two graphs, as other tools name them: one reads the prompt once, the other is
+asked for each further token.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from torch import nn
 from training.rlhf import checkpoints
 from training.rlhf.adapters import save_model
 from training.rlhf.chat import load_tokenizer
+from training.rlhf.encoder_decoder import is_encoder_decoder, start_token
 from training.rlhf.errors import InterruptedRun
 from training.rlhf.export.card import LANGUAGE, PAIR, REWARD, Kind, model_card, read_card
-from training.rlhf.encoder_decoder import is_encoder_decoder, start_token
 from training.rlhf.export.check import compare, compare_tokenizers, logits_of
 from training.rlhf.export.shapes import FOLDER, GGUF, ONNX, require_holdable, require_libraries
 from training.rlhf.lineage import lineage_of
