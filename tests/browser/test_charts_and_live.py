@@ -75,6 +75,36 @@ def test_a_chart_draws_its_series_and_shows_the_same_numbers_as_a_table(stage, p
     expect(page.locator(".chart canvas")).to_be_hidden()
 
 
+SPY = """() => {
+  window.drawn = [];
+  const paint = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    window.drawn.push(String(text));
+    return paint.call(this, text, ...rest);
+  };
+}"""
+
+
+def test_steps_are_whole_numbers_and_an_axis_writes_its_numbers_in_one_way(stage, page):
+    rates = [1e-3 - 4e-5 * step for step in range(25)]
+    data = {"x": list(range(25)), "series": [{"name": "rate", "values": rates}]}
+    stage.show("/chart", CHART_PAGE + "{% endblock %}", data=data)
+    page.add_init_script(f"({SPY})()")
+    page.set_viewport_size({"width": 420, "height": 800})  # where lines at 2.5 steps would stand
+    page.goto(stage.url + "/chart")
+    expect(page.locator(".chart canvas")).to_be_visible()
+    page.wait_for_function("() => window.drawn.includes('step')")
+    drawn = set(page.evaluate("() => window.drawn")) - {"step"}
+    steps = {text for text in drawn if "e" not in text}
+    assert "5" in steps or "10" in steps
+    assert all(text.isdigit() for text in steps), steps
+    along = {text for text in drawn if "e" in text}
+    assert len(along) >= 3 and "0.001" not in drawn
+    assert all(text.endswith(("e-3", "e-4", "e-5")) for text in along), along
+    plot, canvas = page.locator(".chart-plot").bounding_box(), page.locator(".chart canvas").bounding_box()
+    assert plot["height"] - canvas["height"] < 40  # no gap under a low plot
+
+
 def test_a_series_can_be_put_aside(stage, page):
     stage.show("/chart", CHART_PAGE + "{% endblock %}", data=DATA)
     page.goto(stage.url + "/chart")
