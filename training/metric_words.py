@@ -65,7 +65,6 @@ WORDS: dict[str, tuple[str, int | None]] = {
     "distinct_2": (_("Diversity (distinct-2)"), 3),
     "validation_distinct_1": (_("Held-out diversity (distinct-1)"), 3),
     "validation_distinct_2": (_("Held-out diversity (distinct-2)"), 3),
-    "validation_eos_rate": (_("Held-out share that ended properly"), 3),
     "gradient_norm": (_("Gradient norm"), 3),
     "policy_gradient_norm": (_("Gradient norm of the policy"), 3),
     "value_gradient_norm": (_("Gradient norm of the value"), 3),

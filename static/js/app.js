@@ -100,10 +100,10 @@ function buildDialog(title, content, buttons, options = {}) {
   return dialog;
 }
 
-function confirmDialog({ title, message, action = say("Continue"), danger = false }) {
+function confirmDialog({ title, message, action = say("Continue"), keep = say("Cancel"), danger = false }) {
   return new Promise((resolve) => {
     const dialog = buildDialog(title, message ? el("p", {}, message) : [], [
-      { label: say("Cancel"), value: "", focus: danger },
+      { label: keep, value: "", focus: danger },
       { label: action, value: "yes", style: danger ? "btn-danger-solid" : "btn-primary", focus: !danger },
     ]);
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"));
@@ -116,6 +116,7 @@ function confirmOptions(source) {
     title: source.dataset.confirm,
     message: source.dataset.confirmText,
     action: source.dataset.confirmAction || source.textContent.trim() || say("Continue"),
+    keep: source.dataset.confirmKeep || undefined,
     danger: source.matches(".btn-danger, .btn-danger-solid, [data-confirm-danger]"),
   };
 }

@@ -114,6 +114,22 @@ def test_a_confirmed_action_is_done_and_a_refused_one_is_not(stage, page):
     assert len(stage.bodies("POST", "/delete")) == 1
 
 
+def test_the_way_back_has_its_own_name_where_cancel_could_be_meant_either_way(stage, page):
+    stage.show(
+        "/cancel",
+        """{% block content %}<form method="post" action="/delete"><button class="btn btn-danger"
+ data-confirm="Cancel this run?" data-confirm-action="Cancel the run" data-confirm-keep="Let it go on">Cancel
+</button></form>{% endblock %}""",
+    )
+    page.goto(stage.url + "/cancel")
+    page.get_by_role("button", name="Cancel").click()
+    dialog = page.locator("dialog[open]")
+    assert dialog.get_by_role("button").all_inner_texts() == ["Let it go on", "Cancel the run"]
+    dialog.get_by_role("button", name="Let it go on").click()
+    expect(dialog).to_have_count(0)
+    assert stage.bodies("POST", "/delete") == []
+
+
 def test_shortcuts_act_are_listed_and_rest_while_somebody_types(stage, page):
     stage.answer["POST /act"] = lambda body: (200, "done")
     page.locator("#words").press_sequentially("go?")
