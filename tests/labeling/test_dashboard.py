@@ -13,7 +13,7 @@ from labeling import dashboard, reports
 from labeling.models import Batch, Figure, LedgerDay
 from labeling.services.appeals import open_appeal
 from labeling.services.pay import set_rate
-from labeling.services.reviews import return_submission
+from labeling.services.reviews import accept_submission, return_submission
 from tests.factories import make_demonstration_batch
 
 from .work import claim, do_next
@@ -130,3 +130,14 @@ def test_an_appeal_waits_for_every_lead_but_its_author(cast):
 
     assert waiting(cast.lead)["labeling:appeals"] == 1
     assert "labeling:appeals" not in waiting(cast.annotator)
+
+
+def test_where_nothing_was_decided_no_share_is_named(cast, client):
+    client.force_login(cast.lead)
+    address = reverse("labeling:project_detail", args=[cast.project.slug])
+    assert "of those decided" not in client.get(address).content.decode()
+    make_demonstration_batch(cast.project, review_rate=1)
+    submission = do_next(cast.annotator, cast.project)
+    accept_submission(submission=submission, revision=1, reviewer=cast.lead)
+    page = client.get(address).content.decode()
+    assert "1 accepted (100 % of those decided), 0 await review" in page
