@@ -45,7 +45,11 @@ class Run:
         except OSError as error:
             raise RunFolderError(f"cannot write to {self.folder}: {error.strerror}") from error
         self._take_lock()
-        self.events: EventLog | NoEvents = EventLog(self.folder / EVENTS)
+        try:
+            self.events: EventLog | NoEvents = EventLog(self.folder / EVENTS)
+        except RunFolderError:
+            self._lock.close()  # or this process would keep itself out
+            raise
 
     @property
     def leads(self) -> bool:
