@@ -206,7 +206,7 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
             facts.add(split, selected)
             if writer.count % 500 == 0:
                 heartbeat.tell("writing", writer.count, total)
-        gathered = facts.to_json(writer.statistics.to_json()["statistics"])
+        gathered = facts.to_json()
     if writer.count == 0:
         raise Invalid(NOTHING_FITS[DatasetKind(dataset.kind)], code="empty_dataset")
     return _Frozen(*writer.finish(version.recipe), gathered)
