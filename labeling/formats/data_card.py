@@ -144,13 +144,16 @@ def _selection(manifest):
 
 def _shown(value):
     """
-    >>> _shown({"category": {"law": 1.0, "*": 0.5}}), _shown(3)
-    ('category law 1, category * 0.5', '3')
+    >>> _shown({"category": {"law": 1.0, "*": 0.5}}), _shown({"law": 20, "*": 500}), _shown(3)
+    ('category law 1, category * 0.5', 'law 20, * 500', '3')
     """
     if not isinstance(value, dict):
         return str(value)
     return ", ".join(
-        f"{by} {name} {share:g}" for by, shares in value.items() for name, share in shares.items()
+        f"{by} {each}"
+        if isinstance(each, int)
+        else ", ".join(f"{by} {name} {n:g}" for name, n in each.items())
+        for by, each in value.items()
     )
 
 

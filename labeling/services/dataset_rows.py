@@ -82,6 +82,14 @@ def count_selected(project: Project, kind: str, recipe: Recipe) -> int:
     return select(project, kind, recipe).count() + select_edits(project, kind, recipe).count()
 
 
+def count_of_others(project: Project, kind: str, recipe: Recipe) -> int:
+    """How many rows a recipe leaves out because they are by none of the people it names."""
+    if not recipe.annotators or kind == DatasetKind.PROMPTS:
+        return 0
+    everyone = replace(recipe, annotators=())
+    return count_selected(project, kind, everyone) - count_selected(project, kind, recipe)
+
+
 def _from_sources(rows: QuerySet, recipe: Recipe, column: str) -> QuerySet:
     wanted = set(recipe.sources) & set(DEFAULT_SOURCES)
     if not wanted:
@@ -111,6 +119,8 @@ def _accepted(model: type[Demonstration] | type[Ranking], project: Project, reci
         rows = rows.filter(
             Q(submission__annotator=None) | ~Q(submission__annotator__pseudonym__in=recipe.exclude_annotators)
         )
+    if recipe.annotators:
+        rows = rows.filter(submission__annotator__pseudonym__in=recipe.annotators)
     rows = without_files(rows, recipe.exclude_imports)
     rows = not_of(rows, "guideline_version", recipe.exclude_guideline_versions)
     return _in_time(rows, recipe, "submission__created_at")
@@ -400,5 +410,6 @@ def preview_counts(project: Project, kind: str, recipe: Recipe) -> dict[str, Any
     return {
         "rows": total + edits,
         "prompts": rows.order_by().values(prompt).distinct().count(),
+        **({"by_others": others} if (others := count_of_others(project, kind, recipe)) else {}),
         "by_source": {"people": people, "imports": total - people, **({"edits": edits} if edits else {})},
     }

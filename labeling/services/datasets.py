@@ -33,7 +33,7 @@ from .activity import notify, record_event
 from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_filters import filtered_rows
-from .dataset_rows import count_selected
+from .dataset_rows import count_of_others, count_selected
 from .progress import Progress, lost_jobs
 from .recipes import Recipe
 from .snapshots import one_snapshot
@@ -46,6 +46,7 @@ ATTEMPTS = 3
 BROKE = gettext_noop("Something broke on our side while the files were written.")
 DIED = gettext_noop("The process that wrote its files died too often.")
 PIECE = 1 << 16
+OTHER_PEOPLE = "by none of the people chosen"
 NOTHING_FITS = {
     DatasetKind.SFT: _("There is no accepted demonstration that fits this recipe."),
     DatasetKind.COMPARISON: _("There is no accepted ranking that fits this recipe."),
@@ -196,6 +197,8 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
     dataset, facts = version.dataset, FactGatherer(version)
     with one_snapshot():
         total = count_selected(dataset.project, dataset.kind, recipe)
+        if others := count_of_others(dataset.project, dataset.kind, recipe):
+            writer.statistics.left_out[OTHER_PEOPLE] += others
         changed = writer.statistics.changed
         for selected in filtered_rows(dataset.project, dataset.kind, recipe, changed):
             if selected.row is None:

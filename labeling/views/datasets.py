@@ -113,6 +113,7 @@ def _lists(request: SignedInRequest) -> dict[str, Any]:
         "imports",
         "categories",
         "guideline_versions",
+        "annotators",
         "exclude_annotators",
         "languages",
         "fixes",
