@@ -131,7 +131,7 @@ def _described_filters(filters: dict[str, Any]) -> list[tuple[str, str]]:
 def _capped(most: int | dict[str, int]) -> str:
     if isinstance(most, int):
         return _span(None, most)
-    named = sorted(most.items(), key=lambda item: item[0] == OTHERS)  # all others last
+    named = sorted(most.items(), key=lambda item: (item[0] == OTHERS, item[0]))  # all others last
     return " · ".join(
         f"{_('all others') if name == OTHERS else name}: {_span(None, cap) if cap else _('any number')}"
         for name, cap in named

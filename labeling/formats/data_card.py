@@ -142,18 +142,20 @@ def _selection(manifest):
         yield f"- changed: {count:,} rows, {escaped(reason)}"
 
 
-def _shown(value):
+def _shown(value, others="*"):
     """
     >>> _shown({"category": {"law": 1.0, "*": 0.5}}), _shown({"law": 20, "*": 500}), _shown(3)
     ('category law 1, category * 0.5', 'law 20, * 500', '3')
     """
     if not isinstance(value, dict):
         return str(value)
+    # A database may hand names back in another order; what stands for all others comes last.
+    ordered = sorted(value.items(), key=lambda item: (item[0] == "*", item[0]))
     return ", ".join(
-        f"{by} {each}"
-        if isinstance(each, int)
-        else ", ".join(f"{by} {name} {n:g}" for name, n in each.items())
-        for by, each in value.items()
+        _shown({f"{name} {each}" if each != "*" else each: n for each, n in inner.items()}, f"{name} *")
+        if isinstance(inner, dict)
+        else f"{others if name == '*' else name} {inner:g}"
+        for name, inner in ordered
     )
 
 
