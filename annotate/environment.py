@@ -15,14 +15,38 @@ import environ
 # May also come from the file that NAME_FILE names, as container platforms hand out secrets.
 SECRETS = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL")
 
+# Commands that only read: they make no folder and no key.
+ONLY_READ = ("prepare_data", "verify")
+# Of those, the ones that need no site: they do without its key.
+NO_SITE = ("prepare_data",)
+_writes = True
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def data_dir() -> Path:
-    """The folder everything we write lives in; created, private to its owner."""
+    """The folder everything we write lives in; created, private to its owner, unless we only read."""
     path = Path(os.environ.get("DATA_DIR") or BASE_DIR / "data").expanduser().resolve()
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path, parents=True, mode=0o700)
     return path
+
+
+def make_folder(path: Path, **how) -> None:
+    """Unless we only read."""
+    if _writes:
+        path.mkdir(exist_ok=True, **how)
+
+
+def prepare_for(command: str) -> None:
+    """What `manage.py command` needs before there are settings: a SECRET_KEY, or that nothing is written."""
+    global _writes
+    if command not in ONLY_READ:
+        ensure_secret_key()
+        return
+    _writes = False
+    load_environment()
+    if command in NO_SITE and not os.environ.get("SECRET_KEY"):
+        os.environ["SECRET_KEY"] = secrets.token_urlsafe(50)  # signs nothing, and goes with this process
 
 
 def read_secret(variable: str, file: Path) -> str:

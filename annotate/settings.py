@@ -13,7 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from annotate.api.schema import ENUM_NAMES
-from annotate.environment import BASE_DIR, data_dir, load_environment
+from annotate.environment import BASE_DIR, data_dir, load_environment, make_folder
 from annotate.logs import configure_logging
 from annotate.static_headers import add_static_headers
 
@@ -267,7 +267,7 @@ STATIC_ROOT = DATA_DIR / "static"
 MEDIA_ROOT = DATA_DIR / "files"
 # Hashed names once `collectstatic` (part of `up`) has run; plain files found in place before that.
 COLLECTED = not DEBUG and (STATIC_ROOT / "staticfiles.json").exists()
-STATIC_ROOT.mkdir(exist_ok=True)
+make_folder(STATIC_ROOT)
 SERVESTATIC_USE_FINDERS = not COLLECTED
 SERVESTATIC_AUTOREFRESH = DEBUG
 SERVESTATIC_ADD_HEADERS_FUNCTION = add_static_headers

@@ -26,6 +26,8 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.encoding import bytes_to_str, str_to_bytes
 from kombu.utils.json import dumps, loads
 
+from annotate.environment import make_folder
+
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.2
 _sequence = itertools.count()
@@ -35,7 +37,7 @@ def folder_options(root: Path) -> dict:
     """Transport options for a broker in `root`, whose folders are made here."""
     folders = {"data_folder_in": "messages", "data_folder_out": "messages", "control_folder": "control"}
     for name in {*folders.values(), "rejected"}:
-        (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(root / name, parents=True, mode=0o700)
     return {option: str(root / name) for option, name in folders.items()} | {"polling_interval": POLL_SECONDS}
 
 

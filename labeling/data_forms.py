@@ -74,6 +74,7 @@ class RecipeForm(FilterFields):
     guideline_versions = forms.TypedMultipleChoiceField(
         coerce=int, required=False, label=_("Guideline versions")
     )
+    annotators = forms.MultipleChoiceField(required=False, label=_("Only these people"))
     exclude_annotators = forms.MultipleChoiceField(required=False, label=_("Leave out people"))
     rankings = forms.ChoiceField(
         choices=list(RANKINGS.items()),
@@ -133,7 +134,8 @@ class RecipeForm(FilterFields):
         )
         people = Submission.objects.filter(project=project, annotator__isnull=False).order_by()
         pseudonyms = sorted(people.values_list("annotator__pseudonym", flat=True).distinct())
-        offer(fields["exclude_annotators"], [(pseudonym, pseudonym) for pseudonym in pseudonyms])
+        for name in ("annotators", "exclude_annotators"):
+            offer(fields[name], [(pseudonym, pseudonym) for pseudonym in pseudonyms])
         self.offer_languages(project)
         for name, field in list(fields.items()):
             if isinstance(field, forms.MultipleChoiceField) and not field.choices:
@@ -156,7 +158,7 @@ class RecipeForm(FilterFields):
         recipe: dict[str, Any] = {
             name: data[name]
             for name in ("sources", "decisions", "batches", "imports", "categories", "guideline_versions",
-                         "exclude_annotators", "salt")
+                         "annotators", "exclude_annotators", "salt")
             if name in data
         }  # fmt: skip
         for name in ("submitted_from", "submitted_until"):

@@ -15,7 +15,7 @@ from .services.dataset_sizes import time_estimate
 from .services.export_encoders import model_choices
 from .services.preparation_options import DEFAULT_CONTEXT
 from .services.progress import Progress
-from .services.recipe_filters import PERSONAL_DATA, weight_lines
+from .services.recipe_filters import OTHERS, PERSONAL_DATA, weight_lines
 from .services.recipes import DECISIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
 
 
@@ -61,6 +61,8 @@ def described_recipe(project: Project, recipe: dict[str, Any]) -> list[tuple[str
         lines.append((_("Categories"), ", ".join(recipe["categories"])))
     if recipe["guideline_versions"]:
         lines.append((_("Guideline versions"), _("%(n)s chosen") % {"n": len(recipe["guideline_versions"])}))
+    if recipe.get("annotators"):
+        lines.append((_("Only by"), ", ".join(recipe["annotators"])))
     if recipe["exclude_annotators"]:
         lines.append((_("Without"), ", ".join(recipe["exclude_annotators"])))
     if recipe.get("include_scores"):
@@ -104,7 +106,7 @@ def _described_filters(filters: dict[str, Any]) -> list[tuple[str, str]]:
         what = str(PERSONAL_DATA[filters["personal_data"]])
         lines.append((_("Personal data"), f"{what}, {_('names too')}" if filters.get("names") else what))
     if filters.get("category_most"):
-        lines.append((_("Rows of one category"), _span(None, filters["category_most"])))
+        lines.append((_("Rows of one category"), _capped(filters["category_most"])))
     if filters.get("least_agreement"):
         lines.append((_("Agreement"), _span(f"{filters['least_agreement']:.0%}", None)))
     if filters.get("least_score") is not None or filters.get("most_score") is not None:
@@ -124,6 +126,16 @@ def _described_filters(filters: dict[str, Any]) -> list[tuple[str, str]]:
             (_("Context"), _("%(n)s tokens") % {"n": f"{filters.get('context', DEFAULT_CONTEXT):,}"})
         )
     return lines
+
+
+def _capped(most: int | dict[str, int]) -> str:
+    if isinstance(most, int):
+        return _span(None, most)
+    named = sorted(most.items(), key=lambda item: (item[0] == OTHERS, item[0]))  # all others last
+    return " · ".join(
+        f"{_('all others') if name == OTHERS else name}: {_span(None, cap) if cap else _('any number')}"
+        for name, cap in named
+    )
 
 
 def _span(low: Any, high: Any) -> str:

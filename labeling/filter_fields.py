@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -11,16 +12,22 @@ from annotate.words import _
 
 from .models import Project
 from .preparation_words import FIXES, title_of_fix
-from .services.recipe_filters import PERSONAL_DATA, weights_of_lines
+from .services.recipe_filters import PERSONAL_DATA, caps_of_lines, weights_of_lines
 
-NUMBERS = ("least_characters", "most_characters", "category_most")
+NUMBERS = ("least_characters", "most_characters")
+# Offered where prompts are not marked; any other can be named through the API.
+TOLD = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "zh")
 SCORES = ("least_score", "most_score")
 
 
 class FilterFields(forms.Form):
     """What of the selected rows is left out, masked or capped. Left empty a field does not restrict."""
 
-    languages = forms.MultipleChoiceField(required=False, label=_("Languages"))
+    languages = forms.MultipleChoiceField(
+        required=False,
+        label=_("Languages"),
+        help_text=_("Of prompts: as they are marked, else as their texts tell."),
+    )
     least_characters = forms.IntegerField(
         required=False,
         min_value=0,
@@ -44,8 +51,11 @@ class FilterFields(forms.Form):
             "Told by given names, titles and introductions: of ten that are found about nine are names."
         ),
     )
-    category_most = forms.IntegerField(
-        required=False, min_value=0, label=_("At most so many rows of one category")
+    category_most = forms.CharField(
+        required=False,
+        label=_("At most so many rows of one category"),
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("A number for each, or one a line: law 500, then * 100 for all others."),
     )
     least_score = forms.FloatField(
         required=False,
@@ -81,16 +91,24 @@ class FilterFields(forms.Form):
     )
 
     def clean_weights(self) -> str:
+        return self._read_by(weights_of_lines, "weights")
+
+    def clean_category_most(self) -> str:
+        return self._read_by(caps_of_lines, "category_most")
+
+    def _read_by(self, read: Callable[[str], Any], name: str) -> str:
         try:
-            weights_of_lines(self.cleaned_data["weights"])
+            read(self.cleaned_data[name])
         except Invalid as error:
             raise forms.ValidationError(" ".join(filter(None, [error.message, error.hint]))) from error
-        return self.cleaned_data["weights"]
+        return self.cleaned_data[name]
 
     def offer_languages(self, project: Project) -> None:
         named = project.prompts.exclude(language="").order_by("language")
-        found = named.values_list("language", flat=True).distinct()
-        self.fields["languages"].choices = [(name, name) for name in found[:200]]  # type: ignore[attr-defined]
+        found = set(named.values_list("language", flat=True).distinct()[:200])
+        if project.prompts.written().filter(language="").exists():
+            found.update(TOLD)
+        self.fields["languages"].choices = [(name, name) for name in sorted(found)]  # type: ignore[attr-defined]
 
     def filters(self) -> dict[str, Any]:
         """The cleaned fields as `filters` of a recipe."""
@@ -107,6 +125,8 @@ class FilterFields(forms.Form):
         filters |= {name: True for name in ("names", "scored_only") if data.get(name)}
         if data["weights"]:
             filters["weights"] = weights_of_lines(data["weights"])
+        if data["category_most"]:
+            filters["category_most"] = caps_of_lines(data["category_most"])
         if data["least_agreement"]:
             filters["least_agreement"] = data["least_agreement"] / 100
         return filters

@@ -142,15 +142,20 @@ def _selection(manifest):
         yield f"- changed: {count:,} rows, {escaped(reason)}"
 
 
-def _shown(value):
+def _shown(value, others="*"):
     """
-    >>> _shown({"category": {"law": 1.0, "*": 0.5}}), _shown(3)
-    ('category law 1, category * 0.5', '3')
+    >>> _shown({"category": {"law": 1.0, "*": 0.5}}), _shown({"law": 20, "*": 500}), _shown(3)
+    ('category law 1, category * 0.5', 'law 20, * 500', '3')
     """
     if not isinstance(value, dict):
         return str(value)
+    # A database may hand names back in another order; what stands for all others comes last.
+    ordered = sorted(value.items(), key=lambda item: (item[0] == "*", item[0]))
     return ", ".join(
-        f"{by} {name} {share:g}" for by, shares in value.items() for name, share in shares.items()
+        _shown({f"{name} {each}" if each != "*" else each: n for each, n in inner.items()}, f"{name} *")
+        if isinstance(inner, dict)
+        else f"{others if name == '*' else name} {inner:g}"
+        for name, inner in ordered
     )
 
 
@@ -162,7 +167,7 @@ def _origin(manifest, facts):
     for source in facts.get("sources", []):
         licence = escaped(source["licence"]) or "**no licence stated**"
         name, digest = escaped(source["file"]), source["sha256"]
-        yield f"- {source['rows']:,} rows from the file {name} ({licence}; SHA-256 `{digest}`)"
+        yield f"- {source['rows']:,} rows {_held_of(source)} {name} ({licence}; SHA-256 `{digest}`)"
     for guideline in facts.get("guidelines", []):
         yield (
             f"- {guideline['rows']:,} rows under version {guideline['number']} of the guideline for"
@@ -172,6 +177,26 @@ def _origin(manifest, facts):
         yield f"- {count:,} rows {DECISIONS.get(decision, escaped(decision))}"
     if unreviewed := facts.get("unreviewed"):
         yield f"- {unreviewed:,} rows accepted without a review"
+
+
+def _held_of(source):
+    """What of the rows is the file's, where that is not all of them.
+
+    >>> _held_of({"rows": 3, "judgments": 0, "prompts": 3, "completions": 2})
+    'with prompts (3) and completions (2) from the file'
+    """
+    if source.get("judgments", source["rows"]) == source["rows"]:  # or not counted apart yet
+        return "from the file"
+    parts = [f"{name} ({source[name]:,})" for name in ("judgments", "prompts", "completions") if source[name]]
+    return f"with {' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))} from the file"
+
+
+def stated_licence(facts: Mapping[str, Any], rows: int) -> str:
+    """The licence of a version of so many rows: what all its files state, where every row holds something of
+    one; else ""."""
+    licences = {" ".join(source["licence"].split()) for source in facts.get("sources", [])}
+    covered = facts.get("rows_of_files", {}).get("any", 0)
+    return licences.pop() if len(licences) == 1 and 0 < rows == covered else ""
 
 
 def _agreement(manifest, facts):
@@ -218,9 +243,10 @@ def known_limits(manifest: Mapping[str, Any], facts: Mapping[str, Any]) -> Itera
 
 def _limits_of_sources(facts, total):
     sources = facts.get("sources", [])
-    if without := sum(source["rows"] for source in sources if not source["licence"]):
+    unlicensed = sum(source["rows"] for source in sources if not source["licence"])
+    if without := facts.get("rows_of_files", {}).get("without_licence", unlicensed):
         yield f"{without:,} rows come from files without a stated licence."
-    if imported := sum(source["rows"] for source in sources):
+    if imported := sum(source.get("judgments", source["rows"]) for source in sources):
         yield f"{imported:,} rows were imported: their judgments were not reviewed here."
     if (unreviewed := facts.get("unreviewed", 0)) * 2 > total:
         yield f"{unreviewed / total:.0%} of the rows were accepted without a review."

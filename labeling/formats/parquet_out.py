@@ -16,6 +16,13 @@ from typing import Any
 ROWS_A_SHARD = 100_000
 CHUNK = 2_000
 AS_JSON = ("source", "answers", "flags", "notes", "unrankable_reasons")
+# Names of licences that the hub knows, of those that data comes under.
+HUB_LICENCES = (
+    "apache-2.0 mit bsd-2-clause bsd-3-clause gpl-2.0 gpl-3.0 lgpl-3.0 agpl-3.0 mpl-2.0 unlicense wtfpl"
+    " cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0"
+    " cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0"
+    " cc-by-nc-sa-4.0 odc-by odbl pddl gfdl cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0"
+)
 Rows = Callable[[], Iterable[Mapping[str, Any]]]
 
 
@@ -58,11 +65,26 @@ def _flattened(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def dataset_readme(card: str, *, name: str, splits: list[str], rows: int, languages: list[str]) -> str:
+def _licence_lines(licence: str) -> list[str]:
+    """A licence as people write it, by the hub's own name where it has one.
+
+    >>> _licence_lines("CC BY-NC 4.0"), _licence_lines("Ask us: nicely"), _licence_lines("")
+    (['license: cc-by-nc-4.0'], ['license: other', 'license_name: "Ask us: nicely"'], ['license: other'])
+    """
+    known = "-".join(licence.lower().replace("-", " ").split())
+    if known in HUB_LICENCES.split():
+        return [f"license: {known}"]
+    named = [f"license_name: {json.dumps(licence, ensure_ascii=False)}"] if licence else []
+    return ["license: other", *named]
+
+
+def dataset_readme(
+    card: str, *, name: str, splits: list[str], rows: int, languages: list[str], licence: str = ""
+) -> str:
     """README.md of such a folder: the front matter that `datasets` and the hub read, then the card."""
     sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
     size = next((label for limit, label in sizes if rows < limit), "1M<n<10M")
-    lines = ["---", f"pretty_name: {json.dumps(name, ensure_ascii=False)}", "license: other"]
+    lines = ["---", f"pretty_name: {json.dumps(name, ensure_ascii=False)}", *_licence_lines(licence)]
     if languages:
         lines += ["language:", *(f"- {json.dumps(language)}" for language in languages)]
     lines += [f"size_categories:\n- {size}", "configs:", "- config_name: default", "  data_files:"]

@@ -19,6 +19,7 @@ from labeling.models import (
 )
 from labeling.quality.agreement import pairwise_agreement
 
+from .dataset_origins import Origin
 from .dataset_rows import Selected
 
 
@@ -30,7 +31,8 @@ def facts_digest(facts: dict[str, Any]) -> str:
 class FactGatherer:
     """Counts rows as they are written. Give it every row in the version's order, then ask `to_json`.
 
-    Memory: one number per guideline version and language, and the rankings of the prompt at hand.
+    Memory: one number per guideline version, language and set of files, and the rankings of the prompt at
+    hand.
     """
 
     def __init__(self, version: DatasetVersion):
@@ -42,10 +44,12 @@ class FactGatherer:
         self._prompt = ""
         self._rankings: dict[tuple[str, ...], list[list[int | None]]] = {}
         self.compared = self.agreed_twice = self.several = 0
+        self.origins: Counter = Counter()  # few: rows differ, the files they are made of hardly do
 
     def add(self, split: str, selected: Selected) -> None:
         row = selected.present_row
         self.languages[split][selected.language] += 1
+        self.origins[selected.origin] += 1
         size, bounds = selected.characters, self.characters.setdefault(split, [selected.characters] * 2)
         if size < bounds[0]:
             bounds[0] = size
@@ -79,14 +83,15 @@ class FactGatherer:
                 self.agreed_twice += round(2 * (found.value or 0) * found.size)  # a tie may count half
         self._rankings.clear()
 
-    def to_json(self, statistics: dict[str, Any]) -> dict[str, Any]:
-        """`statistics`: of the manifest. Asks the database for names and licences, so call it inside the
-        snapshot."""
+    def to_json(self) -> dict[str, Any]:
+        """Asks the database for names and licences, so call it inside the snapshot."""
         self._compare()
+        sources = self._sources()
         facts: dict[str, Any] = {
             "languages": {split: dict(counts) for split, counts in self.languages.items()},
             "characters": dict(self.characters),
-            "sources": self._sources(statistics.get("lineage", {}).get("imports", {})),
+            "sources": sources,
+            "rows_of_files": self._rows_of_files({each["import"] for each in sources if each["licence"]}),
         }
         if self.version.dataset.kind != DatasetKind.PROMPTS:
             facts |= {"guidelines": self._guidelines(), "unreviewed": self.unreviewed}
@@ -94,13 +99,28 @@ class FactGatherer:
             facts["agreement"] = {"compared": self.compared, "agreed_twice": self.agreed_twice}
         return facts
 
-    def _sources(self, counts: dict[str, int]) -> list[dict[str, Any]]:
-        records = ImportRecord.objects.filter(pk__in=[int(pk) for pk in counts]).order_by("pk")
-        values = records.values_list("pk", "filename", "sha256", "licence")
+    def _sources(self) -> list[dict[str, Any]]:
+        """Each file with the number of rows that hold something of it, and what of them is the file's."""
+        rows, parts = Counter(), {name: Counter() for name in Origin._fields}
+        for origin, count in self.origins.items():
+            for pk in origin.files:
+                rows[pk] += count
+            for name, found in zip(Origin._fields, origin, strict=True):
+                for pk in found if isinstance(found, tuple) else (found,):
+                    parts[name][pk] += count
+        records = ImportRecord.objects.filter(pk__in=list(rows)).order_by("pk")
         return [
-            {"import": pk, "file": name, "sha256": sha256, "licence": licence, "rows": counts[str(pk)]}
-            for pk, name, sha256, licence in values
-        ]
+            {"import": pk, "file": name, "sha256": sha256, "licence": licence, "rows": rows[pk],
+             "judgments": parts["judgment"][pk], "prompts": parts["prompt"][pk],
+             "completions": parts["completions"][pk]}
+            for pk, name, sha256, licence in records.values_list("pk", "filename", "sha256", "licence")
+        ]  # fmt: skip
+
+    def _rows_of_files(self, licensed: set[int]) -> dict[str, int]:
+        """Rows that hold something of any file, and of one whose licence is not stated: each counted once."""
+        held = {origin: count for origin, count in self.origins.items() if origin.files}
+        unlicensed = sum(count for origin, count in held.items() if origin.files - licensed)
+        return {"any": sum(held.values()), "without_licence": unlicensed}
 
     def _guidelines(self) -> list[dict[str, Any]]:
         versions = GuidelineVersion.objects.filter(guideline__project=self.version.dataset.project_id)

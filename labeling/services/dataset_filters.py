@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -13,8 +14,9 @@ from typing import Any
 from labeling.checks.blocked_words import find_blocked_words
 from labeling.checks.personal_data import find_personal_data
 from labeling.formats import split_of
-from labeling.models import DatasetKind, Project, Prompt, Submission
+from labeling.models import DatasetKind, Project, Submission
 from labeling.preparation import Plan, Rewrite, Unit, excerpt, masked, row_of_unit, unit_of_row
+from labeling.preparation.languages import language_of
 
 from .dataset_rows import Selected, canonical_rows
 from .masked_rows import with_masked_words, words_beside
@@ -94,26 +96,29 @@ def _screened(kind: str, recipe: Recipe, rows: Iterator[Selected], changed: Coun
     filters = recipe.row_filters
     per_category: Counter = Counter()
     for chunk in chunked(rows, CHUNK):
-        languages = _languages(filters, chunk)
+        languages = _languages(kind, filters, chunk)
         reasons = _from_database(kind, filters, chunk, languages)
         for selected in chunk:
             if selected.row is not None:
                 selected = _screen(kind, filters, selected, reasons, changed)
             if selected.row is not None and filters.weights:
                 selected = _weigh(recipe, filters, selected, languages)
-            if selected.row is not None and filters.category_most:
+            if selected.row is not None and (most := filters.most_of(selected.category)):
                 per_category[selected.category] += 1
-                if per_category[selected.category] > filters.category_most:
-                    selected = _without(selected, f"over {filters.category_most} rows of its category")
+                if per_category[selected.category] > most:
+                    selected = _without(selected, f"over {most} rows of its category")
             yield selected
 
 
-def _languages(filters: Filters, chunk: list[Selected]) -> dict[int, str]:
-    """{prompt: its language}, where a filter asks for it (a query)."""
-    if not (filters.languages or "language" in filters.weights):
-        return {}
-    ids = {int(selected.row["prompt_id"]) for selected in chunk if selected.row is not None}
-    return dict(Prompt.objects.filter(pk__in=ids).values_list("pk", "language"))
+def _languages(kind: str, filters: Filters, chunk: list[Selected]) -> dict[int, str]:
+    """{prompt: its language}, where a filter asks for it: as it is marked, else as its text tells."""
+    languages: dict[int, str] = {}
+    if filters.languages or "language" in filters.weights:
+        for selected in chunk:
+            row = selected.row
+            if row is not None and (prompt := int(row["prompt_id"])) not in languages:
+                languages[prompt] = selected.language or language_of(unit_of_row(kind, row).prompt)
+    return languages
 
 
 def _from_database(
@@ -127,10 +132,14 @@ def _from_database(
             if reason := _score_reason(filters, scores.get(selected.member_id)):
                 reasons[selected.member_id] = reason
     if filters.languages:
+        # What a text tells is a language alone, without a country.
+        told = {re.split("[-_]", name)[0].lower() for name in filters.languages}
         for selected in chunk:
-            row = selected.row
-            if row is not None and languages.get(int(row["prompt_id"])) not in filters.languages:
-                reasons[selected.member_id] = "another language"
+            if selected.row is None:
+                continue
+            language = languages[int(selected.row["prompt_id"])]
+            if language not in (filters.languages if selected.language else told):
+                reasons[selected.member_id] = "another language" if language else "language not known"
     if filters.least_agreement and kind != DatasetKind.PROMPTS:
         low = Submission.objects.filter(
             pk__in=[selected.member_id for selected in chunk],

@@ -8,6 +8,7 @@ from annotate.errors import Invalid
 from annotate.words import _
 from labeling.models import DatasetKind, DatasetVersion, GuidelineVersion, TaskKind
 
+from .dataset_rows import count_selected
 from .datasets import freeze_dataset, require_ready
 from .recipes import Recipe
 
@@ -50,13 +51,26 @@ def rebuild_without(
 
 
 def _require_inside(version: DatasetVersion, what: str, which: str) -> None:
-    """Only what the manifest counts: a slip of the pen must not freeze an equal version."""
+    """Only what the version holds: a slip of the pen must not freeze an equal version."""
     lineage = version.manifest["statistics"].get("lineage", {})
-    if which not in lineage.get(f"{what}s", {}):
-        raise Invalid(
-            _("Nothing in %(version)s is of “%(which)s”.") % {"version": version, "which": which},
-            field="which",
-        )
+    if which in lineage.get(f"{what}s", {}) or (what == "import" and _holds_of_file(version, which)):
+        return
+    raise Invalid(
+        _("Nothing in %(version)s is of “%(which)s”.") % {"version": version, "which": which}, field="which"
+    )
+
+
+def _holds_of_file(version: DatasetVersion, which: str) -> bool:
+    """Also where only prompts or completions are the file's. Versions from before that was counted are asked
+    by their recipe."""
+    if "rows_of_files" in version.facts:
+        return any(str(source["import"]) == which for source in version.facts["sources"])
+    project, kind = version.dataset.project, version.dataset.kind
+    if which not in {str(pk) for pk in project.imports.values_list("pk", flat=True)}:
+        return False
+    recipe = Recipe.from_json(version.recipe)
+    fewer = dataclasses.replace(recipe, exclude_imports=(*recipe.exclude_imports, int(which)))
+    return count_selected(project, kind, fewer) < count_selected(project, kind, recipe)
 
 
 def _guideline_versions(version: DatasetVersion, recipe: Recipe, number: int) -> list[int]:

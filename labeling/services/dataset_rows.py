@@ -31,6 +31,7 @@ from labeling.models import (
 from .adjudicated_rows import with_settled_orders
 from .bulk_reading import json_text_of, parsed, with_ids
 from .dataset_extras import edit_row, notes_by_judgment, with_notes
+from .dataset_origins import Origin, from_files, imports_of, not_of, without_files
 from .prompts import chunked
 from .recipes import DECISIONS, DEFAULT_SOURCES, Recipe
 
@@ -53,6 +54,7 @@ class Selected:
     left_out: str = ""
     language: str = ""  # of the prompt
     dropped: dict[str, Any] | None = None  # the row that a filter left out, for a preview to show
+    origin: Origin = Origin()  # the files it holds something of
 
     @property
     def present_row(self) -> dict[str, Any]:
@@ -80,6 +82,14 @@ def count_selected(project: Project, kind: str, recipe: Recipe) -> int:
     return select(project, kind, recipe).count() + select_edits(project, kind, recipe).count()
 
 
+def count_of_others(project: Project, kind: str, recipe: Recipe) -> int:
+    """How many rows a recipe leaves out because they are by none of the people it names."""
+    if not recipe.annotators or kind == DatasetKind.PROMPTS:
+        return 0
+    everyone = replace(recipe, annotators=())
+    return count_selected(project, kind, everyone) - count_selected(project, kind, recipe)
+
+
 def _from_sources(rows: QuerySet, recipe: Recipe, column: str) -> QuerySet:
     wanted = set(recipe.sources) & set(DEFAULT_SOURCES)
     if not wanted:
@@ -99,7 +109,7 @@ def _accepted(model: type[Demonstration] | type[Ranking], project: Project, reci
     if recipe.batches:
         rows = rows.filter(submission__task__batch__in=recipe.batches)
     if recipe.imports:
-        rows = rows.filter(submission__import_record__in=recipe.imports)
+        rows = from_files(rows, recipe.imports)
     if recipe.categories:
         rows = rows.filter(submission__prompt__category__in=recipe.categories)
     if recipe.guideline_versions:
@@ -109,14 +119,11 @@ def _accepted(model: type[Demonstration] | type[Ranking], project: Project, reci
         rows = rows.filter(
             Q(submission__annotator=None) | ~Q(submission__annotator__pseudonym__in=recipe.exclude_annotators)
         )
-    rows = _not_of(rows, "submission__import_record", recipe.exclude_imports)
-    rows = _not_of(rows, "guideline_version", recipe.exclude_guideline_versions)
+    if recipe.annotators:
+        rows = rows.filter(submission__annotator__pseudonym__in=recipe.annotators)
+    rows = without_files(rows, recipe.exclude_imports)
+    rows = not_of(rows, "guideline_version", recipe.exclude_guideline_versions)
     return _in_time(rows, recipe, "submission__created_at")
-
-
-def _not_of(rows: QuerySet, column: str, ids: tuple[int, ...]) -> QuerySet:
-    """Spelled out as above: a row that has none of the kind stays."""
-    return rows.filter(Q(**{column: None}) | ~Q(**{f"{column}__in": ids})) if ids else rows
 
 
 def _without_known_answer(rows: QuerySet) -> QuerySet:
@@ -143,8 +150,8 @@ def _select_prompts(project: Project, recipe: Recipe) -> QuerySet:
     rows: QuerySet = Prompt.objects.active().filter(project=project)
     rows = _from_sources(rows, recipe, "import_record")
     if recipe.imports:
-        rows = rows.filter(import_record__in=recipe.imports)
-    rows = _not_of(rows, "import_record", recipe.exclude_imports)
+        rows = from_files(rows, recipe.imports)
+    rows = without_files(rows, recipe.exclude_imports)
     if recipe.categories:
         rows = rows.filter(category__in=recipe.categories)
     if recipe.batches:
@@ -176,14 +183,14 @@ def canonical_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Sele
 
 
 def _prompt_rows(rows: QuerySet) -> Iterator[Selected]:
-    values = rows.order_by("digest").values_list("pk", json_text_of("messages"), "category", "language")
-    for pk, text, category, language in values.iterator(chunk_size=FETCH):
+    fields = ("pk", json_text_of("messages"), "category", "language", "import_record_id")
+    values = rows.order_by("digest").values_list(*fields)
+    for pk, text, category, language, import_id in values.iterator(chunk_size=FETCH):
         messages = parsed(text)
         row = prompt_row(id=str(pk), prompt_id=str(pk), messages=messages)
         characters = sum(len(message["content"]) for message in messages)
-        yield Selected(
-            prompt_group(messages), row, pk, category, characters, _turns(messages), language=language
-        )
+        group, turns, origin = prompt_group(messages), _turns(messages), Origin(prompt=import_id)
+        yield Selected(group, row, pk, category, characters, turns, language=language, origin=origin)
 
 
 # What lineage needs of every judgment, in this order.
@@ -194,9 +201,9 @@ _LINEAGE = (
     "submission__annotator__pseudonym", "guideline_version__number", "decision",
     "submission__import_record_id",
     "submission__task__batch_id", json_text_of("answers"), "form_version__number",
-    "submission__task__batch__writes_prompt",
+    "submission__task__batch__writes_prompt", "submission__prompt__import_record_id",
 )  # fmt: skip
-_REVISION = 5  # its place
+_REVISION, _IMPORT = 5, 9  # their places
 
 
 class _Judged(NamedTuple):
@@ -207,12 +214,23 @@ class _Judged(NamedTuple):
     messages: list[dict[str, str]]
     category: str
     language: str
+    imported_with: int | None  # the judgment
+    prompt_imported_with: int | None
 
     @classmethod
     def of(cls, values: tuple) -> _Judged:
-        return cls(values[0], values[1], parsed(values[2]), values[3], values[4])
+        return cls(
+            values[0], values[1], parsed(values[2]), values[3], values[4],
+            values[_IMPORT], values[len(_LINEAGE) - 1],
+        )  # fmt: skip
 
-    def selected(self, row: dict[str, Any] | None, characters: int, left_out: str = "") -> Selected:
+    def selected(
+        self,
+        row: dict[str, Any] | None,
+        characters: int,
+        left_out: str = "",
+        completions: tuple[int, ...] = (),
+    ) -> Selected:
         return Selected(
             prompt_group(self.messages),
             row,
@@ -222,6 +240,8 @@ class _Judged(NamedTuple):
             _turns(self.messages),
             left_out,
             self.language,
+            None,
+            Origin(self.imported_with, self.prompt_imported_with, completions),
         )
 
 
@@ -233,7 +253,7 @@ def _in_order(rows: QuerySet, *fields: str | Cast) -> Iterator[tuple]:
 
 def _source(values: tuple) -> dict[str, Any]:
     (submission_id, _, _, _, _, revision, pseudonym, guideline, decision, import_id, batch_id, answers, form,
-     writes_prompt) = values[: len(_LINEAGE)]  # fmt: skip
+     writes_prompt, _) = values[: len(_LINEAGE)]  # fmt: skip
     source = {
         "judgment": submission_id,
         "revision": revision,
@@ -266,7 +286,7 @@ def _has_notes(project: Project) -> bool:
 
 def _demonstration_rows(project: Project, rows: QuerySet) -> Iterator[Selected]:
     has_notes = _has_notes(project)
-    for chunk in chunked(_in_order(rows, "text"), FETCH):
+    for chunk in chunked(_in_order(rows, "started_from__import_record_id", "text"), FETCH):
         notes = _notes_of(chunk, TaskKind.DEMONSTRATION) if has_notes else {}
         for values in chunk:
             judged, text = _Judged.of(values), values[-1]
@@ -277,13 +297,15 @@ def _demonstration_rows(project: Project, rows: QuerySet) -> Iterator[Selected]:
                 answer=text,
                 source=_source(values),
             )
-            yield judged.selected(with_notes(row, notes.get(judged.submission_id)), len(text))
+            noted = with_notes(row, notes.get(judged.submission_id))
+            yield judged.selected(noted, len(text), completions=imports_of(values[-2:-1]))
 
 
 def _edit_rows(rows: QuerySet) -> Iterator[Selected]:
-    for values in _in_order(rows, "text", "started_from_id", "started_from__text", "started_from__generator"):
+    draft_fields = ("id", "text", "generator", "import_record_id")
+    for values in _in_order(rows, "text", *(f"started_from__{name}" for name in draft_fields)):
         judged = _Judged.of(values)
-        text, *draft = values[-4:]
+        text, *draft, import_id = values[-5:]
         size = len(text) + len(draft[1])
         if text.split() == draft[1].split():
             yield judged.selected(None, size, "the draft was not changed")
@@ -296,7 +318,7 @@ def _edit_rows(rows: QuerySet) -> Iterator[Selected]:
             text=text,
             source=_source(values),
         )
-        yield judged.selected(row, size)
+        yield judged.selected(row, size, completions=imports_of([import_id]))
 
 
 def _ranking_rows(project: Project, rows: QuerySet, *, with_scores: bool) -> Iterator[Selected]:
@@ -313,18 +335,20 @@ def _ranking_rows(project: Project, rows: QuerySet, *, with_scores: bool) -> Ite
             yield selected
 
 
-def _completions_of(orders: list[tuple[list[list[int]], list[int]]]) -> dict[int, tuple[str, str]]:
-    """{completion id: (text, generator)} of all completions ranked in these (tiers, unrankable)."""
+def _completions_of(
+    orders: list[tuple[list[list[int]], list[int]]],
+) -> dict[int, tuple[str, str, int | None]]:
+    """{completion id: (text, generator, import)} of all completions ranked in these (tiers, unrankable)."""
     wanted = {pk for tiers, unrankable in orders for tier in (*tiers, unrankable) for pk in tier}
-    rows = with_ids(Completion.objects.order_by(), wanted).values_list("pk", "text", "generator")
-    return {pk: (text, generator) for pk, text, generator in rows}
+    fields = ("pk", "text", "generator", "import_record_id")
+    return {pk: held for pk, *held in with_ids(Completion.objects.order_by(), wanted).values_list(*fields)}
 
 
 def _ranking_row(
     values: tuple,
     tiers: list[list[int]],
     unrankable: list[int],
-    completions: dict[int, tuple[str, str]],
+    completions: dict[int, tuple[str, str, int | None]],
     *,
     with_scores: bool,
 ) -> Selected:
@@ -333,7 +357,7 @@ def _ranking_row(
     # By id: the order in which they were shown must not reach the dataset.
     ids = sorted({*chain.from_iterable(tiers), *unrankable})
     shown = [(pk, *completions[pk]) for pk in ids]
-    characters = sum([len(text) for _, text, _ in shown])
+    characters = sum([len(text) for _, text, *_ in shown])
     if sum(map(len, tiers)) < 2:
         why = _none_ranked(reasons) if not tiers else "fewer than two completions ranked"
         return judged.selected(None, characters, why)
@@ -342,7 +366,9 @@ def _ranking_row(
         id=str(judged.submission_id),
         prompt_id=str(judged.prompt_id),
         messages=judged.messages,
-        completions=[{"id": str(pk), "text": text, "generator": generator} for pk, text, generator in shown],
+        completions=[
+            {"id": str(pk), "text": text, "generator": generator} for pk, text, generator, _ in shown
+        ],
         ranks=[rank_of.get(pk) for pk in ids],
         margins=None if values[-1] == "[]" else _margins(parsed(values[-1]), len(tiers)),
         unrankable_reasons=reasons,
@@ -350,7 +376,7 @@ def _ranking_row(
     )
     if with_scores and (scores := parsed(values[-5])):
         row["scores"] = [scores.get(str(pk)) for pk in ids]
-    return judged.selected(row, characters)
+    return judged.selected(row, characters, completions=imports_of([each[-1] for each in shown]))
 
 
 def _none_ranked(reasons: dict[str, Any]) -> str:
@@ -384,5 +410,6 @@ def preview_counts(project: Project, kind: str, recipe: Recipe) -> dict[str, Any
     return {
         "rows": total + edits,
         "prompts": rows.order_by().values(prompt).distinct().count(),
+        **({"by_others": others} if (others := count_of_others(project, kind, recipe)) else {}),
         "by_source": {"people": people, "imports": total - people, **({"edits": edits} if edits else {})},
     }

@@ -32,7 +32,7 @@ from .activity import record_event
 from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_filters import filtered_rows
-from .dataset_rows import count_selected
+from .dataset_rows import count_of_others, count_selected
 from .freeze_requests import FreezeRequest, end_as_twin, tell_owner
 from .progress import Progress, lost_jobs
 from .recipes import Recipe
@@ -46,6 +46,7 @@ ATTEMPTS = 3
 BROKE = gettext_noop("Something broke on our side while the files were written.")
 DIED = gettext_noop("The process that wrote its files died too often.")
 PIECE = 1 << 16
+OTHER_PEOPLE = "by none of the people chosen"
 NOTHING_FITS = {
     DatasetKind.SFT: _("There is no accepted demonstration that fits this recipe."),
     DatasetKind.COMPARISON: _("There is no accepted ranking that fits this recipe."),
@@ -211,6 +212,8 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
     dataset, facts = version.dataset, FactGatherer(version)
     with one_snapshot():
         total = count_selected(dataset.project, dataset.kind, recipe)
+        if others := count_of_others(dataset.project, dataset.kind, recipe):
+            writer.statistics.left_out[OTHER_PEOPLE] += others
         changed = writer.statistics.changed
         for selected in filtered_rows(dataset.project, dataset.kind, recipe, changed):
             if selected.row is None:
@@ -221,7 +224,7 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
             facts.add(split, selected)
             if writer.count % 500 == 0:
                 heartbeat.tell("writing", writer.count, total)
-        gathered = facts.to_json(writer.statistics.to_json()["statistics"])
+        gathered = facts.to_json()
     if writer.count == 0:
         raise Invalid(NOTHING_FITS[DatasetKind(dataset.kind)], code="empty_dataset")
     return _Frozen(*writer.finish(version.recipe), gathered)

@@ -17,6 +17,7 @@ import orjson
 from annotate.errors import Invalid
 from annotate.words import _
 from labeling.formats import EXPORT_FORMATS, SPLITS, ExportError, ExportSummary, encoded_rows
+from labeling.formats.data_card import stated_licence
 from labeling.formats.parquet_out import Rows, dataset_readme, write_shards
 from labeling.models import DatasetExport, DatasetVersion
 
@@ -136,6 +137,7 @@ def _write_parquet(export: DatasetExport, file: IO[bytes], summary: ExportSummar
             splits=written,
             rows=summary.written,
             languages=sorted(languages),
+            licence=stated_licence(version.facts, version.row_count),
         )
         _add(archive, "README.md", io.BytesIO(readme.encode()), len(readme.encode()))
 

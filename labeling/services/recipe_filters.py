@@ -29,13 +29,14 @@ OTHERS = "*"
 class Filters:
     """What is left at its default does not restrict. Raises Invalid naming the entry."""
 
-    languages: tuple[str, ...] = ()  # of prompts, as they are marked
+    languages: tuple[str, ...] = ()  # of prompts, as they are marked or else as their texts tell
     least_characters: int = 0  # of what is learnt: the answer, all completions together, or the prompt
     most_characters: int = 0
     blocked_words: tuple[str, ...] = ()  # whole words and phrases, whatever their case
     personal_data: str = "keep"  # a key of PERSONAL_DATA
     names: bool = False  # whether people's names are personal data too
-    category_most: int = 0  # rows of one category, the first in the version's order
+    # Rows of one category, the first in the version's order: of each, or {name, or OTHERS: how many}.
+    category_most: int | Mapping[str, int] = 0
     least_agreement: float = 0.0  # of those who ranked the task; tasks of one person pass
     least_score: float | None = None  # of the best completion, as people or its file scored it
     most_score: float | None = None
@@ -59,7 +60,8 @@ class Filters:
                 checked_fixes(value) if name == "fixes" else sorted({each.strip() for each in value} - {""})
             )
             object.__setattr__(self, name, tuple(kept))
-        for name in ("least_characters", "most_characters", "category_most"):
+        object.__setattr__(self, "category_most", _checked_caps(self.category_most))
+        for name in ("least_characters", "most_characters"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 0:
                 raise Invalid(_("A whole number, or 0 for any."), field=name)
         if self.most_characters and self.most_characters < self.least_characters:
@@ -90,6 +92,11 @@ class Filters:
         if low is not None and high is not None and high < low:
             raise Invalid(_("Fewer than the least."), field="most_score")
 
+    def most_of(self, category: str) -> int:
+        """How many rows of this category there may be; 0 for any number."""
+        caps = self.category_most
+        return caps if isinstance(caps, int) else caps.get(category, caps.get(OTHERS, 0))
+
     @property
     def by_score(self) -> bool:
         return self.least_score is not None or self.most_score is not None or self.scored_only
@@ -113,6 +120,45 @@ class Filters:
         plain = dataclasses.asdict(Filters())
         values = {name: value for name, value in dataclasses.asdict(self).items() if value != plain[name]}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _checked_caps(value: Any) -> int | dict[str, int]:
+    """Names sorted. What says the same is the same: a number for all others alone is that number, and 0 (any
+    number) is named only beside a cap on all others.
+
+    >>> _checked_caps({"*": 5}), _checked_caps({"law": 2, "art": 0}), _checked_caps({"art": 0, "*": 5})
+    (5, {'law': 2}, {'*': 5, 'art': 0})
+    """
+    caps = dict(value) if isinstance(value, Mapping) else {OTHERS: value}
+    for name, most in caps.items():
+        if not isinstance(name, str) or type(most) is not int or most < 0:
+            raise Invalid(_("A whole number, or 0 for any."), field="category_most")
+    if len(caps) > MOST_ENTRIES:
+        raise Invalid(
+            _("A list of at most %(most)s texts.") % {"most": f"{MOST_ENTRIES:,}"}, field="category_most"
+        )
+    others = caps.get(OTHERS, 0)
+    kept = {name: most for name, most in sorted(caps.items()) if most or (others and name != OTHERS)}
+    return others if set(kept) <= {OTHERS} else kept
+
+
+def caps_of_lines(text: str) -> int | dict[str, int]:
+    """What is written as one cap a line, a number alone for all others. Raises Invalid with the line.
+
+    >>> caps_of_lines("500"), caps_of_lines("contract law 20\\n* 500")
+    (500, {'*': 500, 'contract law': 20})
+    """
+    caps = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, _blank, most = line.rpartition(" ")
+        if not (most.isascii() and most.isdigit() and len(most) < 16):
+            raise Invalid(
+                _("“%(line)s” is no cap.") % {"line": line[:100]},
+                field="category_most",
+                hint=_("Write a category or *, and a number of rows: law 500"),
+            )
+        caps[name.strip() or OTHERS] = int(most)
+    return _checked_caps(caps)
 
 
 def _checked_weights(value: Any) -> dict[str, dict[str, float]]:

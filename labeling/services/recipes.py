@@ -37,6 +37,7 @@ DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
 # Named in JSON only where they leave something out, as `rankings` is.
 LATER_LISTS = ("exclude_imports", "exclude_guideline_versions")
+LATER_NAMES = ("annotators",)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Recipe:
     categories: tuple[str, ...] = ()
     guideline_versions: tuple[int, ...] = ()
     exclude_annotators: tuple[str, ...] = ()  # pseudonyms
+    annotators: tuple[str, ...] = ()  # pseudonyms: only their work, none of imports
     exclude_imports: tuple[int, ...] = ()
     exclude_guideline_versions: tuple[int, ...] = ()
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
@@ -67,7 +69,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("batches", "imports", "guideline_versions", *LATER_LISTS):
             self._check_list(name, int)
-        for name in ("sources", "decisions", "categories", "exclude_annotators"):
+        for name in ("sources", "decisions", "categories", "exclude_annotators", *LATER_NAMES):
             self._check_list(name, str)
         self._check_choice("sources", SOURCES)
         self._check_choice("decisions", DECISIONS)
@@ -150,7 +152,7 @@ class Recipe:
         values = dataclasses.asdict(self)
         if values["rankings"] == "each":
             del values["rankings"]
-        for name in (*LATER_LISTS, "include_gold", "include_scores", "filters"):
+        for name in (*LATER_LISTS, *LATER_NAMES, "include_gold", "include_scores", "filters"):
             if not values[name]:
                 del values[name]  # recipes and versions from before it stay as they were, to the byte
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

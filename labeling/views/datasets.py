@@ -117,6 +117,7 @@ def _lists(request: SignedInRequest) -> dict[str, Any]:
         "imports",
         "categories",
         "guideline_versions",
+        "annotators",
         "exclude_annotators",
         "languages",
         "fixes",
@@ -245,7 +246,11 @@ def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, 
     ]
     categories = sorted(categories, key=lambda row: (-sum(row[1]), row[0]))
     used = statistics.get("lineage", {})
-    imports = project.imports.filter(pk__in=[int(pk) for pk in used.get("imports", {})])
+    # Prompts and completions count too; versions from before they did know of judgments only.
+    files = used.get("imports", {}) | {
+        str(each["import"]): each["rows"] for each in version.facts.get("sources", [])
+    }
+    imports = project.imports.filter(pk__in=[int(pk) for pk in files])
     return {
         "statistics": statistics,
         "digests": [
@@ -263,7 +268,7 @@ def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, 
         "reviews": [
             (DECISIONS.get(name, name), count) for name, count in sorted(used.get("reviews", {}).items())
         ],
-        "imports": [(record, used["imports"][str(record.pk)]) for record in imports],
+        "imports": [(record, files[str(record.pk)]) for record in imports],
         "left_out": version.manifest["left_out"],
     }
 

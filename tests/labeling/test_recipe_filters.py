@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections import Counter
 
 import pytest
 
@@ -13,6 +14,7 @@ from labeling.models import CompletionScore, ImportRecord, SpanNote, Submission,
 from labeling.services import datasets
 from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_filters import preview_filters
+from labeling.services.dataset_rows import preview_counts
 from labeling.services.recipe_filters import weight_lines, weights_of_lines
 from labeling.services.recipes import Recipe
 from tests.factories import make_prompt
@@ -92,6 +94,101 @@ def test_notes_do_not_tell_what_is_masked(filled, filters):
 def test_a_category_is_capped(filled):
     texts, left_out, _ = frozen(filled, category_most=3)
     assert (len(texts), left_out) == (3, {"over 3 rows of its category": 1})
+
+
+def test_categories_are_capped_each_at_its_own_number(filled):
+    for category in ("two", "two", "free", "free", "free"):
+        make_demonstration(
+            filled.project, filled.annotator, prompt=make_prompt(filled.project, category=category)
+        )
+    caps = {"two": 1, "free": 0, "*": 3}
+    version = make_version(filled, filters={"category_most": caps})
+    assert version.manifest["left_out"] == {
+        "over 3 rows of its category": 1,
+        "over 1 rows of its category": 1,
+    }
+    totals = Counter()
+    for counts in version.manifest["statistics"]["categories"].values():
+        totals.update(counts)
+    assert totals == {"one": 3, "two": 1, "free": 3}
+    said = card_of(version=version).replace("\\", "")
+    assert "- filter category_most: free 0, two 1, * 3" in said
+    assert make_version(filled, name="one", filters={"category_most": {"two": 1}}).row_count == 8
+    plain = Recipe.from_json({"filters": {"category_most": {"*": 3}}})
+    assert plain.filters == {"category_most": 3}
+
+
+@pytest.mark.parametrize("caps", [-1, 1.5, True, "3", {"a": -1}, {"a": "3"}, {1: 3}, [3], None])
+def test_a_cap_is_a_whole_number(caps):
+    with pytest.raises(Invalid) as refusal:
+        Recipe.from_json({"filters": {"category_most": caps}})
+    assert refusal.value.field == "category_most"
+
+
+ENGLISH = "Please explain in simple words why the sky over the sea is blue in the morning."
+GERMAN = "Bitte erkläre mir mit einfachen Worten, warum der Himmel über dem Meer morgens blau ist."
+
+
+@pytest.mark.parametrize("wanted", ["en", "en-GB"])
+def test_a_prompt_that_is_not_marked_is_in_the_language_that_its_text_tells(cast, wanted):
+    for text, mark in (
+        (ENGLISH, ""),
+        (GERMAN, ""),
+        ("Why?", ""),
+        ("Pourquoi ?", wanted),
+        (f"{ENGLISH} So?", "de"),
+    ):
+        prompt = make_prompt(cast.project, text, language=mark)
+        make_demonstration(cast.project, cast.annotator, text, prompt=prompt)
+    texts, left_out, _ = frozen(cast, languages=[wanted])
+    assert texts == {ENGLISH, "Pourquoi ?"}
+    assert left_out == {"another language": 2, "language not known": 1}
+    weighed = make_version(cast, name="weighed", filters={"weights": {"language": {"en": 0}}})
+    assert weighed.manifest["left_out"] == {"weight 0 of language en": 1 + (wanted == "en")}
+
+
+# --- Only some people -------------------------------------------------------------------------------------
+def test_only_the_work_of_some_people_is_taken_and_the_rest_is_counted(cast):
+    for person in (cast.annotator, cast.annotator, cast.peer):
+        make_demonstration(cast.project, person)
+    record = ImportRecord.objects.create(
+        project=cast.project, kind="demonstrations", filename="a.jsonl", size_bytes=1
+    )
+    imported = make_demonstration(cast.project, cast.peer)
+    Submission.objects.filter(pk=imported.pk).update(
+        annotator=None, task=None, assignment=None, import_record=record
+    )
+    only = {"annotators": [cast.annotator.pseudonym]}
+    version = make_version(cast, **only)
+    assert (version.row_count, version.manifest["left_out"]) == (2, {"by none of the people chosen": 2})
+    assert set(version.manifest["statistics"]["lineage"]["annotators"]) == {cast.annotator.pseudonym}
+    recipe = Recipe.from_json(only).resolved_for(cast.project)
+    counts = preview_counts(cast.project, "sft", recipe)
+    assert (counts["rows"], counts["by_others"]) == (2, 2)
+    assert "annotators" not in Recipe().to_json()
+    without = make_version(cast, name="none", annotators=[cast.peer.pseudonym, cast.annotator.pseudonym],
+                           exclude_annotators=[cast.peer.pseudonym])  # fmt: skip
+    assert (without.row_count, without.manifest["left_out"]) == (2, {"by none of the people chosen": 1})
+
+
+def test_the_form_takes_people_caps_and_languages_of_prompts_that_are_not_marked(cast, client):
+    make_demonstration(cast.project, cast.annotator)
+    make_demonstration(cast.project, cast.peer)
+    client.force_login(cast.admin)
+    here = f"/projects/{cast.project.slug}/datasets/"
+    form = {
+        "name": "Mine", "kind": "sft", "sources": ["people"],
+        "decisions": ["accepted", "fixed", "unreviewed"], "train": "80", "validation": "10", "test": "10",
+        "annotators": [cast.annotator.pseudonym], "category_most": "contract law 20\n* 500",
+    }  # fmt: skip
+    assert "by other people</dt><dd>1<" in client.get(f"{here}count/", form).content.decode()
+    wrong = client.post(f"{here}new/", form | {"category_most": "law many"})
+    assert (wrong.status_code, "“law many” is no cap." in wrong.content.decode()) == (422, True)
+    page = client.get(client.post(f"{here}new/", form | {"languages": ["uk"]}).url).content.decode()
+    assert "contract law: at most 20 · all others: at most 500" in page
+    recipe = cast.project.datasets.get().recipe
+    assert recipe["annotators"] == [cast.annotator.pseudonym]
+    assert recipe["filters"] == {"languages": ["uk"], "category_most": {"*": 500, "contract law": 20}}
 
 
 def test_tasks_on_which_people_do_not_agree_are_left_out(filled):

@@ -110,3 +110,18 @@ def test_sqlite_is_durable_and_writers_queue():
 def test_no_migration_is_missing(tmp_path):
     result = run("manage.py", "makemigrations", "--check", "--dry-run", data=tmp_path)
     assert result.returncode == 0, result.stdout
+
+
+def test_a_command_that_only_reads_files_writes_nothing_and_needs_no_site(tmp_path):
+    file, data = tmp_path / "rows.jsonl", tmp_path / "data"
+    file.write_text('{"prompt": "Why is the sky blue?", "completion": "Because."}\n')
+    found = run("manage.py", "prepare_data", str(file), data=data)
+    assert (found.returncode, "1 demonstrations" in found.stdout) == (0, True), found.stderr
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_verify_writes_nothing_and_makes_up_no_key(tmp_path):
+    data = tmp_path / "data"
+    found = run("manage.py", "verify", data=data)
+    assert found.returncode != 0 and "SECRET_KEY is not set" in found.stderr
+    assert not data.exists()

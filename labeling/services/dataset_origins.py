@@ -1,0 +1,93 @@
+"""Which imported files a row holds something of: its judgment, its prompt, or completions that it ranks or
+began with. Work of people on imported texts stays under those texts' licence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
+
+from labeling.models import Completion, Demonstration, Prompt, TaskCompletion
+
+
+class Origin(NamedTuple):
+    """Ids of imports, None where it was no import's."""
+
+    judgment: int | None = None
+    prompt: int | None = None
+    completions: tuple[int, ...] = ()  # sorted, each once
+
+    @property
+    def files(self) -> set[int]:
+        return {each for each in (self.judgment, self.prompt, *self.completions) if each is not None}
+
+
+def imports_of(found: Iterable[int | None]) -> tuple[int, ...]:
+    """As Origin.completions.
+
+    >>> imports_of([7, None, 3, 7])
+    (3, 7)
+    """
+    return tuple(sorted({each for each in found if each is not None}))
+
+
+class _IsAmong(Func):
+    """A number, and a JSON list that may hold it."""
+
+    output_field = BooleanField()
+    conditional = True
+
+    def as_sqlite(self, compiler, connection, **context):
+        among = " IN (SELECT value FROM json_each("
+        return self.as_sql(compiler, connection, template="%(expressions)s))", arg_joiner=among, **context)
+
+    def as_postgresql(self, compiler, connection, **context):
+        among = " IN (SELECT value::bigint FROM jsonb_array_elements_text("
+        return self.as_sql(compiler, connection, template="%(expressions)s))", arg_joiner=among, **context)
+
+
+def from_files(rows: QuerySet, ids: tuple[int, ...]) -> QuerySet:
+    """The Demonstrations, Rankings or Prompts that hold something of one of these imports."""
+    condition = Q()
+    for column in _columns(rows.model):
+        condition |= Q(**{f"{column}__in": ids})
+    for completions in _completions(rows.model, ids):
+        condition |= Q(completions)
+    return rows.filter(condition)
+
+
+def without_files(rows: QuerySet, ids: tuple[int, ...]) -> QuerySet:
+    """Those that hold nothing of any of these imports."""
+    for column in _columns(rows.model):
+        rows = not_of(rows, column, ids)
+    return rows.filter(*(~completions for completions in _completions(rows.model, ids)))
+
+
+def not_of(rows: QuerySet, column: str, ids: tuple[int, ...]) -> QuerySet:
+    """Spelled out, because NOT IN over a missing value would leave the row out in SQL: a row that has none of
+    the kind stays."""
+    return rows.filter(Q(**{column: None}) | ~Q(**{f"{column}__in": ids})) if ids else rows
+
+
+def _columns(model: type) -> tuple[str, ...]:
+    if model is Prompt:
+        return ("import_record",)
+    both = ("submission__import_record", "submission__prompt__import_record")
+    return (*both, "started_from__import_record") if model is Demonstration else both
+
+
+def _completions(model: type, ids: tuple[int, ...]) -> tuple[Exists, ...]:
+    """Whether a ranking's completions came with one of these: its task's, or an imported ranking's own, which
+    may have come with an earlier file than the ranking."""
+    if not ids or model is Prompt or model is Demonstration:
+        return ()
+    asked = TaskCompletion.objects.filter(
+        task=OuterRef("submission__task"), completion__import_record__in=ids
+    )
+    imported = Completion.objects.filter(
+        _IsAmong(F("pk"), OuterRef("presented_order")),
+        prompt=OuterRef("submission__prompt"),
+        import_record__in=ids,
+    )
+    return Exists(asked), Exists(imported)
