@@ -101,7 +101,8 @@ class FactGatherer:
 
     def _sources(self) -> list[dict[str, Any]]:
         """Each file with the number of rows that hold something of it, and what of them is the file's."""
-        rows, parts = Counter(), {name: Counter() for name in Origin._fields}
+        rows: Counter = Counter()
+        parts: dict[str, Counter] = {name: Counter() for name in Origin._fields}
         for origin, count in self.origins.items():
             for pk in origin.files:
                 rows[pk] += count
