@@ -64,7 +64,7 @@ def test_the_api_tells_of_one_submission_which_versions_hold_it(cast, api_client
     """To those who may see datasets; a list does without, as each version costs a look into a file."""
     submission = make_demonstration(cast.project, cast.annotator)
     version = make_version(cast)
-    freeze_dataset(dataset=version.dataset, acting_user=cast.admin)
+    freeze_dataset(dataset=version.dataset, acting_user=cast.admin, force=True)
     late = make_demonstration(cast.project, cast.annotator)
     lead, url = api_client_of(cast.lead), f"/api/projects/{cast.project.slug}/submissions/"
     told = lead.get(f"{url}{submission.pk}/").json()
