@@ -144,7 +144,7 @@ class Ranking {
     this.lists = [];
     this.gaps = [];
     const list = (slot, label, empty) => {
-      const node = el("div", { class: "rank-slot", "data-slot": slot, role: "group", "aria-label": label, "data-empty": empty });
+      const node = el("div", { class: "rank-slot", "data-slot": slot, role: "group", "aria-label": label, "data-empty": empty, "data-tie": say("tie") });
       this.lists.push(node);
       return node;
     };
