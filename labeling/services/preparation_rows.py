@@ -22,7 +22,7 @@ from .import_preview import checked_columns
 from .masked_rows import mask_within
 from .preparation_options import DEFAULT_CONTEXT
 from .prompts import chunked
-from .token_counts import count_tokens
+from .token_counts import context_of, count_tokens
 
 MOST_EVALUATION = 100_000  # prompts of evaluation sets that rows are held against
 MASK = "mask_personal_data"
@@ -60,11 +60,16 @@ def options_for(
     held_out = prompts.values_list("messages", flat=True)[:MOST_EVALUATION].iterator(chunk_size=500)
     return Options(
         count_tokens=tokens,
-        context=context or (chosen.context if chosen is not None else 0) or DEFAULT_CONTEXT,
+        context=context or default_context(project, chosen),
         single_token=is_one if knows_tokens else None,
         is_plain=is_plain,
         evaluation=tuple("\n".join(each["content"] for each in messages) for messages in held_out),
     )
+
+
+def default_context(project: Project, chosen: ModelTokenizer | None) -> int:
+    """Tokens that the chosen model reads at once, or the one whose tokenizer counts where none is chosen."""
+    return (context_of(project) if chosen is None else chosen.context) or DEFAULT_CONTEXT
 
 
 def chosen_tokenizer(project: Project, model: str) -> ModelTokenizer | None:

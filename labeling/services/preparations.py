@@ -29,7 +29,14 @@ from .activity import record_event
 from .datasets import change_recipe, require_ready
 from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
 from .preparation_options import DEFAULT_CONTEXT, MOST_CONTEXT, checked_fixes
-from .preparation_rows import chosen_tokenizer, is_plain_file, options_for, units_of_import, units_of_version
+from .preparation_rows import (
+    chosen_tokenizer,
+    default_context,
+    is_plain_file,
+    options_for,
+    units_of_import,
+    units_of_version,
+)
 from .progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -117,7 +124,7 @@ def _checked_options(
     chosen = chosen_tokenizer(_project_of(subject), tokenizer)
     is_given = context is not None
     if context is None:
-        context = (chosen.context if chosen is not None else 0) or DEFAULT_CONTEXT
+        context = default_context(_project_of(subject), chosen)
     if isinstance(context, bool) or not isinstance(context, int) or not 1 <= context <= MOST_CONTEXT:
         raise Invalid(
             _("A number of tokens from 1 to %(most)s.") % {"most": f"{MOST_CONTEXT:,}"}, field="context"

@@ -6,6 +6,7 @@ transformers. Which file is the project's tokenizer is the training room's to sa
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -51,6 +52,22 @@ def count_tokens(*, project: Project, text: str, file: Path | None = None) -> To
     if len(text) > len(head):
         return TokenCount(round(count * len(text) / len(head)), True)
     return TokenCount(count, False)
+
+
+def context_of(project: Project) -> int:
+    """Tokens that the model of the project's tokenizer reads at once; 0 where nothing says."""
+    path = _tokenizer_of(project)
+    return context_beside(path) if path is not None else 0
+
+
+def context_beside(tokenizer: Path) -> int:
+    """What the config.json beside a tokenizer.json names as the context; 0 where it names none."""
+    try:
+        named = json.loads((tokenizer.parent / "config.json").read_bytes())
+        found = named.get("max_position_embeddings") or named.get("n_positions")
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return found if type(found) is int else 0
 
 
 def estimate(text: str) -> int:

@@ -9,6 +9,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from labeling.services import token_counts
+from labeling.services.preparation_rows import options_for
 from labeling.services.token_counts import count_tokens, estimate
 from training.models import Checkpoint, CheckpointKind, TrainingRun
 from training.services.locations import checkpoint_directory
@@ -78,3 +79,26 @@ def test_counting_loads_neither_torch_nor_transformers():
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert answer.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("config", "context"),
+    [
+        ('{"max_position_embeddings": 128}', 128),
+        ('{"n_positions": 64}', 64),
+        ('{"n_positions": "many"}', 2048),
+        ("[]", 2048),
+        ("{", 2048),
+        (None, 2048),
+    ],
+)
+def test_rows_are_held_against_the_context_of_the_model_whose_tokens_are_counted(
+    cast, data_dir, config, context
+):
+    assert options_for(cast.project).context == 2048
+    token_counts._found.clear()
+    checkpoint = keep_checkpoint(cast.project)
+    if config is not None:
+        (checkpoint_directory(checkpoint) / "config.json").write_text(config)
+    assert options_for(cast.project).context == context
+    assert options_for(cast.project, context=9).context == 9

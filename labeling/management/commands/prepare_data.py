@@ -27,7 +27,7 @@ from labeling.preparation_words import FIXES as FIX_WORDS
 from labeling.preparation_words import meaning_of, title_of
 from labeling.services.preparation_rows import DEFAULT_CONTEXT, PLAIN_SHAPES
 from labeling.services.preparations import Faults
-from labeling.services.token_counts import estimate
+from labeling.services.token_counts import context_beside, estimate
 
 MARKS = {"error": "✗", "warning": "!", "info": "·"}
 
@@ -207,9 +207,7 @@ def _tokenizer(folder: Path) -> tuple[Any, int]:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # the library raises plain Exception, for a missing file too
         raise CommandError(f"{folder}: no tokenizer.json that can be read ({error}).") from error
-    config = folder / "config.json"
-    named = json.loads(config.read_text()) if config.exists() else {}
-    return tokenizer, named.get("max_position_embeddings") or named.get("n_positions") or DEFAULT_CONTEXT
+    return tokenizer, context_beside(folder / "tokenizer.json") or DEFAULT_CONTEXT
 
 
 def _write_record(out: BinaryIO, record: Record) -> None:
