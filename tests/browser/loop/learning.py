@@ -21,12 +21,12 @@ def upload_a_text(admin: Window, project: str, file: Path) -> None:
 
 
 def fill_in(admin: Window, values: dict[str, Any]) -> None:
-    """Hyperparameters by name; a closed section is opened first, as a person would."""
+    """Hyperparameters by name; a closed section that holds one is opened first, as a person would."""
     page = admin.page
     for name, value in values.items():
         control = page.locator(f"[name=hp_{name}]")
         section = page.locator("details.card", has=control)
-        if section.get_attribute("open") is None:
+        if section.count() and section.get_attribute("open") is None:
             section.locator("summary").first.click()
         control.fill(str(value))
 
@@ -105,7 +105,7 @@ def sample_into_a_ranking_batch(admin: Window, checkpoint: str, batch: str, prom
     admin.link("Sample completions").click()
     choose(admin, "batch", batch)
     for label, value in (
-        ("At most", prompts),
+        ("Prompts at most", prompts),
         ("Completions per prompt and checkpoint", k),
         ("Longest completion in tokens", 8),
         ("Completions per task (K)", k),
