@@ -154,6 +154,16 @@ DATASETS: list[Column] = [
     ("versions", lambda row: row.version_count),
     ("last_frozen", lambda row: row.last_at),
 ]
+WEBHOOKS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("address", lambda row: row.url),
+    ("events", lambda row: " ".join(row.events)),
+    ("active", lambda row: row.is_active),
+    ("disabled", lambda row: row.disabled_at),
+    ("disabled_reason", lambda row: row.disabled_reason),
+    ("failing_since", lambda row: row.failing_since),
+    ("added", lambda row: row.created_at),
+]
 DELIVERIES: list[Column] = [
     ("id", lambda row: row.pk),
     ("delivery", lambda row: row.uuid),

@@ -28,6 +28,7 @@ LISTS = {
     "tasks": "labeling:batch_detail",
     "skips": "labeling:person_skips",
     "time": "labeling:person_time",
+    "webhooks": "labeling:webhooks",
     "deliveries": "labeling:webhook",
     "runs": "training:runs",
     "rounds": "training:rounds",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
+from django.db.models import QuerySet
+from django.forms.boundfield import BoundWidget
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
@@ -22,6 +24,15 @@ from labeling.permissions import Action
 from labeling.services import webhooks as service
 
 EVENT_CHOICES = [(name, label) for name, (label, _actions) in WEBHOOK_EVENTS.items()]
+# Heading on the form -> the objects whose events stand under it.
+EVENT_GROUPS: dict[str, tuple[str, ...]] = {
+    _("Submissions and appeals"): ("submission", "appeal"),
+    _("Tasks and batches"): ("task", "batch", "comment"),
+    _("Guidelines and forms"): ("guideline", "form"),
+    _("Datasets"): ("dataset",),
+    _("Runs and rounds"): ("run", "round"),
+}
+STATES = [("", _("All")), ("used", _("In use")), ("failing", _("Failing")), ("disabled", _("Disabled"))]
 LOG_ROWS = 30
 
 
@@ -35,6 +46,14 @@ class WebhookForm(forms.Form):
     events = forms.MultipleChoiceField(
         choices=EVENT_CHOICES, label=_("Events"), widget=forms.CheckboxSelectMultiple, required=False
     )
+
+    def event_groups(self) -> list[tuple[str, list[BoundWidget]]]:
+        """The boxes of the events under the headings of what they happen to."""
+        boxes = {box.data["value"]: box for box in self["events"].subwidgets}
+        return [
+            (heading, [box for name, box in boxes.items() if name.partition(".")[0] in objects])
+            for heading, objects in EVENT_GROUPS.items()
+        ]
 
 
 @project_route(Action.MANAGE_WEBHOOKS, methods=("GET", "HEAD", "POST"))
@@ -123,9 +142,41 @@ def delivery_resend(request: HttpRequest, *, project, membership, pk: int) -> Ht
 
 
 # --- Inside ---------------------------------------------------------------------------------------------
-def _list_page(request: HttpRequest, project, form: WebhookForm, status: int = 200) -> HttpResponse:
-    context = {"webhooks": project.webhooks.all(), "form": form}
-    return render(request, "labeling/webhooks.html", context, status=status)
+def _list_page(request: HttpRequest, project, form: WebhookForm, status: int = 200) -> HttpResponseBase:
+    listing = Listing(
+        request,
+        project.webhooks.all(),
+        sorts={
+            "oldest": (_("Oldest first"), "id"),
+            "newest": (_("Newest first"), "-id"),
+            "address": (_("Address"), ("url", "id")),
+        },
+        search=lambda rows, text: rows.filter(url__icontains=text),
+        filters=[
+            Filter("state", _("State"), STATES, apply=_in_state),
+            Filter(
+                "event",
+                _("Event"),
+                [("", _("All")), *EVENT_CHOICES],
+                apply=lambda rows, value: rows.filter(events__icontains=f'"{value}"'),
+            ),
+        ],
+    )
+    return answer_list(
+        request,
+        "labeling/webhooks.html",
+        listing,
+        page="webhooks",
+        columns=list_columns.WEBHOOKS,
+        context={"form": form},
+        status=status,
+    )
+
+
+def _in_state(rows: QuerySet, state: str) -> QuerySet:
+    if state == "disabled":
+        return rows.exclude(disabled_at=None)
+    return rows.filter(disabled_at=None, failing_since__isnull=state == "used")
 
 
 def _one_page(

@@ -129,6 +129,20 @@ def test_a_confirmed_selection_says_what_became_of_each(cast, visit, submissions
     assert b"Alice accepted this submission already." in page.content
 
 
+def test_a_selection_of_one_is_spoken_of_as_one(cast, visit, submissions):
+    for decision, button in [("accepted", "Accept it"), ("returned", "Return it"), ("rejected", "Reject it")]:
+        post = {"decision": decision, "chosen": [f"{submissions[0].pk}:1"]}
+        page = visit(cast.lead)("review_bulk", post=post).content.decode()
+        assert button in page and "Decide on one" in page
+        assert not [word for word in (" them<", "Give the tasks", "for these") if word in page]
+    post = {"decision": "accepted", "chosen": [f"{submissions[0].pk}:1"], "confirmed": "yes"}
+    page = visit(cast.lead)("review_bulk", post=post).content.decode()
+    assert "It is decided." in page and "You can take it back for" in page and "Undo this decision" in page
+    post["chosen"] = [f"{each.pk}:1" for each in submissions[1:]]
+    page = visit(cast.lead)("review_bulk", post=post).content.decode()
+    assert "All of them are decided." in page and "You can take them back for" in page
+
+
 def test_bad_news_in_bulk_without_a_reason_asks_for_one(cast, visit, submissions):
     post = {"decision": "rejected", "chosen": [f"{submissions[0].pk}:1"], "confirmed": "yes"}
     page = visit(cast.lead)("review_bulk", post=post)
