@@ -1,7 +1,8 @@
 """Benchmarks of training: our way against a plain reference, by turns in one process, at two sizes.
 
-Rows are real text where `BENCH_TEXT` names a file of questions and answers (JSON array or JSON lines, .gz
-too), else made-up words of lengths as uneven. The process has one thread and counts its own time.
+Rows are real text where `BENCH_TEXT` names files of questions and answers (JSON array or JSON lines, .gz
+too; several as `a.json:b.json`), else made-up words of lengths as uneven. The process has one thread and
+counts its own time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from annotate.bench import Bench, Result, benchmark
 from annotate.environment import BASE_DIR
 
 SHAPES, REPEATS = ("2x128", "6x384"), 3
+APART = 3.0  # standard errors of the difference: equal, as far as the episodes of one step can tell
 
 
 def measure(bench: Bench, name: str) -> list[dict]:
@@ -64,11 +66,25 @@ def ppo(bench: Bench) -> list[Result]:
     rows = measure(bench, "ppo")
     results = _results(rows, "episodes", {"64 episodes": 3.0})
     for row in rows:
-        for name in ("generation", "scoring", "update"):
-            results.append(Result(f"share of {name}, {row['shape']}", row[f"share_{name}"], ""))
-        for name in ("reward_mean", "kl"):
-            for prefix in ("", "reference_"):
-                results.append(Result(f"{prefix}{name}, {row['shape']}", row[prefix + name], ""))
+        shape = row["shape"]
+        results += [
+            Result(f"{text}, {shape}", row[name], unit, bar=bar)
+            for name, text, unit, bar in (
+                ("mean_prompt", "prompts, mean", "tokens", None),
+                ("longest_prompt", "prompts, longest of a step", "tokens", None),
+                ("response", "responses, mean", "tokens", None),
+                ("reference_response", "reference: responses, mean", "tokens", None),
+                ("share_generation", "share of generation", "", None),
+                ("share_scoring", "share of scoring", "", None),
+                ("share_update", "share of update", "", None),
+                ("score_last", "score at the last step", "", None),
+                ("reference_score_last", "reference: score at the last step", "", None),
+                ("score_apart", "scores apart", "standard errors", APART),
+                ("kl_last", "KL at the last step", "nats", None),
+                ("reference_kl_last", "reference: KL at the last step", "nats", None),
+                ("kl_apart", "KL apart", "standard errors", APART),
+            )
+        ]
     return results
 
 

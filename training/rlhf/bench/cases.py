@@ -19,13 +19,18 @@ from training.rlhf.optim import Optimizer
 from training.rlhf.stages.sft import ResponseTask
 
 EVEN = 128
+WARMING, QUICK_WARMING = 75, 12  # steps of 16 rows; 75 are one pass over 1,200
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.rlhf.bench", description=__doc__)
     parser.add_argument("name", choices=("sft", "reward", "ppo", "sample", "memory"))
     parser.add_argument("--shape", default="2x128", help="layers x width")
-    parser.add_argument("--text", default="", help="questions and answers: JSON array or lines, .gz too")
+    parser.add_argument(
+        "--text",
+        default="",
+        help="questions and answers: JSON array or lines, .gz too; several: a.json:b.json",
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few rows, to see that it runs")
@@ -52,10 +57,12 @@ def cases(chosen: argparse.Namespace, folder: Path, small: bool) -> Any:
     elif chosen.name == "memory":
         yield from memory(corpus, shape, folder, CASES[::4] if chosen.quick else CASES)
     elif chosen.name == "sample":
-        model = warmed(corpus, shape, small)
+        model = warmed(corpus, shape, chosen.quick)
         yield "K=8", compare.sample(corpus, model, repeats, 8 if small else 24, 8, 64)
     else:
-        yield "64 episodes", ppo(corpus, warmed(corpus, shape, small), repeats, folder, 1 if small else 2)
+        # At least four steps: the KL of the first is 0 by construction, whatever the update does.
+        steps, turns = (1, 1) if chosen.quick else (4, 1 if small else repeats)
+        yield "64 episodes", ppo(corpus, warmed(corpus, shape, chosen.quick), turns, folder, steps)
 
 
 def even_rows(corpus: Corpus, count: int) -> list[Encoded]:
@@ -65,18 +72,18 @@ def even_rows(corpus: Corpus, count: int) -> list[Encoded]:
     return [Encoded(row[: EVEN // 4], row[EVEN // 4 :]) for row in rows]
 
 
-def warmed(corpus: Corpus, shape: str, small: bool) -> Any:
-    """A model that has seen a little text: its responses end at times, as those of a policy do."""
+def warmed(corpus: Corpus, shape: str, quick: bool) -> Any:
+    """A model after a little SFT on the corpus, as a policy is: its responses end about as the answers do."""
     config = compare.config_for("sft", model="-", train_file="-", learning_rate=3e-3)
     accelerator = compare.open_accelerator(config)
     torch.manual_seed(0)
     model = new_model(corpus.tokenizer, shape)
-    short = [row for row in corpus.rows if len(row.response) <= 64]
-    task = ResponseTask(model, corpus.tokenizer, short, [], config, accelerator)
+    rows = corpus.rows
+    task = ResponseTask(model, corpus.tokenizer, rows, [], config, accelerator)
     optimizer = Optimizer({"model": model}, {"model": config.learning_rate}, config)
     task.training_mode(True)
-    for step in range(12 if small else 40):
-        for micro in task.losses([(step * 16 + row) % len(short) for row in range(16)]):
+    for step in range(QUICK_WARMING if quick else WARMING):
+        for micro in task.losses([(step * 16 + row) % len(rows) for row in range(16)]):
             micro.loss.backward()
         optimizer.step(1.0)
     return model.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,9 +26,10 @@ class Corpus(NamedTuple):
     rows: list[Encoded]
 
 
-def read_corpus(path: str, count: int, seed: int = 0) -> Corpus:
-    """`count` rows, shuffled. A vocabulary is learnt from the whole file."""
-    texts = read_pairs(Path(path)) if path else invented(max(count, 1500))
+def read_corpus(paths: str, count: int, seed: int = 0) -> Corpus:
+    """`count` rows, shuffled, of one file or several (`a.json:b.json`). The vocabulary is of all text."""
+    files = [Path(path) for path in paths.split(os.pathsep) if path]
+    texts = [pair for path in files for pair in read_pairs(path)] if files else invented(max(count, 1500))
     random.Random(seed).shuffle(texts)
     tokenizer = train_tokenizer([f"{question}\n{answer}" for question, answer in texts], VOCABULARY, CONTEXT)
     encoder = ChatEncoder(tokenizer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from training.rlhf.bench.compare import Numbers, by_turns, clock, config_for, rates
 from training.rlhf.bench.corpus import Corpus
@@ -22,16 +25,19 @@ from training.rlhf.stages.ppo import PpoTrainer
 
 BATCH, MINIBATCH, EPOCHS, NEW_TOKENS, MICRO = 64, 16, 4, 64, 16
 PARTS = ("generation", "scoring", "update")
+EPISODES = ("score", "kl", "response")
 
 
 class Side:
-    """What one side measured: seconds of each part, and reward, KL and length of the last step, by turns."""
+    """What one side measured: seconds of each part by turns, and the episodes of its last turn."""
 
     def __init__(self) -> None:
         self.turns: list[Numbers] = []
+        self.episodes: dict[str, list[Tensor]] = {}
 
     def begin(self) -> None:
         self.turns.append(dict.fromkeys(PARTS, 0.0))
+        self.episodes = {name: [] for name in EPISODES}
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -39,41 +45,86 @@ class Side:
         yield
         self.turns[-1][name] += clock() - began
 
+    def step(self, **found: Tensor) -> None:
+        """`EPISODES` of one step, (B,) each."""
+        for name, values in found.items():
+            self.episodes[name].append(values.double().cpu())
+
     @property
     def seconds(self) -> float:
         return sum(self.turns[-1][name] for name in PARTS)
 
+    def last(self, name: str) -> Tensor:
+        """(B,) of the last step: what all updates before it have led to."""
+        return self.episodes[name][-1]
+
     def numbers(self, prefix: str) -> Numbers:
-        middle = {name: statistics.median(turn[name] for turn in self.turns) for name in self.turns[0]}
-        total = sum(middle[name] for name in PARTS)
-        shares = {f"{prefix}share_{name}": middle.pop(name) / total for name in PARTS}
-        return {f"{prefix}{name}": value for name, value in middle.items()} | shares
+        middle = {name: statistics.median(turn[name] for turn in self.turns[1:]) for name in PARTS}
+        total = sum(middle.values())
+        shares = {f"{prefix}share_{name}": seconds / total for name, seconds in middle.items()}
+        means = {f"{prefix}{name}": float(torch.cat(self.episodes[name]).mean()) for name in EPISODES}
+        return (
+            shares
+            | means
+            | {f"{prefix}{name}_last": float(self.last(name).mean()) for name in ("score", "kl")}
+        )
 
 
 def ppo(corpus: Corpus, model: Any, repeats: int, folder: Path, steps: int) -> Numbers:
-    """`steps` steps of 64 episodes of at most 64 tokens, 4 epochs in minibatches of 16."""
+    """`steps` steps of 64 episodes of at most 64 tokens, 4 epochs in minibatches of 16.
+
+    Lengths and means are over all steps. `score_apart` and `kl_apart` say by how many standard errors of the
+    difference the two sides' means of the last step differ.
+    """
     config = prepare(corpus, model, folder, steps)
     accelerator = open_accelerator(config)
     mine, plain = Side(), Side()
+    prompts: dict[str, float] = {}
 
     def trainer() -> PpoTrainer:
         number = len(mine.turns) + len(plain.turns)
         with Run(folder / f"run-{number}", "ppo") as run:
             return PpoTrainer(run, config, accelerator, None)
 
+    def length(side: Side) -> int:
+        """The first turn, which warms up and is not counted, is short."""
+        return steps if side.turns else 1
+
     def ours() -> float:
-        with_ours(trainer(), config, mine, steps)
+        count = length(mine)
+        with_ours(trainer(), config, mine, count)
         return mine.seconds
 
     def theirs() -> float:
         torch.manual_seed(0)
-        with_padding(trainer(), corpus.tokenizer, config, plain, steps)
+        count, pool = length(plain), trainer()
+        prompts.update(prompt_lengths(pool, count))
+        with_padding(pool, corpus.tokenizer, config, plain, count)
         return plain.seconds
 
     fast, slow = by_turns(ours, theirs, repeats)
     numbers = {"seconds": fast, "reference_seconds": slow, "times": slow / fast}
-    numbers |= rates("episodes", BATCH * steps, numbers)
-    return numbers | mine.numbers("") | plain.numbers("reference_")
+    numbers |= rates("episodes", BATCH * steps, numbers) | prompts
+    apart = {
+        f"{name}_apart": standard_errors_apart(mine.last(name), plain.last(name)) for name in ("score", "kl")
+    }
+    return numbers | mine.numbers("") | plain.numbers("reference_") | apart
+
+
+def prompt_lengths(pool: PpoTrainer, steps: int) -> Numbers:
+    """Tokens of prompts: their mean, and over steps the mean of the longest, to which each is padded."""
+    lengths = [[len(pool.prompts[row]) for row in pool._prompts_of(step)] for step in range(1, steps + 1)]
+    return {
+        "mean_prompt": statistics.mean(itertools.chain(*lengths)),
+        "longest_prompt": statistics.mean(map(max, lengths)),
+    }
+
+
+def standard_errors_apart(ours: Tensor, theirs: Tensor) -> float:
+    """Welch's t of two samples, without its sign; (B,) each."""
+    variance = ours.var() / len(ours) + theirs.var() / len(theirs)
+    gap = float((ours.mean() - theirs.mean()).abs())
+    return gap / float(variance.sqrt()) if float(variance) else (0.0 if gap == 0 else math.inf)
 
 
 def prepare(corpus: Corpus, model: Any, folder: Path, steps: int) -> Any:
@@ -116,8 +167,8 @@ def with_ours(trainer: PpoTrainer, config: Any, side: Side, steps: int) -> None:
             experience = trainer.roller.experience(episodes, plan, config.kl_coefficient)
         with side.part("update"):
             trainer._update(experience)
-        found = trainer._describe(experience)
-    side.turns[-1] |= {name: found[name] for name in ("reward_mean", "kl", "response_length")}
+        gaps = (experience.logprobs - experience.reference_logprobs) * experience.response_mask
+        side.step(score=experience.scores, kl=gaps.sum(1), response=experience.response_mask.sum(1))
 
 
 def with_padding(pool: PpoTrainer, tokenizer: Any, config: Any, side: Side, steps: int) -> None:
@@ -140,8 +191,4 @@ def with_padding(pool: PpoTrainer, tokenizer: Any, config: Any, side: Side, step
                 for chosen in torch.randperm(BATCH).split(MINIBATCH):
                     loop.update(rows, found, chosen, MICRO)
                     optimizer.step(1.0)
-    side.turns[-1] |= {
-        "reward_mean": float(found["scores"].mean()),
-        "kl": float(found["kl"].mean()),
-        "response_length": float(rows["mask"].sum(1).float().mean()),
-    }
+        side.step(score=found["scores"], kl=found["kl"], response=rows["mask"].sum(1))
