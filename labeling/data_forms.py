@@ -12,8 +12,10 @@ from .filter_fields import FilterFields
 from .formats import SPLITS
 from .forms import offer
 from .models import DatasetKind, GuidelineVersion, ImportKind, ImportStatus, Project, Submission, TaskKind
+from .services.prompt_fields import offered_fields
 from .services.recipes import DECISIONS, DEFAULT_FRACTIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
 
+FIELD_WORDS = {"category": _("Category"), "language": _("Language")}
 MOST_CHOICES = 200  # in one list of a form; more can be named through the API
 
 
@@ -89,6 +91,12 @@ class RecipeForm(FilterFields):
             "Of comparison datasets: rows also hold the scores people gave, for reward runs that learn them."
         ),
     )
+    include_fields = forms.MultipleChoiceField(
+        required=False,
+        label=_("Fields of prompts"),
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Go along with each row, where its prompt has them. What a format cannot hold it says."),
+    )
     submitted_from = forms.DateField(
         required=False,
         label=_("From"),
@@ -136,6 +144,9 @@ class RecipeForm(FilterFields):
         pseudonyms = sorted(people.values_list("annotator__pseudonym", flat=True).distinct())
         for name in ("annotators", "exclude_annotators"):
             offer(fields[name], [(pseudonym, pseudonym) for pseudonym in pseudonyms])
+        # The newest prompts do not have every key there is; more can be named through the API.
+        named_fields = [(name, FIELD_WORDS.get(name, name)) for name in offered_fields(project)]
+        offer(fields["include_fields"], named_fields)
         self.offer_languages(project)
         for name, field in list(fields.items()):
             if isinstance(field, forms.MultipleChoiceField) and not field.choices:
@@ -158,7 +169,7 @@ class RecipeForm(FilterFields):
         recipe: dict[str, Any] = {
             name: data[name]
             for name in ("sources", "decisions", "batches", "imports", "categories", "guideline_versions",
-                         "annotators", "exclude_annotators", "salt")
+                         "annotators", "exclude_annotators", "include_fields", "salt")
             if name in data
         }  # fmt: skip
         for name in ("submitted_from", "submitted_until"):

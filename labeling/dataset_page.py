@@ -65,6 +65,8 @@ def described_recipe(project: Project, recipe: dict[str, Any]) -> list[tuple[str
         lines.append((_("Only by"), ", ".join(recipe["annotators"])))
     if recipe["exclude_annotators"]:
         lines.append((_("Without"), ", ".join(recipe["exclude_annotators"])))
+    if recipe.get("include_fields"):
+        lines.append((_("Fields of prompts"), ", ".join(recipe["include_fields"])))
     if recipe.get("include_scores"):
         lines.append((_("Scores"), _("included, where people gave some")))
     if recipe.get("exclude_imports"):

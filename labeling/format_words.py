@@ -21,6 +21,7 @@ LOSS_WORDS: dict[str, Any] = {
     "margins": _("margins"),
     "models": _("names of models"),
     "ids": _("ids of completions"),
+    "fields": _("category, language and further fields of the prompt"),
     "lineage": _("where a row comes from"),
     "answers": _("answers to the form's questions"),
     "notes": _("notes on stretches"),

@@ -292,6 +292,8 @@ class Versions(ProjectRows):
             version=self.get_object(),
             split=query["split"],
             text=query["q"],
+            field=query["field"],
+            value=query["value"],
             page=query["page"],
             per_page=query["page_size"],
         )

@@ -182,6 +182,9 @@ class CountsSerializer(serializers.Serializer):
     rows = serializers.IntegerField()
     prompts = serializers.IntegerField()
     by_source = serializers.DictField(child=serializers.IntegerField())
+    fields = serializers.DictField(  # type: ignore[assignment]  # a name of the answer, not DRF's fields
+        required=False, child=serializers.IntegerField(), help_text="Rows by field of prompts included."
+    )
     filters = serializers.DictField(
         required=False, help_text="With filters: looked_at, kept, left_out by reason with examples, changed."
     )
@@ -229,6 +232,12 @@ class VersionDetailSerializer(VersionSerializer):
 class RowsQuery(serializers.Serializer):
     split = serializers.ChoiceField(choices=SPLITS, default="train")
     q = serializers.CharField(required=False, allow_blank=True, default="", help_text="Only rows with this.")
+    field = serializers.CharField(
+        required=False, default="", max_length=100, help_text="Of `fields`, such as category; with `value`."
+    )
+    value = serializers.CharField(
+        required=False, default="none", help_text="As text; “none” for rows without the field."
+    )
     page = serializers.IntegerField(min_value=1, required=False, default=1)
     page_size = serializers.IntegerField(min_value=1, max_value=500, required=False, default=50)
 

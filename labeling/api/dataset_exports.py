@@ -36,6 +36,10 @@ class RowsAfterQuery(serializers.Serializer):
     batch = serializers.CharField(required=False)
     judgment = serializers.CharField(required=False)
     prompt = serializers.CharField(required=False, help_text="The prompt's id.")
+    field = serializers.CharField(
+        required=False, max_length=100, help_text="Of `fields`, such as category; with `value`."
+    )
+    value = serializers.CharField(required=False, help_text="As text; “none” for rows without the field.")
 
     def get_fields(self):  # `import` is a word of Python's, so it cannot be an attribute
         imported = serializers.CharField(required=False, help_text="Id of an import, or “none”.")

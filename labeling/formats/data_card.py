@@ -98,6 +98,9 @@ def _content(manifest, facts):
         yield from ("", f"Completions ranked together: {counted}.")
     if several := statistics["turns"].get("several"):
         yield from ("", f"Prompts of several turns: {several:,} rows.")
+    if fields := statistics.get("fields"):
+        counted = ", ".join(f"{escaped(name)} {count:,}" for name, count in sorted(fields.items()))
+        yield from ("", f"Fields of prompts in `fields`, with the rows that have them: {counted}.")
     yield from _by_split("Category", statistics["categories"])
     yield from _by_split("Language", facts.get("languages", {}))
 

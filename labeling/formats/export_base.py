@@ -1,6 +1,7 @@
 """What the writers of export formats share."""
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,7 +21,8 @@ class CannotHold(Exception):
 @dataclass(frozen=True)
 class ExportFormat:
     """`columns`: of a table (CSV; TSV by its media type), in order; None for JSON lines. `is_text`: lines
-    of {"text"} alone. `marks`: a dataclass of what can be chosen; then `encode` takes (row, marks)."""
+    of {"text"} alone. `marks`: a dataclass of what can be chosen; then `encode` takes (row, marks).
+    `holds_fields`: whether the prompt's fields go along (`spread_fields`)."""
 
     name: str
     kinds: tuple[str, ...]
@@ -31,6 +33,7 @@ class ExportFormat:
     columns: tuple[str, ...] | None = None
     is_text: bool = False
     marks: type | None = None
+    holds_fields: bool = True
 
     def marks_of(self, chosen: Mapping[str, Any] | None) -> Any:
         """An instance of `marks` with what was chosen. Raises ExportError for what there is not to choose."""
@@ -45,6 +48,32 @@ class ExportFormat:
             if type(value) is not type(known[name].default):
                 raise ExportError(f"{name} must be of type {type(known[name].default).__name__}")
         return self.marks(**chosen) if self.marks else None
+
+
+# Of the fields of prompts those that other tools read too stand beside the row's own; the others together.
+LABELS, FIELDS = ("category", "language"), "fields"
+
+
+def field_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """The columns in which a table holds fields of these names.
+
+    >>> field_columns(["category", "licence", "source"])
+    ('category', 'fields')
+    """
+    others = (FIELDS,) if any(name not in LABELS for name in names) else ()
+    return (*(name for name in LABELS if name in names), *others)
+
+
+def spread_fields(fields: Mapping[str, Any], *, as_cells: bool = False) -> dict[str, Any]:
+    """The fields of a row's prompt as an exported row has them; in the cells of a table the others are JSON.
+
+    >>> spread_fields({"category": "law", "source": "web"})
+    {'category': 'law', 'fields': {'source': 'web'}}
+    """
+    out = {name: fields[name] for name in LABELS if name in fields}
+    if others := {name: value for name, value in fields.items() if name not in LABELS}:
+        out[FIELDS] = json.dumps(others, ensure_ascii=False, sort_keys=True) if as_cells else others
+    return out
 
 
 def flat_prompt(messages):
@@ -67,6 +96,12 @@ def decided_pairs(row):
             continue  # the same text twice: no preference can be learnt from it, and importers refuse it
         margin = None if margins is None else pair_margin(ranks, margins, pair)
         yield best, worst, {} if margin is None else {"margin": margin}
+
+
+def check_tabs(cells: Mapping[str, Any]) -> None:
+    """Raises CannotHold for what a table with tabs, which has no quoting, cannot hold in a cell."""
+    if any(type(v) is str and ("\t" in v or v.splitlines() not in ([], [v])) for v in cells.values()):
+        raise CannotHold("a text holds a tab or a line break, which a table with tabs has no place for")
 
 
 def turn(text):

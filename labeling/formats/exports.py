@@ -84,6 +84,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             JSONL,
             "Our own rows with ids and lineage, byte for byte those of the version's hash",
             _whole,
+            holds_fields=False,  # as they stand in it
         ),
         ExportFormat(
             "messages",
@@ -150,6 +151,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             JSONL,
             "chosen, rejected as Anthropic HH transcripts; without system messages",
             _hh,
+            holds_fields=False,
         ),
         ExportFormat(
             "kwise",

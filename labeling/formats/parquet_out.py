@@ -15,7 +15,7 @@ from typing import Any
 
 ROWS_A_SHARD = 100_000
 CHUNK = 2_000
-AS_JSON = ("source", "answers", "flags", "notes", "unrankable_reasons")
+AS_JSON = ("fields", "source", "answers", "flags", "notes", "unrankable_reasons")
 # Names of licences that the hub knows, of those that data comes under.
 HUB_LICENCES = (
     "apache-2.0 mit bsd-2-clause bsd-3-clause gpl-2.0 gpl-3.0 lgpl-3.0 agpl-3.0 mpl-2.0 unlicense wtfpl"

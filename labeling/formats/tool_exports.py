@@ -6,7 +6,17 @@ What each cannot hold is in its description, and rows it has no place for are le
 from dataclasses import dataclass
 
 from .canonical import tiers_from_ranks
-from .export_base import JSONL, TEXT, TSV, CannotHold, ExportFormat, decided_pairs, flat_prompt, turn
+from .export_base import (
+    JSONL,
+    TEXT,
+    TSV,
+    CannotHold,
+    ExportFormat,
+    check_tabs,
+    decided_pairs,
+    flat_prompt,
+    turn,
+)
 
 SFT, COMPARISON, PROMPTS = ("sft",), ("comparison",), ("prompts",)
 _ONE_TURN = "single-turn prompts only: others are left out and counted"
@@ -199,10 +209,7 @@ def _tabs(encode):
 
     def encoded(row):
         for out in encode(row):
-            if any(type(v) is str and ("\t" in v or v.splitlines() not in ([], [v])) for v in out.values()):
-                raise CannotHold(
-                    "a text holds a tab or a line break, which a table with tabs has no place for"
-                )
+            check_tabs(out)
             yield out
 
     return encoded
@@ -236,6 +243,7 @@ TOOL_FORMATS = (
         f" begun by a blank and ended by a stop, which can be chosen; {_NO_SYSTEM}; {_ONE_TURN}",
         _openai_legacy,
         marks=LegacyMarks,
+        holds_fields=False,
     ),
     _jsonl(
         "prompt_completion_messages",
@@ -245,12 +253,15 @@ TOOL_FORMATS = (
     ),
     _jsonl("alpaca", SFT, f"instruction, an empty input, output (Alpaca); {_ONE_TURN}", _alpaca),
     _jsonl("sharegpt", SFT, "conversations of from (human, gpt) and value (ShareGPT)", _sharegpt),
-    _jsonl("oasst", SFT, f"OpenAssistant message trees of one branch; {_NO_SYSTEM}", _oasst),
+    _jsonl(
+        "oasst", SFT, f"OpenAssistant message trees of one branch; {_NO_SYSTEM}", _oasst, holds_fields=False
+    ),
     _jsonl(
         "openai_preference",
         COMPARISON,
         "input, preferred_output, non_preferred_output (OpenAI DPO), one row per pair that is no tie",
         _openai_preference,
+        holds_fields=False,
     ),
     _jsonl(
         "preference_implicit",
@@ -296,6 +307,7 @@ TOOL_FORMATS = (
         COMPARISON,
         f"OpenAssistant message trees, replies with rank from 0; no margins; {_NO_SYSTEM}",
         _oasst,
+        holds_fields=False,
     ),
     _jsonl(
         "stackexchange",
@@ -303,6 +315,7 @@ TOOL_FORMATS = (
         "question, answers with pm_score (steps above the last rank); no margins; unrankable ones are left"
         f" out; {_NO_SYSTEM}; {_ONE_TURN}",
         _stackexchange,
+        holds_fields=False,
     ),
     ExportFormat(
         "prompt_response_tsv",
@@ -330,5 +343,6 @@ TOOL_FORMATS = (
         f"one prompt a line; {_NO_SYSTEM}; {_ONE_TURN}",
         _line,
         is_text=True,
+        holds_fields=False,
     ),
 )

@@ -2,13 +2,13 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from .canonical import canonical_line
 from .errors import ExportError
-from .export_base import TSV, CannotHold, ExportFormat
+from .export_base import TSV, CannotHold, ExportFormat, check_tabs, field_columns, spread_fields
 from .exports import EXPORT_FORMATS
 
 # What a spreadsheet takes for the start of a formula, the full-width forms included.
@@ -30,10 +30,11 @@ def write_rows(
     fileobj: BinaryIO,
     *,
     marks: Mapping[str, Any] | None = None,
+    fields: Sequence[str] = (),
 ) -> ExportSummary:
     """Writes canonical `rows` to a binary file in the export format of that name. Raises ExportError."""
     summary = ExportSummary()
-    for line in export_lines(rows, format, summary=summary, marks=marks):
+    for line in export_lines(rows, format, summary=summary, marks=marks, fields=fields):
         fileobj.write(line)
     return summary
 
@@ -44,13 +45,16 @@ def export_lines(
     *,
     summary: ExportSummary | None = None,
     marks: Mapping[str, Any] | None = None,
+    fields: Sequence[str] = (),
 ) -> Iterator[bytes]:
     """The same, line by line, for a streamed answer; `summary`, where given, is filled while it runs.
-    `marks`: what is chosen of a format that leaves something to choose."""
+    `marks`: what is chosen of a format that leaves something to choose. `fields`: those of prompts that the
+    version's recipe includes; a table has columns for them."""
     export = find_format(format)
-    line_of = _line_writer(export)
-    if export.columns:
-        yield line_of(dict(zip(export.columns, export.columns, strict=True)))
+    columns = export.columns and (*export.columns, *field_columns(fields))
+    line_of = _line_writer(export, columns)
+    if columns:
+        yield line_of(dict(zip(columns, columns, strict=True)))
     for out in encoded_rows(rows, format, summary=summary, marks=marks):
         yield line_of(out)
 
@@ -70,7 +74,7 @@ def encoded_rows(
     for row in rows:
         summary.read += 1
         try:
-            encoded = list(export.encode(row, *more))
+            encoded = [_with_fields(export, row, out) for out in export.encode(row, *more)]
         except CannotHold as reason:
             summary.left_out[str(reason)] += 1
             continue
@@ -82,8 +86,18 @@ def encoded_rows(
         yield from encoded
 
 
-def _line_writer(export: ExportFormat) -> Callable[[Mapping[str, Any]], bytes]:
-    columns = export.columns
+def _with_fields(export: ExportFormat, row: Mapping[str, Any], out: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not export.holds_fields or not row.get("fields"):
+        return out
+    spread = spread_fields(row["fields"], as_cells=export.columns is not None)
+    if export.media_type == TSV:
+        check_tabs(spread)
+    return {**out, **spread}
+
+
+def _line_writer(
+    export: ExportFormat, columns: tuple[str, ...] | None
+) -> Callable[[Mapping[str, Any]], bytes]:
     if export.is_text:
         return lambda out: f"{out['text']}\n".encode()
     if columns is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -24,6 +24,14 @@ PER_PAGE = 20
 MOST_MATCHES = 1_000  # a search stops there
 # What reading files raises that somebody changed.
 SPOILT = (orjson.JSONDecodeError, UnicodeDecodeError, FileNotFoundError, IndexError, KeyError, TypeError)
+
+
+class Wanted(NamedTuple):
+    """What rows of a page have; an empty one wants all."""
+
+    text: str
+    field: str = ""
+    value: str = ""
 
 
 @dataclass
@@ -51,15 +59,23 @@ class RowPage:
 
 
 def browse_rows(
-    *, version: DatasetVersion, split: str, text: str = "", page: int = 1, per_page: int = PER_PAGE
+    *,
+    version: DatasetVersion,
+    split: str,
+    text: str = "",
+    field: str = "",
+    value: str = "",
+    page: int = 1,
+    per_page: int = PER_PAGE,
 ) -> RowPage:
-    """One page of a split, through its index; with `text`, of the rows that hold it, whatever the case.
+    """One page of a split, through its index; with `text`, of the rows that hold it, whatever the case; with
+    `field`, of those whose prompt's field of that name has this value as text ("none" for rows without).
 
     Raises as `split_path` does, and Conflict where the files are not as they were frozen.
     """
     path = split_path(version=version, split=split)
     try:
-        return _browse(version, path, split, text, page, per_page)
+        return _browse(version, path, split, Wanted(text, field, value), page, per_page)
     except SPOILT as error:
         raise _not_as_frozen(version) from error
 
@@ -72,8 +88,10 @@ def _not_as_frozen(version: DatasetVersion) -> Conflict:
     )
 
 
-def _browse(version: DatasetVersion, path: Path, split: str, text: str, page: int, per_page: int) -> RowPage:
-    if not text:
+def _browse(
+    version: DatasetVersion, path: Path, split: str, wanted: Wanted, page: int, per_page: int
+) -> RowPage:
+    if not any(wanted):
         found = RowPage(page, version.row_counts.get(split, 0), per_page)
         found.number = min(max(1, page), found.pages)
         first = (found.number - 1) * per_page
@@ -81,7 +99,7 @@ def _browse(version: DatasetVersion, path: Path, split: str, text: str, page: in
             lines_at(version, split, first, per_page), start=first + 1
         )
     else:
-        matches = list(islice(_matches(path, text), MOST_MATCHES + 1))
+        matches = list(islice(_matches(path, wanted), MOST_MATCHES + 1))
         found = RowPage(page, min(len(matches), MOST_MATCHES), per_page, is_cut=len(matches) > MOST_MATCHES)
         found.number = min(max(1, page), found.pages)
         first = (found.number - 1) * per_page
@@ -128,13 +146,25 @@ def _number_at(version: DatasetVersion, split: str, offset: int) -> int:
     return bisect.bisect_left(rows, offset, key=lambda row: offset_of(version, split, row)) + 1
 
 
-def _matches(path, text: str) -> Iterator[int]:
+def _matches(path, wanted: Wanted) -> Iterator[int]:
     """Numbers of the rows whose line holds the text; the line is searched as JSON writes it."""
-    needle = orjson.dumps(text)[1:-1].decode().casefold()
+    needle = orjson.dumps(wanted.text)[1:-1].decode().casefold()
     with open(path, encoding="utf-8", newline="\n") as file:
         for number, line in enumerate(file, start=1):
-            if needle in line.casefold():
+            if needle in line.casefold() and (
+                not wanted.field or _has_field(orjson.loads(line), wanted.field, wanted.value)
+            ):
                 yield number
+
+
+def value_as_text(value: Any) -> str:
+    """A field's value as pages show it and filters name it: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _has_field(row: dict[str, Any], field: str, value: str) -> bool:
+    fields = row.get("fields", {})
+    return value_as_text(fields[field]) == value if field in fields else value == "none"
 
 
 # --- Rows by cursor, for programs -------------------------------------------------------------------------
@@ -160,7 +190,8 @@ def rows_after(
     filters: dict[str, str] | None = None,
 ) -> RowsAfter:
     """Up to `limit` rows of a split behind the row number `cursor` that fit all filters: a key of
-    SOURCE_FILTERS with its value as text ("none" for null), or `prompt` with the prompt's id.
+    SOURCE_FILTERS with its value as text ("none" for null), `prompt` with the prompt's id, or `field` and
+    `value` as in `browse_rows`.
 
     Raises as `split_path` does, and Conflict where the files are not as they were frozen.
     """
@@ -184,7 +215,11 @@ def rows_after(
 
 
 def _fits(row: dict[str, Any], filters: dict[str, str]) -> bool:
-    for name, wanted in filters.items():
+    sought = dict(filters)
+    field, value = sought.pop("field", ""), sought.pop("value", "none")
+    if field and not _has_field(row, field, value):
+        return False
+    for name, wanted in sought.items():
         value = row["prompt_id"] if name == "prompt" else row.get("source", {}).get(name)
         if ("none" if value is None else str(value)) != wanted:
             return False

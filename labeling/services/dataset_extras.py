@@ -1,5 +1,5 @@
-"""What rows of a dataset carry beside the judgment: notes on stretches, and edits of a model's draft as
-pairs.
+"""What rows of a dataset carry beside the judgment: notes on stretches, edits of a model's draft as pairs,
+and why there is no row.
 """
 
 from __future__ import annotations
@@ -74,3 +74,9 @@ def edit_row(
         source=source,
     )
     return {**row, "edited_draft": True}
+
+
+def none_ranked(reasons: dict[str, Any]) -> str:
+    """What a manifest counts work by that ranks nothing: "none can be ranked: wrong_language"."""
+    given = sorted({each["reason"] for each in reasons.values()})
+    return f"none can be ranked: {', '.join(given)}" if given else "fewer than two completions ranked"

@@ -30,8 +30,9 @@ from labeling.models import (
 
 from .adjudicated_rows import with_settled_orders
 from .bulk_reading import json_text_of, parsed, with_ids
-from .dataset_extras import edit_row, notes_by_judgment, with_notes
+from .dataset_extras import edit_row, none_ranked, notes_by_judgment, with_notes
 from .dataset_origins import Origin, from_files, imports_of, not_of, without_files
+from .prompt_fields import count_fields, with_fields
 from .prompts import chunked
 from .recipes import DECISIONS, DEFAULT_SOURCES, Recipe
 
@@ -171,6 +172,11 @@ def _in_time(rows: QuerySet, recipe: Recipe, column: str) -> QuerySet:
 
 def canonical_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Selected]:
     """The selected rows in canonical form, ordered by prompt digest, then age. Memory stays flat."""
+    rows = _bare_rows(project, kind, recipe)
+    return with_fields(rows, recipe.include_fields) if recipe.include_fields else rows
+
+
+def _bare_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Selected]:
     rows = select(project, kind, recipe)
     if kind == DatasetKind.PROMPTS:
         return _prompt_rows(rows)
@@ -359,7 +365,7 @@ def _ranking_row(
     shown = [(pk, *completions[pk]) for pk in ids]
     characters = sum([len(text) for _, text, *_ in shown])
     if sum(map(len, tiers)) < 2:
-        why = _none_ranked(reasons) if not tiers else "fewer than two completions ranked"
+        why = none_ranked(reasons) if not tiers else "fewer than two completions ranked"
         return judged.selected(None, characters, why)
     rank_of = {pk: rank for rank, tier in enumerate(tiers, start=1) for pk in tier}
     row = comparison_row(
@@ -377,12 +383,6 @@ def _ranking_row(
     if with_scores and (scores := parsed(values[-5])):
         row["scores"] = [scores.get(str(pk)) for pk in ids]
     return judged.selected(row, characters, completions=imports_of([each[-1] for each in shown]))
-
-
-def _none_ranked(reasons: dict[str, Any]) -> str:
-    """What a manifest counts work by that ranks nothing: "none can be ranked: wrong_language"."""
-    given = sorted({each["reason"] for each in reasons.values()})
-    return f"none can be ranked: {', '.join(given)}" if given else "fewer than two completions ranked"
 
 
 def _margins(margins: list, tiers: int) -> list[float | None] | None:
@@ -411,5 +411,6 @@ def preview_counts(project: Project, kind: str, recipe: Recipe) -> dict[str, Any
         "rows": total + edits,
         "prompts": rows.order_by().values(prompt).distinct().count(),
         **({"by_others": others} if (others := count_of_others(project, kind, recipe)) else {}),
+        **({"fields": count_fields(rows, prompt == "pk", names)} if (names := recipe.include_fields) else {}),
         "by_source": {"people": people, "imports": total - people, **({"edits": edits} if edits else {})},
     }

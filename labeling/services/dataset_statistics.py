@@ -54,6 +54,7 @@ class Statistics:
         self.categories: dict[str, Counter] = {split: Counter() for split in SPLITS}
         self.lengths: dict[str, Counter] = {split: Counter() for split in SPLITS}
         self.characters: Counter = Counter()
+        self.fields: Counter = Counter()  # rows that have each field of prompts
 
     def leave_out(self, selected: Selected) -> None:
         self.left_out[selected.left_out] += 1
@@ -67,6 +68,7 @@ class Statistics:
         self.categories[split][selected.category] += 1
         self.lengths[split][str(length_bin(selected.characters))] += 1
         self.characters[split] += selected.characters
+        self.fields.update(tuple(row.get("fields", ())))
         if self.kind != DatasetKind.PROMPTS:
             self._add_source(row["source"])
         if self.kind == DatasetKind.COMPARISON:
@@ -91,5 +93,7 @@ class Statistics:
         if self.kind == DatasetKind.COMPARISON:
             statistics["completions_per_row"] = dict(self.sizes)
             statistics["pairs"] = dict(self.pairs)
+        if self.fields:  # only where the recipe includes some, as below
+            statistics["fields"] = dict(self.fields)
         changed = {"changed": dict(self.changed)} if self.changed else {}  # none: manifests stay as they were
         return {"left_out": dict(self.left_out), **changed, "statistics": statistics}

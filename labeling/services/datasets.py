@@ -390,7 +390,8 @@ def export_version(
     except ExportError as error:
         raise Invalid(f"{error}.", field="options") from error
     paths = split_paths(version=version, split=split)
-    return _pieces(paths, format, summary, marks)
+    fields = version.recipe.get("include_fields", ())
+    return _pieces(paths, format, summary=summary, marks=marks, fields=fields)
 
 
 def split_paths(*, version: DatasetVersion, split: str | None) -> list[Path]:
@@ -398,9 +399,7 @@ def split_paths(*, version: DatasetVersion, split: str | None) -> list[Path]:
     return [split_path(version=version, split=name) for name in ([split] if split else SPLITS)]
 
 
-def _pieces(
-    paths: list[Path], format: str, summary: ExportSummary | None, marks: Mapping[str, Any] | None
-) -> Iterator[bytes]:
+def _pieces(paths: list[Path], format: str, **options: Any) -> Iterator[bytes]:
     if format == "canonical":  # byte for byte what the hash was taken of
         for path in paths:
             with open(path, "rb") as file:
@@ -410,7 +409,7 @@ def _pieces(
     held: list[bytes] = []
     size = 0
     rows = (row for path in paths for row in _rows_of(path))
-    for line in export_lines(rows, format, summary=summary, marks=marks):
+    for line in export_lines(rows, format, **options):
         held.append(line)
         size += len(line)
         if size >= PIECE:

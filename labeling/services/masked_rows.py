@@ -1,5 +1,6 @@
 """What people wrote beside the texts of a row: comments on stretches, answers to the form's questions, why
-something could not be ranked. A mask of personal data reaches all of it (docs/decisions/0036)."""
+something could not be ranked; and the fields of prompts that a recipe includes. A mask of personal data
+reaches all of it (docs/decisions/0036)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ def words_beside(row: Mapping[str, Any]) -> list[str]:
     """Everything of a canonical row that somebody typed and that is neither prompt nor answer."""
     words = [note["comment"] for note in row.get("notes", ())]
     words += [given.get("note", "") for given in row.get("unrankable_reasons", {}).values()]
-    return [*words, *_texts(row.get("source", {}).get("answers"))]
+    return [*words, *_texts(row.get("source", {}).get("answers")), *_texts(row.get("fields"))]
 
 
 def with_masked_words(row: dict[str, Any], mask: Mask) -> dict[str, Any]:
@@ -25,6 +26,8 @@ def with_masked_words(row: dict[str, Any], mask: Mask) -> dict[str, Any]:
         changed["unrankable_reasons"] = mask_within(row["unrankable_reasons"], mask)
     if "answers" in row.get("source", {}):
         changed["source"] = {**row["source"], "answers": mask_within(row["source"]["answers"], mask)}
+    if "fields" in row:
+        changed["fields"] = mask_within(row["fields"], mask)
     return {**row, **changed} if changed else row
 
 

@@ -37,7 +37,8 @@ DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 MOST_ENTRIES = 10_000
 # Named in JSON only where they leave something out, as `rankings` is.
 LATER_LISTS = ("exclude_imports", "exclude_guideline_versions")
-LATER_NAMES = ("annotators",)
+LATER_NAMES = ("annotators", "include_fields")
+MOST_FIELDS, LONGEST_FIELD = 50, 100
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Recipe:
     rankings: str = "each"  # a key of RANKINGS; of comparison datasets
     submitted_from: str = ""
     submitted_until: str = ""
+    include_fields: tuple[str, ...] = ()  # of prompts: category, language, keys of their metadata
     include_scores: bool = False  # of comparison datasets: the scores people gave single completions
     include_gold: bool = False  # also what people answered to gold, screening and repeated tasks
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_FRACTIONS))
@@ -71,6 +73,7 @@ class Recipe:
             self._check_list(name, int)
         for name in ("sources", "decisions", "categories", "exclude_annotators", *LATER_NAMES):
             self._check_list(name, str)
+        self._check_fields()
         self._check_choice("sources", SOURCES)
         self._check_choice("decisions", DECISIONS)
         if self.rankings not in RANKINGS:
@@ -99,6 +102,15 @@ class Recipe:
             raise Invalid(f"{name}: {said % {'most': f'{MOST_ENTRIES:,}'}}", field=name)
         # Sorted and without repeats: equal choices are equal recipes, and give equal manifests.
         object.__setattr__(self, name, tuple(sorted(set(value))))
+
+    def _check_fields(self) -> None:
+        names = self.include_fields
+        if len(names) > MOST_FIELDS or any(not 0 < len(name) <= LONGEST_FIELD for name in names):
+            raise Invalid(
+                _("At most %(most)s names of fields, each of 1 to %(length)s characters.")
+                % {"most": MOST_FIELDS, "length": LONGEST_FIELD},
+                field="include_fields",
+            )
 
     def _check_choice(self, name: str, choices: Mapping[str, str]) -> None:
         value = getattr(self, name)

@@ -98,6 +98,7 @@ def dataset_count(request: SignedInRequest, *, project, membership) -> HttpRespo
         try:
             recipe = Recipe.from_json(form.recipe()).resolved_for(project)
             context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
+            context["field_counts"] = list(context["counts"].get("fields", {}).items())
             context["filtered"] = preview_filters(project, form.cleaned_data["kind"], recipe)
         except DomainError as error:
             context["problem"] = error.message
@@ -121,6 +122,7 @@ def _lists(request: SignedInRequest) -> dict[str, Any]:
         "exclude_annotators",
         "languages",
         "fixes",
+        "include_fields",
     }
     query = request.GET
     return {name: query.getlist(name) if name in several else query.get(name) for name in query}
@@ -145,10 +147,12 @@ def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
 def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     dataset = _dataset(project, pk)
     recipe = Recipe.from_json(dataset.recipe).resolved_for(project)
+    counts = preview_counts(project, dataset.kind, recipe)
     context = {
         "dataset": dataset,
         "recipe": described_recipe(project, recipe.to_json()),
-        "counts": preview_counts(project, dataset.kind, recipe),
+        "counts": counts,
+        "field_counts": list(counts.get("fields", {}).items()),
         "versions": dataset.versions.made().select_related("created_by").order_by("-number"),
         "once": uuid.uuid4().hex,
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
@@ -207,23 +211,32 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
     page = request.GET.get("page", "1")
     text = request.GET.get("q", "").strip()
     row_id = request.GET.get("row", "")
+    field, value = request.GET.get("field", ""), request.GET.get("value", "none")
     shown = None
     try:
-        if row_id and not text and (found := dataset_browse.find_row(version=version, row_id=row_id)):
+        if (
+            row_id
+            and not (text or field)
+            and (found := dataset_browse.find_row(version=version, row_id=row_id))
+        ):
             split, shown = found
             page = str((shown - 1) // dataset_browse.PER_PAGE + 1)
         rows = dataset_browse.browse_rows(
-            version=version, split=split, text=text, page=whole_number(page) or 1
+            version=version, split=split, text=text, field=field, value=value, page=whole_number(page) or 1
         )
     except DomainError as error:  # gone or changed: the page says so, and still shows what the database knows
         return {"splits": splits, "split": split, "q": text, "rows": None, "files_problem": error.message}
     for _number, row in rows.rows:
+        row["shown_fields"] = [
+            (name, dataset_browse.value_as_text(each)) for name, each in row.get("fields", {}).items()
+        ]
         is_ranking = "ranks" in row and not row.get("edited_draft")
         row["guideline_kind"] = TaskKind.RANKING.value if is_ranking else TaskKind.DEMONSTRATION.value
         if "ranks" in row:  # best first, what could not be ranked last
             pairs = zip(row["completions"], row["ranks"], strict=True)
             row["ranked"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))
-    return {"splits": splits, "split": split, "q": text, "rows": rows, "shown_row": shown}
+    chosen = {"field": field, "value": value} if field else {}
+    return {"splits": splits, "split": split, "q": text, "rows": rows, "shown_row": shown, **chosen}
 
 
 def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, Any]:

@@ -42,6 +42,14 @@ def prompt(messages=PLAIN) -> dict[str, Any]:
     return prompt_row(id="p1", prompt_id="p1", messages=messages)
 
 
+# Of the row's prompt, with names that a format has a meaning of its own for.
+FIELDS = {
+    "category": "law; =1",
+    "language": "de",
+    "source": {"url": "https://x", "n": [1, 0.5]},
+    "label": "x",
+    "score": 3,
+}
 # What may be lost -> by kind of dataset: the row that has it.
 PROBES: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
     "turns": {
@@ -76,6 +84,11 @@ PROBES: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
     "margins": {"comparison": lambda: ranking([1, 2], margins=[0.5])},
     "models": {"comparison": lambda: ranking([1, 2])},
     "ids": {"comparison": lambda: ranking([1, 2])},
+    "fields": {
+        "sft": lambda: demonstration(fields=FIELDS),
+        "comparison": lambda: ranking([1, 2], fields=FIELDS),
+        "prompts": lambda: prompt() | {"fields": FIELDS},
+    },
 }
 # What no reader of ours takes up again: whether it is in the file at all.
 WORDS: dict[str, dict[str, tuple[Callable[[], dict[str, Any]], str]]] = {
@@ -105,7 +118,8 @@ WORDS: dict[str, dict[str, tuple[Callable[[], dict[str, Any]], str]]] = {
 
 def file_of(format: str, *rows: dict[str, Any]) -> io.BytesIO:
     stream = io.BytesIO()
-    write_rows(rows, format, stream)
+    fields = sorted({name for row in rows for name in row.get("fields", ())})
+    write_rows(rows, format, stream, fields=fields)
     stream.seek(0)
     return stream
 
@@ -133,6 +147,8 @@ def is_given_back(format: str, kind: str, what: str) -> bool:
     records = read_back(format, kind, row)
     if what in ("turns", "system", "line_breaks", "formulas", "speaker_marks", "exact_texts"):
         return _texts_of_records(kind, records) == _texts_of_row(kind, row)
+    if what == "fields":
+        return bool(records) and all(_fields_of(each) == FIELDS for each in records)
     if len(records) != 1 or records[0].tiers is None:
         return False
     [record] = records
@@ -143,6 +159,11 @@ def is_given_back(format: str, kind: str, what: str) -> bool:
         return record.margins == (0.5,)
     named = {each.text: each.generator if what == "models" else each.key for each in record.completions}
     return named == {c["text"]: c["generator" if what == "models" else "id"] for c in row["completions"]}
+
+
+def _fields_of(record: Any) -> dict[str, Any]:
+    held = {"category": record.category, "language": record.language, **record.metadata}
+    return {name: held.get(name) for name in FIELDS}
 
 
 def _texts_of_row(kind: str, row: dict[str, Any]) -> list[Any]:

@@ -11,7 +11,9 @@ from ..chat import as_prompt, read_messages, read_text, user_prompt
 from ..errors import RowError
 from ..limits import Limits
 from ..records import Messages, Record
+from ..strict_json import parse_json
 
+FIELDS, LONGEST_LABEL = "fields", 100
 PROMPT_FIELDS = ("prompt", "instruction", "question", "messages", "conversations")
 
 
@@ -128,26 +130,42 @@ class Row:
 
     def common(self) -> dict[str, Any]:
         """Keyword arguments that every record takes; call it last."""
-        return {
-            "row": self.number,
-            "category": self._label("category"),
-            "language": self._label("language", "lang"),
-            "metadata": self._metadata(),
-        }
+        further = self._further_fields()
+        labels = {"category": self._label("category"), "language": self._label("language", "lang")}
+        for name, value in labels.items():
+            given = further.get(name)
+            if not value and type(given) is str and len(given) <= LONGEST_LABEL:
+                labels[name] = further.pop(name).strip()
+        return {"row": self.number, **labels, "metadata": self._metadata(further)}
+
+    def _further_fields(self) -> dict[str, Any]:
+        """What stands under `fields`, as our own files have it: an object, in tables its JSON; {} else."""
+        value = self.values.get(FIELDS)
+        if type(value) is str and value.startswith("{"):
+            try:
+                value = parse_json(value.encode("utf-8", "surrogatepass"), limits=self.limits)
+            except RowError:
+                return {}  # somebody else's words: metadata like any other
+        if type(value) is not dict:
+            return {}
+        self._taken.add(FIELDS)
+        return dict(value)
 
     def _label(self, *names):
         for name in names:
             value = self.values.get(name)
-            if type(value) is str and len(value) <= 100:
+            if type(value) is str and len(value) <= LONGEST_LABEL:
                 self._taken.add(name)
                 return value.strip()
         return ""
 
-    def _metadata(self):
-        """The unused fields as they are; of those too large only the names, under "left_out"."""
+    def _metadata(self, further):
+        """The unused fields as they are, and the `further` ones; of those too large only the names, under
+        "left_out"."""
         metadata, left_out = {}, []
-        for name, value in self.values.items():
-            if name in self._taken or value is None or value == "":
+        unused = {name: value for name, value in self.values.items() if name not in self._taken}
+        for name, value in {**unused, **further}.items():
+            if value is None or value == "":
                 continue
             if type(value) in (str, list, dict) and len(orjson.dumps(value)) > self.limits.max_metadata_bytes:
                 left_out.append(name)

@@ -16,7 +16,7 @@ from .trees import TREE_SHAPES
 _COMMON: tuple[Shape, ...] = (*PROMPT_SHAPES, *DEMONSTRATION_SHAPES, *RANKING_SHAPES)
 _SPECIAL: tuple[Shape, ...] = (*TREE_SHAPES, *SEVERAL_SHAPES, *SCORED_SHAPES)
 SHAPES: tuple[Shape, ...] = (*_SPECIAL, *_COMMON)
-_LABELS = ("category", "language", "lang")
+_LABELS = ("category", "language", "lang", "fields")
 
 
 def known_fields() -> frozenset[str]:
