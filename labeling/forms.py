@@ -11,6 +11,7 @@ from django import forms
 from annotate.words import _
 
 from .models import Layout, ProjectSettings, Role, TaskKind
+from .models.project import LONGEST_DESCRIPTION
 from .setting_groups import SETTING_GROUPS
 
 
@@ -18,6 +19,7 @@ class ProjectForm(forms.Form):
     name = forms.CharField(max_length=120, label=_("Name"))
     description = forms.CharField(
         required=False,
+        max_length=LONGEST_DESCRIPTION,
         label=_("Description"),
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("What it is for."),

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Subquery
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from labeling.models import Batch, GuidelineVersion, Membership, Project, TaskKind
 from labeling.permissions import Action, can
@@ -15,40 +17,41 @@ from labeling.sections import sections_of
 MOST_OF_A_GROUP = 8
 LONGEST_QUERY = 100
 
-# (words, other words people look for, route, what one must be allowed to do)
+# (words, other words people look for, route, what one must be allowed to do); found in English and
+# in the reader's language alike.
 PAGES: tuple[tuple[str, str, str, Action], ...] = (
-    ("Overview", "home project dashboard", "labeling:project_detail", Action.VIEW_PROJECT),
-    ("Work", "tasks start next", "labeling:work", Action.VIEW_OWN_WORK),
-    ("My work", "history returned submitted", "labeling:history", Action.VIEW_OWN_WORK),
-    ("My hours", "time pay timesheet", "labeling:my_time", Action.VIEW_OWN_WORK),
-    ("Guidelines", "instructions rules", "labeling:guidelines", Action.READ_GUIDELINES),
-    ("Review", "queue decide accept return", "labeling:review_queue", Action.REVIEW),
-    ("Appeals", "objections", "labeling:appeals", Action.REVIEW),
-    ("Submissions", "everybody's work judge again", "labeling:submissions", Action.REVIEW),
-    ("Quality", "agreement meters bias consensus", "labeling:quality", Action.REVIEW),
-    ("Where people disagree", "items conflict clarify", "labeling:quality_items", Action.REVIEW),
-    ("Prompts", "questions completions", "labeling:prompts", Action.VIEW_PROMPTS),
-    ("Batches", "tasks overlap deadline", "labeling:batches", Action.MANAGE_BATCHES),
-    ("New batch", "make tasks", "labeling:batch_new", Action.MANAGE_BATCHES),
-    ("Skipped tasks", "reasons unclear unsafe", "labeling:tasks_skipped", Action.MANAGE_BATCHES),
-    ("Gold", "calibration known answers", "labeling:gold", Action.MANAGE_BATCHES),
-    ("Qualification", "screening cut-offs", "labeling:qualification", Action.QUALIFY_PEOPLE),
-    ("Forms", "flags scales questions fields", "labeling:forms", Action.EDIT_FORMS),
-    ("Import", "upload files", "labeling:imports", Action.IMPORT),
-    ("People", "annotators invite roles agreement", "labeling:people", Action.VIEW_PEOPLE),
-    ("Hours and pay", "payroll ledger cost", "labeling:payroll", Action.VIEW_PAY),
-    ("Rates", "pay hour piece currency", "labeling:rates", Action.VIEW_PAY),
-    ("Datasets", "freeze export versions", "labeling:datasets", Action.VIEW_DATASETS),
-    ("Audit trail", "events who did what", "labeling:audit", Action.VIEW_AUDIT),
-    ("Rounds", "loop iteration", "training:rounds", Action.MANAGE_ROUNDS),
-    ("Training runs", "sft reward ppo curves", "training:runs", Action.VIEW_RUNS),
-    ("Checkpoints", "weights models", "training:checkpoints", Action.VIEW_RUNS),
-    ("Settings", "flags lease rates", "labeling:project_settings", Action.CHANGE_SETTINGS),
+    (_("Overview"), _("home project dashboard"), "labeling:project_detail", Action.VIEW_PROJECT),
+    (_("Work"), _("tasks start next"), "labeling:work", Action.VIEW_OWN_WORK),
+    (_("My work"), _("history returned submitted"), "labeling:history", Action.VIEW_OWN_WORK),
+    (_("My hours"), _("time pay timesheet"), "labeling:my_time", Action.VIEW_OWN_WORK),
+    (_("Guidelines"), _("instructions rules"), "labeling:guidelines", Action.READ_GUIDELINES),
+    (_("Review"), _("queue decide accept return"), "labeling:review_queue", Action.REVIEW),
+    (_("Appeals"), _("objections"), "labeling:appeals", Action.REVIEW),
+    (_("Submissions"), _("everybody's work judge again"), "labeling:submissions", Action.REVIEW),
+    (_("Quality"), _("agreement meters bias consensus"), "labeling:quality", Action.REVIEW),
+    (_("Where people disagree"), _("items conflict clarify"), "labeling:quality_items", Action.REVIEW),
+    (_("Prompts"), _("questions completions"), "labeling:prompts", Action.VIEW_PROMPTS),
+    (_("Batches"), _("tasks overlap deadline"), "labeling:batches", Action.MANAGE_BATCHES),
+    (_("New batch"), _("make tasks"), "labeling:batch_new", Action.MANAGE_BATCHES),
+    (_("Skipped tasks"), _("reasons unclear unsafe"), "labeling:tasks_skipped", Action.MANAGE_BATCHES),
+    (_("Gold"), _("calibration known answers"), "labeling:gold", Action.MANAGE_BATCHES),
+    (_("Qualification"), _("screening cut-offs"), "labeling:qualification", Action.QUALIFY_PEOPLE),
+    (_("Forms"), _("flags scales questions fields"), "labeling:forms", Action.EDIT_FORMS),
+    (_("Import"), _("upload files"), "labeling:imports", Action.IMPORT),
+    (_("People"), _("annotators invite roles agreement"), "labeling:people", Action.VIEW_PEOPLE),
+    (_("Hours and pay"), _("payroll ledger cost"), "labeling:payroll", Action.VIEW_PAY),
+    (_("Rates"), _("pay hour piece currency"), "labeling:rates", Action.VIEW_PAY),
+    (_("Datasets"), _("freeze export versions"), "labeling:datasets", Action.VIEW_DATASETS),
+    (_("Audit trail"), _("events who did what"), "labeling:audit", Action.VIEW_AUDIT),
+    (_("Rounds"), _("loop iteration"), "training:rounds", Action.MANAGE_ROUNDS),
+    (_("Training runs"), _("sft reward ppo curves"), "training:runs", Action.VIEW_RUNS),
+    (_("Checkpoints"), _("weights models"), "training:checkpoints", Action.VIEW_RUNS),
+    (_("Settings"), _("flags lease rates"), "labeling:project_settings", Action.CHANGE_SETTINGS),
 )
 SITE_PAGES: tuple[tuple[str, str, str], ...] = (
-    ("All projects", "home list", "labeling:project_list"),
-    ("Notifications", "messages bell", "labeling:notifications"),
-    ("Profile and tokens", "name goal theme time zone api", "profile"),
+    (_("All projects"), _("home list"), "labeling:project_list"),
+    (_("Notifications"), _("messages bell"), "labeling:notifications"),
+    (_("Profile and tokens"), _("name goal theme time zone api"), "profile"),
 )
 
 
@@ -75,8 +78,8 @@ def targets(*, user, membership: Membership | None, query: str) -> list[dict[str
     return [asdict(target) for target in found]
 
 
-def _matches(words: list[str], text: str) -> bool:
-    text = text.casefold()
+def _matches(words: list[str], *texts: str) -> bool:
+    text = " ".join(texts).casefold()
     return all(word in text for word in words)
 
 
@@ -89,9 +92,11 @@ def _best_first(words: list[str], found: list[Target]) -> list[Target]:
 def _pages(membership: Membership, words: list[str]) -> list[Target]:
     slug = membership.project.slug
     found = [
-        Target("Pages", title, membership.project.name, reverse(route, kwargs={"slug": slug}))
+        Target(
+            gettext("Pages"), gettext(title), membership.project.name, reverse(route, kwargs={"slug": slug})
+        )
         for title, others, route, action in PAGES
-        if can(membership, action) and _matches(words, f"{title} {others}")
+        if can(membership, action) and _is_meant(words, title, others)
     ]
     typed = " ".join(words)
     # Without a word everything is listed: there are few.
@@ -100,10 +105,14 @@ def _pages(membership: Membership, words: list[str]) -> list[Target]:
 
 def _site_pages(words: list[str]) -> list[Target]:
     return [
-        Target("Site", title, "", reverse(route))
+        Target(gettext("Site"), gettext(title), "", reverse(route))
         for title, others, route in SITE_PAGES
-        if _matches(words, f"{title} {others}")
+        if _is_meant(words, title, others)
     ]
+
+
+def _is_meant(words: list[str], title: str, others: str) -> bool:
+    return _matches(words, title, others, gettext(title), gettext(others))
 
 
 def _projects(user, words: list[str]) -> list[Target]:
@@ -111,7 +120,7 @@ def _projects(user, words: list[str]) -> list[Target]:
     for word in words:
         rows = rows.filter(name__icontains=word)
     return [
-        Target("Projects", project.name, "", reverse("labeling:project_detail", args=[project.slug]))
+        Target(gettext("Projects"), project.name, "", reverse("labeling:project_detail", args=[project.slug]))
         for project in rows[:MOST_OF_A_GROUP]
     ]
 
@@ -125,7 +134,7 @@ def _batches(membership: Membership, words: list[str]) -> list[Target]:
     slug = membership.project.slug
     return [
         Target(
-            "Batches",
+            gettext("Batches"),
             batch.name,
             batch.get_status_display(),
             reverse("labeling:batch_detail", args=[slug, batch.pk]),
@@ -147,9 +156,9 @@ def _sections(membership: Membership, words: list[str]) -> list[Target]:
         url = reverse(
             "labeling:guideline_version", args=[membership.project.slug, version.kind, version.number]
         )
-        label = TaskKind(version.kind).label
+        detail = gettext("%(kind)s guideline") % {"kind": TaskKind(version.kind).label}
         found += [
-            Target("Guideline sections", section.title, f"{label} guideline", f"{url}#{section.anchor}")
+            Target(gettext("Guideline sections"), section.title, detail, f"{url}#{section.anchor}")
             for section in sections_of(version.markdown)
             if _matches(words, section.title)
         ]

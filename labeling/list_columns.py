@@ -8,6 +8,23 @@ from .list_pages import Column
 from .models import DeliveryStatus, ReviewReason, Submission, SubmissionStatus
 from .people_report import PersonFigures
 
+PROJECTS: list[Column] = [
+    ("name", lambda row: row.name),
+    ("slug", lambda row: row.slug),
+    ("description", lambda row: row.description),
+    ("role", lambda row: row.role),
+    ("open", lambda row: row.open_slots),
+    ("made", lambda row: row.created_at),
+    ("archived", lambda row: row.archived_at),
+]
+NOTIFICATIONS: list[Column] = [
+    ("id", lambda row: row.pk),
+    ("text", lambda row: row.text),
+    ("project", lambda row: row.project.name if row.project else ""),
+    ("kind", lambda row: row.kind),
+    ("told", lambda row: row.created_at),
+    ("read", lambda row: row.read_at),
+]
 PROMPTS: list[Column] = [
     ("id", lambda row: row.pk),
     ("prompt", lambda row: row.preview),

@@ -3,9 +3,10 @@
     COLUMNS = [("Prompt", lambda row: row.preview), ("Added", lambda row: row.created_at)]
     return answer_list(request, "labeling/prompts.html", listing, page="prompts", columns=COLUMNS)
 
-`page` is the list's name in saved_views.LISTS; where there is one for each batch, person or webhook, `of` is
-the key of that one. `?format=csv` answers the same rows (search, filters, order) without paging, a chunk at a
-time; text that a spreadsheet would run is defused. A visit without any query opens the person's default view.
+`page` is the list's name in saved_views.LISTS, or in OWN_LISTS for one that spans projects; where there is
+one for each batch, person or webhook, `of` is the key of that one. `?format=csv` answers the same rows
+(search, filters, order) without paging, a chunk at a time; text that a spreadsheet would run is defused. A
+visit without any query opens the person's default view.
 """
 
 from __future__ import annotations
@@ -53,16 +54,16 @@ def answer_list(
 
     `name`: of the CSV file, after the project's; by default the page's.
     """
-    project = request.project  # type: ignore[attr-defined]
+    project = getattr(request, "project", None)  # none: a list that spans projects
     if request.GET.get("format") == "csv":
-        name = f"{project.slug}-{name or page}"
+        name = f"{project.slug}-{name or page}" if project is not None else name or page
         return csv_answer(request, listing.rows, columns, name=name, prepare=prepare, whole=listing.whole)
     if not request.GET and request.method in ("GET", "HEAD"):
         view = default_view(project=project, user=request.user, page=page)
         if view is not None:
             return redirect(f"{request.path}?{view.query}&view={view.pk}".replace("?&", "?"))
     listing.views = views_for(
-        project=project, user=request.user, page=page, membership=request.membership,  # type: ignore[attr-defined]
+        project=project, user=request.user, page=page, membership=getattr(request, "membership", None),
         current=request.GET.get("view", ""), of=of,
     )  # fmt: skip
     return render(request, template, {"listing": listing, **(context or {})}, status=status)

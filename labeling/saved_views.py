@@ -34,6 +34,11 @@ LISTS = {
     "rounds": "training:rounds",
     "checkpoints": "training:checkpoints",
 }
+# Lists of one's own that span projects: their views belong to no project and are shared with nobody.
+OWN_LISTS = {
+    "projects": "labeling:project_list",
+    "notifications": "labeling:notifications",
+}
 # Of these there is one for each batch, person or webhook: a view of one opens in each of them.
 OF_ONE = {"tasks", "skips", "time", "deliveries"}
 
@@ -45,6 +50,7 @@ class Views:
     `of`: the key of the batch, person or webhook whose list it is; None for a list of the project.
     """
 
+    project: Project | None
     page: str
     of: int | None
     rows: list[SavedView]
@@ -52,37 +58,62 @@ class Views:
     is_default: bool
     may_share: bool
 
+    @property
+    def save_url(self) -> str:
+        return self._url("save")
 
-def visible_views(*, project: Project, user, is_lead: bool):
+    @property
+    def default_url(self) -> str:
+        return self._url("default", self.current)
+
+    @property
+    def delete_url(self) -> str:
+        return self._url("delete", self.current)
+
+    def _url(self, verb: str, view: SavedView | None = None) -> str:
+        of_view = [] if view is None else [view.pk]
+        if self.project is None:
+            return reverse(f"labeling:own_view_{verb}", args=of_view)
+        return reverse(f"labeling:view_{verb}", args=[self.project.slug, *of_view])
+
+
+def visible_views(*, project: Project | None, user, is_lead: bool):
     """One's own views, and for leads those that are shared."""
     seen = Q(owner=user) | Q(is_shared=True) if is_lead else Q(owner=user)
     return SavedView.objects.filter(seen, project=project).select_related("owner")
 
 
-def page_address(*, project: Project, page: str, of: int | None = None) -> str:
+def lists_of(project: Project | None) -> dict[str, str]:
+    """Lists of a project, or without one those that span projects."""
+    return OWN_LISTS if project is None else LISTS
+
+
+def page_address(*, project: Project | None, page: str, of: int | None = None) -> str:
     """Where a list is; `of` says whose it is where there are several."""
+    if project is None:
+        return reverse(OWN_LISTS[page])
     return reverse(LISTS[page], args=[project.slug, of] if page in OF_ONE else [project.slug])
 
 
 def views_for(
     *,
-    project: Project,
+    project: Project | None,
     user,
     page: str,
-    membership: Membership,
+    membership: Membership | None,
     current: str = "",
     of: int | None = None,
 ) -> Views:
     """Two queries."""
-    is_lead = membership.is_at_least(Role.LEAD)
+    is_lead = membership is not None and membership.is_at_least(Role.LEAD)
     rows = list(visible_views(project=project, user=user, is_lead=is_lead).filter(page=page))
     opened = next((row for row in rows if str(row.pk) == current), None)
     default = DefaultView.objects.filter(project=project, user=user, page=page).values_list("view", flat=True)
     is_default = opened is not None and opened.pk == default.first()
-    return Views(page, of, rows, opened, is_default, is_lead)
+    return Views(project, page, of, rows, opened, is_default, is_lead)
 
 
-def default_view(*, project: Project, user, page: str) -> SavedView | None:
+def default_view(*, project: Project | None, user, page: str) -> SavedView | None:
     """The view with which a list opens for somebody; none that is not theirs or shared any more."""
     found = DefaultView.objects.filter(project=project, user=user, page=page).select_related("view").first()
     if found is None or (found.view.owner_id != user.pk and not found.view.is_shared):

@@ -15,6 +15,8 @@ from django.db.models.functions import Now
 from annotate.words import _
 from labeling.models import Batch, DatasetVersion, Project
 
+from .follow_up_words import in_the_readers_words
+
 
 class Stage(models.TextChoices):
     """What a run does; each is one `python -m training.rlhf STAGE` in a child process."""
@@ -147,6 +149,11 @@ class TrainingRun(models.Model):
     @property
     def is_terminal(self) -> bool:
         return RunStatus(self.status).is_terminal
+
+    @property
+    def follow_up_words(self) -> str:
+        """What became of the follow-up, in the reader's language."""
+        return in_the_readers_words(self.follow_up_message)
 
 
 class TrainingMachine(models.Model):

@@ -12,13 +12,14 @@ from labeling.live_check import check_while_typing
 from labeling.models import TaskKind
 from labeling.permissions import Action
 from labeling.services.answer_checks import CHECKS
+from labeling.services.judgments import LONGEST_ANSWER
 
 from .base import valid_input
 from .work import SLOT, Assignments
 
 
 class AnswerInput(serializers.Serializer):
-    text = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=LONGEST_ANSWER)
     of = serializers.ChoiceField(
         choices=["answer", "prompt"],
         default="answer",
@@ -29,6 +30,7 @@ class AnswerInput(serializers.Serializer):
         default="",
         allow_blank=True,
         trim_whitespace=False,
+        max_length=LONGEST_ANSWER,
         help_text="What you ask so far, for the check of an answer that repeats it.",
     )
 

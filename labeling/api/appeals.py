@@ -13,9 +13,10 @@ from labeling.models import Appeal, Review
 from labeling.permissions import Action, can
 from labeling.services import appeals as service
 from labeling.services.bulk_reviews import DECISIONS, MOST_AT_ONCE, Chosen, decide_many
+from labeling.services.reviews import LONGEST_NOTE
 from labeling.services.undo import undo_decision
 
-from .base import LIST_CREATE, ONE, PROJECT, ProjectRows, ProjectViewMixin, valid_input
+from .base import LIST_CREATE, LONGEST_KEY, ONE, PROJECT, ProjectRows, ProjectViewMixin, valid_input
 from .quality import ReviewSerializer, SubmissionOutput
 
 
@@ -52,8 +53,10 @@ class ChosenInput(serializers.Serializer):
 class BulkInput(serializers.Serializer):
     submissions = ChosenInput(many=True, max_length=MOST_AT_ONCE, allow_empty=False)  # type: ignore[call-arg]
     decision = serializers.ChoiceField(choices=[str(decision) for decision in DECISIONS])
-    reasons = serializers.ListField(child=serializers.CharField(), required=False, default=list)
-    note = serializers.CharField(required=False, allow_blank=True, default="")
+    reasons = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_KEY), required=False, default=list
+    )
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=LONGEST_NOTE)
     reopen = serializers.BooleanField(
         required=False, default=True, help_text="rejected: others get the tasks."
     )

@@ -85,6 +85,9 @@ class AnyAccept(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+LONGEST_KEY = 200  # characters of what is one of a list: a reason, a flag, a margin, a check
+
+
 def valid_input(serializer_class: type[Serializer], request) -> dict[str, Any]:
     """The request's body in the serializer's shape. Raises DRF's ValidationError, answered as 422."""
     return _valid(serializer_class, request.data)

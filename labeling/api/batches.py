@@ -47,7 +47,7 @@ class BatchInput(serializers.Serializer):
     name = serializers.CharField(max_length=120)
     kind = serializers.ChoiceField(choices=TaskKind.choices)
     limit = serializers.IntegerField(min_value=1, max_value=100_000, default=100, help_text="Tasks at most.")
-    category = serializers.CharField(required=False, allow_blank=True, default="")
+    category = serializers.CharField(required=False, allow_blank=True, default="", max_length=80)
     language = serializers.CharField(
         max_length=16, required=False, allow_blank=True, default="", help_text="Of prompts, as in `de`."
     )

@@ -17,6 +17,8 @@ from labeling.models import (
 )
 from labeling.services.uploads import PIECE_BYTES
 
+LONGEST_COLUMN = 300  # characters of the name of a column
+
 
 class MessageSerializer(serializers.Serializer):
     role = serializers.ChoiceField(choices=["system", "user", "assistant"])
@@ -128,7 +130,9 @@ class NewImport(serializers.Serializer):
     licence = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
     leave_out_faulty_rows = serializers.BooleanField(required=False, default=False)
     fixes = serializers.CharField(
-        required=False, help_text="Fixes of the preparation report to carry out, with commas between."
+        required=False,
+        max_length=1_000,
+        help_text="Fixes of the preparation report to carry out, with commas between.",
     )
     context = serializers.IntegerField(  # type: ignore[assignment]  # DRF takes fields off the class
         required=False, min_value=1, help_text="Tokens, for drop_over_long."
@@ -141,7 +145,9 @@ class NewImport(serializers.Serializer):
 class ConfirmImport(serializers.Serializer):
     kind = serializers.ChoiceField(choices=ImportKind.choices, required=False)
     format = serializers.ChoiceField(choices=list(FORMATS), required=False, allow_blank=True)
-    column_mapping = serializers.DictField(child=serializers.CharField(), required=False)
+    column_mapping = serializers.DictField(
+        child=serializers.CharField(max_length=LONGEST_COLUMN), required=False
+    )
     leave_out_faulty_rows = serializers.BooleanField(required=False, default=False)
     dry_run = serializers.BooleanField(required=False, default=False)
 

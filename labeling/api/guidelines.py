@@ -11,6 +11,7 @@ from annotate.errors import NotFound
 from labeling.models import Guideline, GuidelineVersion, TaskKind
 from labeling.permissions import Action
 from labeling.services import guidelines
+from labeling.services.guidelines import LONGEST_GUIDELINE
 
 from .base import LIST, PROJECT, ProjectViewMixin, valid_input
 
@@ -30,7 +31,7 @@ class DraftSerializer(serializers.ModelSerializer):
 
 
 class GuidelineDraftInput(serializers.Serializer):
-    markdown = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    markdown = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=LONGEST_GUIDELINE)
     revision = serializers.IntegerField(min_value=0, help_text="The draft's revision that you have edited.")
 
 

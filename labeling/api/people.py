@@ -125,7 +125,7 @@ class NewInvitationSerializer(InvitationSerializer):
 
 
 class InvitationInput(serializers.Serializer):
-    email = serializers.EmailField()
+    email = serializers.EmailField(max_length=254)
     role = serializers.ChoiceField(choices=Role.choices, default=Role.ANNOTATOR)
     days = serializers.IntegerField(min_value=1, max_value=60, default=7)
 

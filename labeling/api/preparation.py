@@ -17,7 +17,7 @@ from labeling.permissions import Action
 from labeling.preparation_words import FIXES, meaning_of, title_of
 from labeling.services import background, preparations
 
-from .base import PROJECT, ProjectViewMixin, valid_input
+from .base import LONGEST_KEY, PROJECT, ProjectViewMixin, valid_input
 
 
 class PreparationInput(serializers.Serializer):
@@ -40,7 +40,7 @@ class PreparationInput(serializers.Serializer):
 
 
 class FindingDecision(serializers.Serializer):
-    finding = serializers.CharField()
+    finding = serializers.CharField(max_length=LONGEST_KEY)
     decision = serializers.ChoiceField(choices=list(preparations.DECISIONS))
     fix = serializers.ChoiceField(choices=list(FIXES), required=False, default="")
 

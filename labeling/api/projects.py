@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from labeling import reports
 from labeling.models import Project
+from labeling.models.project import LONGEST_DESCRIPTION
 from labeling.permissions import Action, load_project, overseen_by
 from labeling.services import projects
 
@@ -35,7 +36,9 @@ class ProjectSerializer(serializers.ModelSerializer):
 class ProjectInput(serializers.Serializer):
     name = serializers.CharField(max_length=120)
     slug = serializers.SlugField(max_length=60, required=False)
-    description = serializers.CharField(required=False, allow_blank=True, default="")
+    description = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=LONGEST_DESCRIPTION
+    )
     settings = serializers.DictField(
         required=False, help_text="See the project's settings page for each bound."
     )
@@ -43,7 +46,7 @@ class ProjectInput(serializers.Serializer):
 
 class ProjectChange(serializers.Serializer):
     name = serializers.CharField(max_length=120, required=False)
-    description = serializers.CharField(required=False, allow_blank=True)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=LONGEST_DESCRIPTION)
     settings = serializers.DictField(required=False)
 
 

@@ -27,10 +27,12 @@ from labeling.services import reviews
 from labeling.services.answer_checks import shown_warnings
 from labeling.services.blind import RANKING_FIELDS, opaque_number, ranking_from_public, ranking_to_public
 from labeling.services.forms import layout_of
+from labeling.services.judgments import LONGEST_ANSWER
 from labeling.services.lineage import versions_containing
 from labeling.services.pairwise import NEITHER, STRENGTHS, ranking_of_strength
+from labeling.services.reviews import LONGEST_NOTE
 
-from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input, valid_query
+from .base import LIST, LIST_CREATE, LONGEST_KEY, ONE, PROJECT, ProjectRows, valid_input, valid_query
 
 
 # --- Shapes -----------------------------------------------------------------------------------------------
@@ -180,12 +182,16 @@ class ReviewInput(serializers.Serializer):
     submission = serializers.IntegerField()
     revision = serializers.IntegerField(min_value=1, help_text="The revision you looked at.")
     decision = serializers.ChoiceField(choices=ReviewDecision.choices)
-    reasons = serializers.ListField(child=serializers.CharField(), required=False, default=list)
-    note = serializers.CharField(required=False, allow_blank=True, default="")
+    reasons = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_KEY), required=False, default=list
+    )
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=LONGEST_NOTE)
     reopen = serializers.BooleanField(
         required=False, default=True, help_text="rejected: somebody else gets the task."
     )
-    text = serializers.CharField(required=False, trim_whitespace=False, help_text="fixed demonstration")
+    text = serializers.CharField(
+        required=False, trim_whitespace=False, max_length=LONGEST_ANSWER, help_text="fixed demonstration"
+    )
     tiers = serializers.ListField(
         child=serializers.ListField(child=serializers.UUIDField()),
         required=False,

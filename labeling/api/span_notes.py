@@ -13,6 +13,7 @@ from labeling.models import SpanNote, Submission
 from labeling.noted_texts import notes_of
 from labeling.permissions import Action, can
 from labeling.services import span_notes
+from labeling.services.span_notes import LONGEST_COMMENT
 
 from .base import PROJECT, ProjectViewMixin, valid_input
 
@@ -37,11 +38,11 @@ class SpanNoteInput(serializers.Serializer):
     completion = serializers.UUIDField(required=False, allow_null=True, help_text="Needed for rankings.")
     start = serializers.IntegerField(min_value=0)
     end = serializers.IntegerField(min_value=1)
-    comment = serializers.CharField()
+    comment = serializers.CharField(max_length=LONGEST_COMMENT)
 
 
 class SpanNoteChange(serializers.Serializer):
-    comment = serializers.CharField()
+    comment = serializers.CharField(max_length=LONGEST_COMMENT)
 
 
 class SpanNotes(ProjectViewMixin, viewsets.GenericViewSet):

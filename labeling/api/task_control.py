@@ -16,6 +16,7 @@ from labeling.permissions import Action
 from labeling.services import gold, skips, task_control
 from labeling.services.batch_overlap import change_batch_overlap
 from labeling.services.batches import change_policy
+from labeling.services.gold import LONGEST_NOTE, LONGEST_REFERENCE
 from labeling.services.slots import MOST_OVERLAP
 
 from .base import LIST, PROJECT, ProjectViewMixin, valid_input
@@ -70,8 +71,10 @@ class GoldInput(serializers.Serializer):
     flags = serializers.DictField(child=serializers.ListField(), required=False)
     checks_flags = serializers.BooleanField(required=False, default=False)
     minimum_score = serializers.IntegerField(min_value=1, max_value=7, required=False, allow_null=True)
-    reference = serializers.CharField(required=False, allow_blank=True, default="", max_length=20_000)
-    note = serializers.CharField(required=False, allow_blank=True, default="")
+    reference = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=LONGEST_REFERENCE
+    )
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=LONGEST_NOTE)
 
 
 class GoldOutput(serializers.ModelSerializer):

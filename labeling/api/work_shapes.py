@@ -16,8 +16,10 @@ from labeling.models import (
     TaskKind,
 )
 from labeling.services.blind import opaque_number
-from labeling.services.judgments import UNRANKABLE_REASONS
+from labeling.services.judgments import LONGEST_ANSWER, LONGEST_RATIONALE, UNRANKABLE_REASONS
 from labeling.services.pairwise import NEITHER, STRENGTHS
+
+from .base import LONGEST_KEY
 
 RANKING_EXAMPLE = {
     "fence": 1,
@@ -140,11 +142,14 @@ class SubmitInput(serializers.Serializer):
 
     fence = serializers.IntegerField(min_value=0)
     idempotency_key = serializers.CharField(max_length=80, required=False)
-    text = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    text = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, max_length=LONGEST_ANSWER
+    )
     prompt = serializers.CharField(
         required=False,
         allow_blank=True,
         trim_whitespace=False,
+        max_length=LONGEST_ANSWER,
         help_text="Demonstration: what you ask, where the task `writes_prompt`.",
     )
     category = serializers.CharField(
@@ -168,13 +173,13 @@ class SubmitInput(serializers.Serializer):
         + ", ".join(key for key, _ in UNRANKABLE_REASONS)
         + ") and `note` (needed for `other`).",
     )
-    margins = serializers.ListField(child=serializers.CharField(), required=False)
+    margins = serializers.ListField(child=serializers.CharField(max_length=LONGEST_KEY), required=False)
     scores = serializers.DictField(child=serializers.IntegerField(), required=False)
     flags = serializers.DictField(child=serializers.ListField(), required=False)
     touched = serializers.ListField(
         child=serializers.UUIDField(), required=False, help_text="Completions the person placed themselves."
     )
-    rationale = serializers.CharField(required=False, allow_blank=True)
+    rationale = serializers.CharField(required=False, allow_blank=True, max_length=LONGEST_RATIONALE)
     notes = serializers.ListField(
         child=serializers.DictField(),
         required=False,
@@ -182,7 +187,7 @@ class SubmitInput(serializers.Serializer):
         "text), comment.",
     )
     confirmed_warnings = serializers.ListField(
-        child=serializers.CharField(),
+        child=serializers.CharField(max_length=LONGEST_KEY),
         required=False,
         help_text="Checks whose warnings you have seen: without, an answer that is warned of is not stored "
         "(422 `unconfirmed_warnings`, with the stretches).",
@@ -195,7 +200,7 @@ class SubmitInput(serializers.Serializer):
     answers = serializers.DictField(
         required=False, help_text='{"task": {key: value}, "completions": {id: {key: value}}}'
     )
-    prompt_flags = serializers.ListField(child=serializers.CharField(), required=False)
+    prompt_flags = serializers.ListField(child=serializers.CharField(max_length=LONGEST_KEY), required=False)
     active_seconds = serializers.IntegerField(min_value=0, required=False, default=0)
 
 

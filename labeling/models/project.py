@@ -38,6 +38,9 @@ class ProjectQuerySet(models.QuerySet):
         return self.filter(archived_at=None)
 
 
+LONGEST_DESCRIPTION = 5_000  # characters
+
+
 class Project(models.Model):
     """One purpose, with its people, guidelines, prompts and tasks."""
 

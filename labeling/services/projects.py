@@ -24,6 +24,7 @@ from labeling.models import (
     Role,
     TaskKind,
 )
+from labeling.models.project import LONGEST_DESCRIPTION
 from labeling.models.project_settings import MOVED_TO_FORMS
 from labeling.permissions import can_create_projects
 
@@ -56,6 +57,7 @@ def create_project(
     slug = slugify(slug or name)[:60]
     if not slug:
         raise Invalid("The short name needs at least one letter or digit.", field="slug")
+    check_description(description)
     project = Project(name=name[:120], slug=slug, description=description.strip(), created_by=acting_user)
     project.settings_json = _checked(settings or {})
     try:
@@ -74,11 +76,19 @@ def create_project(
 
 
 @transaction.atomic
+def check_description(description: str) -> None:
+    if len(description) > LONGEST_DESCRIPTION:
+        raise Invalid(
+            _("At most %(most)s characters.") % {"most": f"{LONGEST_DESCRIPTION:,}"}, field="description"
+        )
+
+
 def update_project(*, project: Project, name: str, description: str, acting_user) -> Project:
     """Rename or redescribe; the slug stays, because links rely on it."""
     name = check_name(name)
     if not name:
         raise Invalid("Give the project a name.", field="name")
+    check_description(description)
     old = {"name": project.name, "description": project.description}
     project.name, project.description = name[:120], description.strip()
     project.save(update_fields=["name", "description"])

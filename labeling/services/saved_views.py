@@ -10,7 +10,7 @@ from annotate.errors import Forbidden, Invalid, NotFound
 from annotate.names import check_name
 from annotate.words import _
 from labeling.models import DefaultView, Membership, Project, Role, SavedView
-from labeling.saved_views import LISTS, visible_views
+from labeling.saved_views import lists_of, visible_views
 
 from .activity import record_event
 from .judgments import clean_line
@@ -23,8 +23,8 @@ NOT_KEPT = {"page", "view", "format", "csrfmiddlewaretoken"}
 @transaction.atomic
 def save_view(
     *,
-    project: Project,
-    membership: Membership,
+    project: Project | None,
+    membership: Membership | None,
     acting_user,
     page: str,
     name: str,
@@ -32,13 +32,17 @@ def save_view(
     is_shared: bool = False,
     is_default: bool = False,
 ) -> SavedView:
-    """Keep a list's query under a name; the same name again replaces one's own. Sharing needs a lead."""
-    if page not in LISTS:
-        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(LISTS)}, field="page")
+    """Keep a list's query under a name; the same name again replaces one's own. Sharing needs a lead.
+
+    Without a project: of a list that spans projects.
+    """
+    known = lists_of(project)
+    if page not in known:
+        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(known)}, field="page")
     name = check_name(clean_line(name, "name", LONGEST_NAME))
     if not name:
         raise Invalid("Give the view a name.", field="name")
-    if is_shared and not membership.is_at_least(Role.LEAD):
+    if is_shared and not (membership is not None and membership.is_at_least(Role.LEAD)):
         raise Forbidden("Only leads share views.", field="is_shared")
     own = SavedView.objects.filter(project=project, owner=acting_user, page=page)
     if own.exclude(name=name).count() >= MOST_VIEWS:
@@ -101,9 +105,9 @@ def delete_view(*, view: SavedView, acting_user) -> None:
     view.delete()
 
 
-def find_view(*, project: Project, membership: Membership, user, pk: int) -> SavedView:
+def find_view(*, project: Project | None, membership: Membership | None, user, pk: int) -> SavedView:
     """One of the views this person sees. Raises NotFound."""
-    is_lead = membership.is_at_least(Role.LEAD)
+    is_lead = membership is not None and membership.is_at_least(Role.LEAD)
     view = visible_views(project=project, user=user, is_lead=is_lead).filter(pk=pk).first()
     if view is None:
         raise NotFound("There is no such view.")

@@ -59,6 +59,9 @@ urlpatterns = [
     path("projects/<slug:slug>/views/save/", saved_views.view_save, name="view_save"),
     path("projects/<slug:slug>/views/<int:pk>/default/", saved_views.view_default, name="view_default"),
     path("projects/<slug:slug>/views/<int:pk>/delete/", saved_views.view_delete, name="view_delete"),
+    path("own-views/save/", saved_views.own_view_save, name="own_view_save"),
+    path("own-views/<int:pk>/default/", saved_views.own_view_default, name="own_view_default"),
+    path("own-views/<int:pk>/delete/", saved_views.own_view_delete, name="own_view_delete"),
     path(
         "projects/<slug:slug>/people/invitations/<int:pk>/revoke/",
         people.invitation_revoke,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, Q
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -14,8 +15,10 @@ from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError, Forbidden
 from annotate.forms import add_domain_error
 from annotate.words import _
+from labeling import list_columns
 from labeling.access import signed_in_route
 from labeling.forms import NewProjectForm
+from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import AssignmentStatus, BatchStatus, Membership, Project
 from labeling.permissions import can_create_projects
@@ -28,7 +31,7 @@ MOST_NAMED = 200  # projects in a drop-down
 
 @signed_in_route
 @require_safe
-def project_list(request: SignedInRequest) -> HttpResponse:
+def project_list(request: SignedInRequest) -> HttpResponseBase:
     """One's projects; somebody with just one is taken there at once."""
     open_slots = Q(assignments__status=AssignmentStatus.OPEN, assignments__batch__status=BatchStatus.OPEN)
     rows = Project.objects.visible_to(request.user).annotate(
@@ -48,14 +51,28 @@ def project_list(request: SignedInRequest) -> HttpResponse:
         filters=[Filter("state", _("State"), PROJECT_STATES, lambda rows, _: rows.exclude(archived_at=None))],
     )
     roles = dict(Membership.objects.filter(user=request.user).values_list("project_id", "role"))
-    projects: list[Any] = list(listing.page)  # each with `role`, for the page
-    for project in projects:
-        project.role = roles.get(project.pk, "admin" if request.user.is_superuser else "")
+
+    def with_roles(found: Iterable[Any]) -> list[Any]:
+        """Each with `role`, for page and CSV."""
+        projects = list(found)
+        for project in projects:
+            project.role = roles.get(project.pk, "admin" if request.user.is_superuser else "")
+        return projects
+
+    projects = with_roles(listing.page)
     may_create = can_create_projects(request.user)
     if len(projects) == 1 and not may_create and not request.GET:
         return redirect("labeling:project_detail", slug=projects[0].slug)
     context = {"listing": listing, "projects": projects, "may_create": may_create}
-    return render(request, "labeling/project_list.html", context)
+    return answer_list(
+        request,
+        "labeling/project_list.html",
+        listing,
+        page="projects",
+        columns=list_columns.PROJECTS,
+        context=context,
+        prepare=with_roles,
+    )
 
 
 @signed_in_route
@@ -78,7 +95,7 @@ def project_new(request: SignedInRequest) -> HttpResponse:
 
 @signed_in_route
 @require_safe
-def notifications(request: SignedInRequest) -> HttpResponse:
+def notifications(request: SignedInRequest) -> HttpResponseBase:
     listing = Listing(
         request,
         request.user.notifications.select_related("project"),
@@ -94,7 +111,13 @@ def notifications(request: SignedInRequest) -> HttpResponse:
             Filter("project", _("Project"), [("", _("All")), *_named(request.user)]),
         ],
     )
-    return render(request, "labeling/notifications.html", {"listing": listing})
+    return answer_list(
+        request,
+        "labeling/notifications.html",
+        listing,
+        page="notifications",
+        columns=list_columns.NOTIFICATIONS,
+    )
 
 
 def _named(user) -> list[tuple[str, str]]:

@@ -79,6 +79,7 @@ def review_queue(request: HttpRequest, *, project, membership) -> HttpResponseBa
         "tabs": _tabs(listing, counts, reason),
         "reason": reason,
         "waiting": counts[""],
+        "appeals": counts.get(ReviewReason.APPEALED, 0),
         "nav_counts": {"review": counts[""]},  # counted already; the navigation would count again
         "own": review_queues.own_waiting(project=project, person=request.user),
         "late": list(queues.late_drafts(project=project)[:50]),

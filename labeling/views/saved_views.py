@@ -5,19 +5,55 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
 
 from annotate.errors import Invalid
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling.access import project_route
-from labeling.models import Project, SavedView
+from labeling.access import project_route, signed_in_route
+from labeling.models import Membership, Project, SavedView
 from labeling.permissions import Action
-from labeling.saved_views import LISTS, page_address
+from labeling.saved_views import lists_of, page_address
 from labeling.services import saved_views as service
 
 
 @project_route(Action.SAVE_VIEWS, methods=("POST",))
 def view_save(request: HttpRequest, *, project, membership) -> HttpResponse:
+    return _save(request, project, membership)
+
+
+@project_route(Action.SAVE_VIEWS, methods=("POST",))
+def view_default(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    """Open the list with this view from now on; with `clear`, no more."""
+    return _open_with(request, project, membership, pk)
+
+
+@project_route(Action.SAVE_VIEWS, methods=("POST",))
+def view_delete(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+    return _delete(request, project, membership, pk)
+
+
+# The same for lists that span projects, whose views are one's own.
+@signed_in_route
+@require_POST
+def own_view_save(request: HttpRequest) -> HttpResponse:
+    return _save(request, None, None)
+
+
+@signed_in_route
+@require_POST
+def own_view_default(request: HttpRequest, pk: int) -> HttpResponse:
+    return _open_with(request, None, None, pk)
+
+
+@signed_in_route
+@require_POST
+def own_view_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    return _delete(request, None, None, pk)
+
+
+# --- Inside ---------------------------------------------------------------------------------------------
+def _save(request: HttpRequest, project: Project | None, membership: Membership | None) -> HttpResponse:
     form = request.POST
     try:
         view = service.save_view(
@@ -31,7 +67,7 @@ def view_save(request: HttpRequest, *, project, membership) -> HttpResponse:
             is_default=bool(form.get("is_default")),
         )
     except Invalid as error:
-        if form.get("page") not in LISTS:
+        if form.get("page") not in lists_of(project):
             raise
         messages.error(request, _("Not saved. %(message)s") % {"message": error.message})
         back = _page_of(request, project, form["page"])
@@ -40,9 +76,9 @@ def view_save(request: HttpRequest, *, project, membership) -> HttpResponse:
     return redirect(_address(request, project, view))
 
 
-@project_route(Action.SAVE_VIEWS, methods=("POST",))
-def view_default(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
-    """Open the list with this view from now on; with `clear`, no more."""
+def _open_with(
+    request: HttpRequest, project: Project | None, membership: Membership | None, pk: int
+) -> HttpResponse:
     view = service.find_view(project=project, membership=membership, user=request.user, pk=pk)
     clear = bool(request.POST.get("clear"))
     service.set_default(view=view, acting_user=request.user, is_default=not clear)
@@ -51,18 +87,19 @@ def view_default(request: HttpRequest, *, project, membership, pk: int) -> HttpR
     return redirect(_address(request, project, view))
 
 
-@project_route(Action.SAVE_VIEWS, methods=("POST",))
-def view_delete(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
+def _delete(
+    request: HttpRequest, project: Project | None, membership: Membership | None, pk: int
+) -> HttpResponse:
     view = service.find_view(project=project, membership=membership, user=request.user, pk=pk)
     service.delete_view(view=view, acting_user=request.user)
     messages.success(request, _("The view “%(name)s” is deleted.") % {"name": view.name})
     return redirect(f"{_page_of(request, project, view.page)}?view=")
 
 
-def _page_of(request: HttpRequest, project: Project, page: str) -> str:
+def _page_of(request: HttpRequest, project: Project | None, page: str) -> str:
     return page_address(project=project, page=page, of=whole_number(request.POST.get("of")))
 
 
-def _address(request: HttpRequest, project: Project, view: SavedView) -> str:
+def _address(request: HttpRequest, project: Project | None, view: SavedView) -> str:
     query = f"{view.query}&" if view.query else ""
     return f"{_page_of(request, project, view.page)}?{query}view={view.pk}"

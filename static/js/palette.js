@@ -15,7 +15,7 @@ class Palette {
     this.button = button;
     this.before = document.activeElement;
     this.input = el("input", { class: "input", type: "text", id: "palette-input", role: "combobox", "aria-expanded": "true", "aria-controls": "palette-list", "aria-autocomplete": "list", "aria-label": say("Jump to"), placeholder: say("Page, project, batch, section of the guideline …"), autocomplete: "off", spellcheck: "false" });
-    this.list = el("div", { class: "palette-list", id: "palette-list", role: "listbox", "aria-label": "Places" });
+    this.list = el("div", { class: "palette-list", id: "palette-list", role: "listbox", "aria-label": say("Places") });
     this.status = el("p", { class: "small muted palette-status", role: "status" });
     this.dialog = el("dialog", { class: "dialog palette", "aria-label": say("Jump to") }, this.input, this.list, this.status);
     this.input.addEventListener("input", () => { clearTimeout(this.timer); this.timer = setTimeout(() => this.ask(), PAUSE); });

@@ -66,3 +66,38 @@ def test_tests_can_fail(path):
         if not re.search(r"\bassert|raises\(|expect\(|wait_for|fail\(|assert_|check", source):
             weak.append(node.name)
     assert not weak
+
+
+# Calls whose first argument, or first two, are looked up in a catalogue.
+MARKS = {"_": 1, "gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "later": 1}
+MARKS |= {"ngettext": 2, "ngettext_lazy": 2, "pgettext": 2, "pgettext_lazy": 2, "npgettext": 3}
+
+
+def built_texts(source: ast.Module) -> list[int]:
+    """Lines where a text is put together before it is looked up: no catalogue has it."""
+    built = []
+    for node in ast.walk(source):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
+        for text in node.args[: MARKS.get(name, 0)]:
+            is_format = isinstance(text, ast.Call) and getattr(text.func, "attr", "") in ("format", "join")
+            if isinstance(text, ast.JoinedStr | ast.BinOp) or is_format:
+                built.append(node.lineno)
+    return built
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_texts_are_looked_up_whole_and_filled_afterwards(path):
+    assert not built_texts(tree(path)), "write _('… %(name)s …') % {'name': name}"
+
+
+def test_a_text_that_is_built_first_is_seen():
+    wrong = ["_(f'{n} rows')", "gettext('a' + b)", "ngettext('row', f'{n} rows', n)", "later('a %s' % b)"]
+    assert [bool(built_texts(ast.parse(line))) for line in wrong] == [True] * 4
+    assert not built_texts(ast.parse("_('%(n)s rows') % {'n': n}; ngettext('a', 'b', n + 1)"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "static/js").glob("*.js")), ids=name_of)
+def test_scripts_say_whole_texts_too(path):
+    assert not re.findall(r"\bsay(?:Many)?\(\s*(?:`|\"[^\"]*\"\s*\+|[^)\"`]*,\s*`)", path.read_text())

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from labeling.bench_lists import listings_made
 from labeling.models import SavedView, Webhook
-from labeling.saved_views import LISTS, OF_ONE, page_address
+from labeling.saved_views import LISTS, OF_ONE, OWN_LISTS, page_address
 from tests.factories import make_demonstration_batch
 from tests.security.routes import all_routes
 from tests.security.test_routes import values_for
@@ -23,11 +23,7 @@ from tests.security.world import build_world
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
-ONES_OWN = "it spans projects, and views and CSV files are those of one"
-WITHOUT = {
-    "labeling:notifications": {"view": ONES_OWN, "csv": ONES_OWN},
-    "labeling:project_list": {"view": ONES_OWN, "csv": ONES_OWN},
-}
+WITHOUT: dict[str, dict[str, str]] = {}
 # Tables that are no lists of rows to look through, by the template that draws them.
 TABLES_WITHOUT = {
     "_day_lines": "a line for each day of a period that is chosen beside it, with its own CSV",
@@ -118,7 +114,7 @@ def test_every_list_has_all_that_lists_have(pages, client):
                 assert rows and all(len(row) == len(head) for row in rows), name
     assert lacking == {}
     assert with_rows > len(pages) - 5  # few of them are empty in this world
-    assert set(pages) == set(LISTS.values()) | set(WITHOUT)
+    assert set(pages) == set(LISTS.values()) | set(OWN_LISTS.values())
 
 
 def test_a_table_is_a_list_or_is_said_why_not():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -72,3 +74,22 @@ def test_it_stays_a_few_queries(cast, jump, client):
     with CaptureQueriesContext(connection) as captured:
         client.get("/jump/", {"q": "e", "project": cast.project.slug})
     assert len(without_transaction_control(captured.captured_queries)) <= 8
+
+
+def test_pages_are_listed_and_found_in_the_readers_language_and_in_english(cast, jump):
+    words = {"Pages": "Seiten", "Overview": "Überblick", "home project dashboard": "Start Übersicht Projekt"}
+    with words_are(words):
+        [found] = jump(cast.annotator, "übersicht", cast.project.slug)
+        assert (found["group"], found["title"]) == ("Seiten", "Überblick")
+        assert found in jump(cast.annotator, "dashboard", cast.project.slug)
+        assert found in jump(cast.annotator, "overview", cast.project.slug)
+
+
+@contextmanager
+def words_are(words: dict[str, str]):
+    """As if the catalogue of the reader's language had these."""
+    from labeling import jumping
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jumping, "gettext", lambda text: words.get(text, text))
+        yield

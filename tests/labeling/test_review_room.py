@@ -266,3 +266,26 @@ def test_a_lead_settles_an_order_on_the_page(cast, visit):
     assert submission.task.adjudications.get().note == "Clear enough."
     again = visit(cast.lead)("adjudication", pk=submission.task_id, post=form)
     assert again.status_code == 409, "the page was older than the order that stands"
+
+
+def test_an_empty_queue_says_what_comes_next(cast, visit, submissions):
+    empty = visit(cast.lead)("review_queue", query="?reason=flagged").content.decode()
+    assert "Nothing waits for this reason" in empty and "3 pieces wait for other reasons." in empty
+    assert f'href="/projects/{cast.project.slug}/review/">Show all that wait' in empty
+    work = visit(cast.lead)("work").content.decode()
+    assert "3 pieces wait for a decision." in work and 'class="btn btn-primary" href' in work
+    for each in submissions:
+        accept_submission(submission=each, revision=1, reviewer=cast.admin)
+    page = visit(cast.lead)("review_queue").content.decode()
+    assert "Nothing to review" in page and "All submissions" in page
+    work = visit(cast.lead)("work").content.decode()
+    assert "Make a batch to hand out work." in work
+
+
+def test_an_empty_queue_leads_to_appeals_that_wait(cast, visit):
+    make_demonstration_batch(cast.project, tasks=1, review_rate=1)
+    submission = do_next(cast.annotator, cast.project)
+    return_submission(submission=submission, revision=1, reviewer=cast.admin, note="Shorter.")
+    open_appeal(submission=submission, author=cast.annotator, text="It is short.")
+    page = visit(cast.lead)("review_queue").content.decode()
+    assert f'href="/projects/{cast.project.slug}/review/appeals/">Answer 1 appeal</a>' in page

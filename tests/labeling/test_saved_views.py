@@ -8,8 +8,8 @@ import io
 import pytest
 from django.urls import reverse
 
-from labeling.models import AuditEvent, DefaultView, SavedView
-from labeling.saved_views import LISTS, OF_ONE
+from labeling.models import AuditEvent, DefaultView, Notification, SavedView
+from labeling.saved_views import LISTS, OF_ONE, OWN_LISTS
 from labeling.services.prompts import archive_prompt
 from tests.factories import make_demonstration_batch, make_prompt
 
@@ -140,3 +140,52 @@ def test_programs_keep_views_too(cast, api_client_of):
     assert [row["name"] for row in client.get(root).json()["results"]] == ["Slow"]
     assert client.delete(f"{root}{made.json()['id']}/").status_code == 204
     assert not SavedView.objects.exists()
+
+
+@pytest.mark.parametrize("page", sorted(OWN_LISTS))
+def test_lists_that_span_projects_have_views_of_ones_own(cast, client, page):
+    Notification.objects.create(user=cast.admin, project=cast.project, kind="test", text="Look.")
+    client.force_login(cast.admin)
+    where, save_url = reverse(OWN_LISTS[page]), reverse("labeling:own_view_save")
+    form = {"page": page, "name": "Mine", "query": "sort=newest&page=2", "is_default": "1"}
+    answer = client.post(save_url, form)
+    assert client.post(save_url, form).url == answer.url  # the same name again replaces it
+    view = SavedView.objects.get()
+    assert (view.project, view.query) == (None, "sort=newest")
+    assert answer.url == f"{where}?sort=newest&view={view.pk}"
+    assert client.get(where).url == answer.url  # it opens by itself
+    shown = client.get(answer.url)
+    assert shown.context["listing"].views.current == view
+    assert b"Share it with" not in shown.content
+    default, delete = [reverse(f"labeling:own_view_{verb}", args=[view.pk]) for verb in ("default", "delete")]
+    assert default.encode() in shown.content and delete.encode() in shown.content
+    client.force_login(cast.lead)  # nobody else's
+    assert client.get(f"{where}?view=").context["listing"].views.rows == []
+    assert client.post(default).status_code == client.post(delete).status_code == 404
+    assert client.post(save_url, {**form, "is_shared": "1"}).status_code == 403
+    client.force_login(cast.admin)
+    assert client.post(default, {"clear": "1"}).url == answer.url
+    assert client.get(where).status_code == 200
+    assert client.post(delete).url == f"{where}?view="
+    assert not SavedView.objects.exists()
+
+
+def test_a_view_of_a_project_is_none_of_ones_own_lists_nor_the_other_way_round(cast, as_lead):
+    assert (
+        as_lead.post(reverse("labeling:own_view_save"), {"page": "prompts", "name": "x"}).status_code == 422
+    )
+    assert save(as_lead, cast, page="projects").status_code == 422
+    save(as_lead, cast)
+    view = SavedView.objects.get()
+    assert as_lead.post(reverse("labeling:own_view_delete", args=[view.pk])).status_code == 404
+
+
+def test_projects_and_notifications_are_taken_along_as_csv(cast, client):
+    Notification.objects.create(user=cast.lead, project=cast.project, kind="test", text="=Look")
+    Notification.objects.create(user=cast.admin, project=cast.project, kind="test", text="Not yours")
+    client.force_login(cast.lead)
+    [project] = lines(client.get(reverse("labeling:project_list"), {"format": "csv"}))
+    assert (project["name"], project["role"], project["open"]) == (cast.project.name, "lead", "0")
+    [told] = lines(client.get(reverse("labeling:notifications"), {"format": "csv", "state": "new"}))
+    assert (told["text"], told["project"], told["read"]) == ("'=Look", cast.project.name, "")
+    assert lines(client.get(reverse("labeling:notifications"), {"format": "csv", "state": "read"})) == []

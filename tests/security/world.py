@@ -126,6 +126,7 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
     screening = open_screening_set(batch=screening_batch, tasks_per_attempt=1, acting_user=admin)
     notification = Notification.objects.create(user=annotator, project=project, kind="test", text="Look.")
     view = SavedView.objects.create(project=project, owner=annotator, page="history", name="Mine")
+    own_view = SavedView.objects.create(project=None, owner=annotator, page="projects", name="Mine")
     webhook = Webhook.objects.create(
         project=project,
         url="https://192.0.2.1/",
@@ -168,6 +169,7 @@ def build_world(project, *, admin, annotator, reviewer) -> dict[str, Any]:
         "screening": screening.pk,
         "notifications": notification.pk,
         "views": view.pk,
+        "own-views": own_view.pk,
         "webhooks": webhook.pk,
         "webhook-deliveries": delivery.pk,
     }

@@ -11,7 +11,7 @@ from annotate.errors import NotFound
 from annotate.words import _
 from labeling.api.base import ProjectViewMixin, valid_input
 from labeling.permissions import Action
-from training.api.serializers import RunSerializer
+from training.api.serializers import LONGEST_REFERENCE, RunSerializer
 from training.services import continuations as service
 from training.services.references import resolve_checkpoint, resolve_version
 
@@ -21,12 +21,20 @@ VERSIONS = ("former_data", "new_data", "all_data")
 
 class NewContinuationSerializer(serializers.Serializer):
     stage = serializers.ChoiceField(choices=[str(stage) for stage in service.KIND])
-    start = serializers.CharField(help_text="The former checkpoint, from which B goes on.")
-    former_data = serializers.CharField(help_text="What it learnt; its held-out rows show forgetting.")
-    new_data = serializers.CharField(help_text="What B learns.")
-    all_data = serializers.CharField(help_text="What A learns.")
+    start = serializers.CharField(
+        max_length=LONGEST_REFERENCE, help_text="The former checkpoint, from which B goes on."
+    )
+    former_data = serializers.CharField(
+        max_length=LONGEST_REFERENCE, help_text="What it learnt; its held-out rows show forgetting."
+    )
+    new_data = serializers.CharField(max_length=LONGEST_REFERENCE, help_text="What B learns.")
+    all_data = serializers.CharField(max_length=LONGEST_REFERENCE, help_text="What A learns.")
     anew_from = serializers.CharField(
-        required=False, allow_blank=True, default="", help_text="Left out: what `start` itself began from."
+        max_length=LONGEST_REFERENCE,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Left out: what `start` itself began from.",
     )
     base_model = serializers.CharField(required=False, allow_blank=True, default="", max_length=300)
     mix_ratio = serializers.FloatField(

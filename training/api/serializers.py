@@ -10,6 +10,8 @@ from labeling.models import Layout
 from training.models import Checkpoint, Preset, Round, RoundStep, RunEvent, RunInput, Stage, TrainingRun
 from training.services.event_log import reports
 
+LONGEST_REFERENCE = 300  # characters of what names a checkpoint or a dataset version
+
 
 class RunInputSerializer(serializers.ModelSerializer):
     dataset_version = serializers.SerializerMethodField(
@@ -166,11 +168,19 @@ class BatchPlanSerializer(serializers.Serializer):
 
 
 class SampleSerializer(serializers.Serializer):
-    checkpoints = serializers.ListField(child=serializers.CharField(), help_text="References to checkpoints.")
-    prompts_version = serializers.CharField(
-        required=False, allow_null=True, default=None, help_text="A reference to a dataset version."
+    checkpoints = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_REFERENCE), help_text="References to checkpoints."
     )
-    splits = serializers.ListField(child=serializers.CharField(), required=False, default=["train"])
+    prompts_version = serializers.CharField(
+        required=False,
+        allow_null=True,
+        default=None,
+        max_length=LONGEST_REFERENCE,
+        help_text="A reference to a dataset version.",
+    )
+    splits = serializers.ListField(
+        child=serializers.CharField(max_length=40), required=False, default=["train"]
+    )
     prompt_ids = serializers.ListField(child=serializers.IntegerField(), required=False, default=list)
     completions_per_prompt = serializers.IntegerField()
     temperature = serializers.FloatField(required=False, default=1.0)
@@ -230,8 +240,12 @@ class StageSerializer(serializers.Serializer):
 class ExportSerializer(serializers.Serializer):
     """Hyperparameters of the export stage, as `training/stages/` describes them."""
 
-    format = serializers.CharField(default="safetensors", help_text="safetensors, onnx or gguf")
-    weights = serializers.CharField(default="float32", help_text="float32, bfloat16 or float16")
+    format = serializers.CharField(
+        max_length=20, default="safetensors", help_text="safetensors, onnx or gguf"
+    )
+    weights = serializers.CharField(
+        max_length=20, default="float32", help_text="float32, bfloat16 or float16"
+    )
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     license = serializers.CharField(max_length=60, default="other")
     license_name = serializers.CharField(max_length=100, default="", allow_blank=True)

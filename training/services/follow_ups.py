@@ -25,6 +25,17 @@ from labeling.services.activity import notify
 from labeling.services.batches import completion_sets_for, create_ranking_batch
 from labeling.services.completions import record_completions
 from labeling.services.scores import contradicted_by_models, record_scores
+from training.follow_up_words import (
+    COMPARISON_WAITS,
+    COMPLETIONS,
+    COMPLETIONS_IN_BATCH,
+    EVALUATIONS,
+    MEASURED,
+    MEASURING,
+    SAMPLING,
+    SCORES,
+    SCORING,
+)
 from training.models import Checkpoint, FollowUpStatus, RunInputRole, RunStatus, Stage, TrainingRun
 
 from .continuations import continuation_of, start_evaluations
@@ -59,7 +70,7 @@ def finish_follow_up(*, run_id) -> bool:
         elif set(run.follow_up) == {MEASURED_TOO}:
             with transaction.atomic():
                 measuring = measure(run)
-                _done(run, f"Measuring on the test split was started: {measuring}.")
+                _done(run, MEASURING % {"run": measuring})
         elif run.stage == Stage.SAMPLE:
             _hand_back_completions(run)
         elif run.stage == Stage.SCORE:
@@ -93,7 +104,7 @@ def _start_sampling(run: TrainingRun) -> None:
             acting_user=run.created_by,
             **plan,
         )
-        _done(run, f"Sampling was started: {sampling}.", sample_run=sampling.number)
+        _done(run, SAMPLING % {"run": sampling}, sample_run=sampling.number)
 
 
 def _start_scoring(run: TrainingRun) -> None:
@@ -108,7 +119,7 @@ def _start_scoring(run: TrainingRun) -> None:
         except Conflict as conflict:
             _done(run, conflict.message)
         else:
-            _done(run, f"Scoring was started: {scoring}.", score_run=scoring.number)
+            _done(run, SCORING % {"run": scoring}, score_run=scoring.number)
 
 
 def _measure_too(run: TrainingRun) -> None:
@@ -123,13 +134,11 @@ def _start_comparison(run: TrainingRun) -> None:
         other = pair.onward if run.pk == pair.anew.pk else pair.anew
         made = start_evaluations(pair, run.created_by)
         if made:
-            message = (
-                f"{len(made)} evaluations were started: both models and the former one on the same rows."
-            )
+            message = EVALUATIONS % {"n": len(made)}
         elif other.status == RunStatus.SUCCEEDED:
-            message = "Both models are measured already."
+            message = MEASURED
         else:
-            message = f"The comparison waits for run {other.number}."
+            message = COMPARISON_WAITS % {"number": other.number}
         _done(run, message, evaluations=[each.number for each in made])
 
 
@@ -156,13 +165,12 @@ def _hand_back_completions(run: TrainingRun) -> None:
     plan = run.follow_up.get("ranking_batch")
     with transaction.atomic():
         if not plan:
-            _done(run, f"{len(ids):,} completions were handed to labeling.", completions=len(ids))
+            _done(run, COMPLETIONS % {"n": f"{len(ids):,}"}, completions=len(ids))
             return
         batch = _ranking_batch(run, plan)
         _done(
             run,
-            f"{len(ids):,} completions were handed to labeling; "
-            f"batch “{batch.name}” asks people to rank them.",
+            COMPLETIONS_IN_BATCH % {"n": f"{len(ids):,}", "batch": batch.name},
             completions=len(ids),
             batch=batch.pk,
         )
@@ -185,8 +193,7 @@ def _hand_back_scores(run: TrainingRun) -> None:
     with transaction.atomic():
         _done(
             run,
-            f"{added:,} scores were handed to labeling. Rankings that a reward model contradicts with "
-            f"confidence and nobody has decided on: {waiting}.",
+            SCORES % {"n": f"{added:,}", "waiting": waiting},
             scores=added,
             contradicted=waiting,
         )
