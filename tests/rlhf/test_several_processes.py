@@ -19,8 +19,10 @@ from .conftest import ROOT, World, events, final_checkpoint, result, run_here, w
 pytestmark = [pytest.mark.serial, pytest.mark.slow]
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-ACCELERATE = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-ACCELERATE += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m"]
+LAUNCH = ["-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+ACCELERATE = [*LAUNCH, "--multi_gpu", "-m"]  # without a GPU, too: it only starts the processes
+LAUNCHERS = {"torchrun": TORCHRUN, "accelerate": ACCELERATE}
 
 
 def start(launcher: list[str], stage: str, config: dict | None, out: Path, *more: str) -> subprocess.Popen:
@@ -40,8 +42,11 @@ def start(launcher: list[str], stage: str, config: dict | None, out: Path, *more
 
 
 def run_together(launcher: list[str], stage: str, config: dict | None, out: Path, *more: str) -> int:
-    process = start(launcher, stage, config, out, *more)
-    output, _ = process.communicate(timeout=300)
+    return finished(start(launcher, stage, config, out, *more))
+
+
+def finished(process: subprocess.Popen) -> int:
+    output, _ = process.communicate(timeout=600)
     if process.returncode:
         print(output.decode())
     return process.returncode
@@ -87,21 +92,37 @@ def models(base_model, sft_model, reward_model) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
-def test_two_processes_give_what_one_gives(world, models, tmp_path, stage):
+def test_two_processes_give_what_one_gives_whoever_launches_them(world, models, tmp_path, stage):
     config = configuration(world, stage, models)
-    assert run_here(stage, config, tmp_path / "alone") == 0
-    assert run_together(TORCHRUN, stage, config, tmp_path / "together") == 0
-    assert result(tmp_path / "together")["status"] == "succeeded"
-    assert_alike(tmp_path / "together", tmp_path / "alone")
-    if stage == "ppo":  # its own micro-batches, measured as they are learnt from
-        assert all(row.get("first_ratio_deviation", 0.0) == 0.0 for row in numbers(tmp_path / "together"))
+    together = {name: start(launcher, stage, config, tmp_path / name) for name, launcher in LAUNCHERS.items()}
+    try:
+        assert run_here(stage, config, tmp_path / "alone") == 0
+        assert [finished(process) for process in together.values()] == [0, 0]
+    finally:
+        for process in together.values():
+            process.kill()
+    for out in (tmp_path / name for name in together):
+        assert result(out)["status"] == "succeeded"
+        assert are_two(out) and not are_two(tmp_path / "alone")
+        assert_alike(out, tmp_path / "alone")
+        if stage == "ppo":  # its own micro-batches, measured as they are learnt from
+            assert all(row.get("first_ratio_deviation", 0.0) == 0.0 for row in numbers(out))
 
 
-def test_accelerate_launches_it_too(world, models, tmp_path):
+def are_two(out: Path) -> bool:
+    return any(event["data"]["message"] == "2 processes share the work" for event in events(out, "log"))
+
+
+@pytest.mark.parametrize("flag", [[], ["--cpu"]])
+def test_a_launcher_that_starts_one_process_where_two_were_asked_for_is_refused(
+    world, models, tmp_path, flag
+):
+    if not flag and torch.cuda.device_count() > 1:
+        pytest.skip("accelerate starts them by itself where there are GPUs")
     config = configuration(world, "sft", models)
-    assert run_here("sft", config, tmp_path / "alone") == 0
-    assert run_together(ACCELERATE, "sft", config, tmp_path / "together") == 0
-    assert_alike(tmp_path / "together", tmp_path / "alone")
+    assert run_together([*LAUNCH, *flag, "-m"], "sft", config, tmp_path / "r") != 0
+    error = result(tmp_path / "r")["error"]
+    assert error["field"] == "device" and "--multi_gpu" in error["message"]
 
 
 def test_a_stop_asked_of_the_launcher_leaves_one_checkpoint_and_resuming_is_exact(world, models, tmp_path):

@@ -92,6 +92,8 @@ class Session:
     ) -> None:
         self.run, self.config, self.accelerator = run, config, accelerator
         self.team = Team(accelerator)
+        if self.team.size > 1:
+            run.log(f"{self.team.size} processes share the work")
         self.kind, self.base, self.total_steps = kind, base, total_steps
         self.modules = {name: module.to(accelerator.device) for name, module in modules.items()}
         self.loss_scale = LossScale(active=config.precision == "fp16")

@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from training.rlhf.errors import ConfigError
 from training.rlhf.models import inner_model
 from training.rlhf.run import Run
-from training.rlhf.team import is_sharded, team_size
+from training.rlhf.team import is_alone_unasked, is_sharded, team_size
 
 CONFIG_FILE = "training/fsdp.yaml"
 OTHERS = {"DeepSpeed": "ACCELERATE_USE_DEEPSPEED", "Megatron-LM": "ACCELERATE_USE_MEGATRON_LM"}
@@ -38,6 +38,12 @@ def check_launcher(*, can_shard: bool) -> None:
                 "device",
                 f"{name} is not supported: launch plain processes, or share weights out with {CONFIG_FILE}",
             )
+    if is_alone_unasked():
+        raise ConfigError(
+            "device",
+            "accelerate launch was asked for several processes and has started one, as it does on the CPU: "
+            "add --multi_gpu (on the CPU, too: it only starts them), or use torchrun",
+        )
     if not is_sharded():
         return
     if not can_shard:

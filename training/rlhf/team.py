@@ -38,6 +38,14 @@ def neighbours() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
 
 
+def is_alone_unasked() -> bool:
+    """Whether accelerate's launcher was told of several processes and started one: for them it sets where to
+    meet, and for each of them, where it does start them, how many there are.
+    """
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+    return launched and "WORLD_SIZE" not in os.environ
+
+
 def is_sharded() -> bool:
     """Whether the launcher asked for weights to be shared out among several processes (see sharding.py)."""
     return team_size() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
