@@ -7,7 +7,12 @@ import tarfile
 
 import pytest
 
-from training.models import Preset, TrainingRun
+from labeling.models import Completion, CompletionScore
+from tests.factories import make_completions, make_prompt
+from training.api.runs import Runs
+from training.models import FollowUpStatus, Preset, RunInput, RunInputRole, RunStatus, TrainingRun
+from training.services.runs import CHANGES
+from training.views.runs import SAID
 
 from .conftest import make_sft_run
 
@@ -78,6 +83,41 @@ def test_a_run_is_cancelled_and_resumed(api, base, cast, sft_version):
     assert api.post(f"{base}/runs/{run.pk}/cancel/").status_code == 409
     assert api.post(f"{base}/runs/{run.pk}/resume/").json()["status"] == "queued"
     assert api.post(f"{base}/runs/{run.pk}/retry/").status_code == 409
+
+
+def test_what_should_have_followed_a_run_is_tried_again(api, base, cast, sft_version):
+    run = make_sft_run(cast, sft_version)
+    refused = api.post(f"{base}/runs/{run.pk}/retry_follow_up/")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "follow_up_status")
+    TrainingRun.objects.filter(pk=run.pk).update(
+        status=RunStatus.SUCCEEDED, follow_up_status=FollowUpStatus.FAILED, follow_up_message="It was full."
+    )
+    answer = api.post(f"{base}/runs/{run.pk}/retry_follow_up/").json()
+    assert (answer["follow_up_status"], answer["follow_up_message"]) == ("waiting", "")
+
+
+def test_every_change_that_a_page_of_a_run_offers_is_a_call(cast):
+    routes = {route.url_path for route in Runs.get_extra_actions()}
+    assert set(CHANGES) == set(SAID) and set(CHANGES) <= routes
+
+
+def test_a_checkpoint_tells_what_was_made_with_it(
+    api, base, cast, checkpoint, reward_checkpoint, sft_version
+):
+    run = make_sft_run(cast, sft_version)
+    RunInput.objects.create(run=run, role=RunInputRole.MODEL, checkpoint=checkpoint)
+    answers = make_completions(make_prompt(cast.project), 3)
+    Completion.objects.update(checkpoint_key=checkpoint.pk)
+    CompletionScore.objects.create(completion=answers[0], scorer_key=reward_checkpoint.pk, score=1.0)
+    told = api.get(f"{base}/checkpoints/{checkpoint.pk}/descendants/").json()
+    assert told["runs"] == [
+        {"role": "model", "run": str(run.pk), "number": run.number, "name": run.name, "stage": "sft",
+         "status": "queued"}
+    ]  # fmt: skip
+    assert (told["completions"], told["scores"]) == (3, 0)
+    assert api.get(f"{base}/checkpoints/{reward_checkpoint.pk}/descendants/").json() == {
+        "runs": [], "completions": 0, "scores": 1
+    }  # fmt: skip
 
 
 def test_events_are_read_by_cursor(api, base, cast, sft_version):
@@ -164,9 +204,11 @@ def test_other_roles_are_refused(api_client_of, base, cast, sft_version, checkpo
         "rounds/",
         f"runs/{run.pk}/",
         f"checkpoints/{checkpoint.pk}/download/",
+        f"checkpoints/{checkpoint.pk}/descendants/",
     ):
         assert client.get(f"{base}/{path}").status_code == 403, path
-    for path in ("runs/", "sample/", "presets/", "rounds/", f"runs/{run.pk}/cancel/"):
+    changes = [f"runs/{run.pk}/{change}/" for change in CHANGES]
+    for path in ("runs/", "sample/", "presets/", "rounds/", *changes):
         assert client.post(f"{base}/{path}", {}).status_code == 403, path
 
 

@@ -18,6 +18,7 @@ from training.models import Checkpoint, Round
 from training.services import rounds as round_service
 from training.services.checkpoints import open_archive, set_pinned
 from training.services.exporting import export_checkpoint
+from training.services.lineage import descendants
 from training.services.scoring import score_completions
 
 
@@ -39,6 +40,7 @@ class Checkpoints(ProjectRows):
     policy = {
         "list": Action.VIEW_RUNS,
         "retrieve": Action.VIEW_RUNS,
+        "descendants": Action.VIEW_RUNS,
         "download": Action.DOWNLOAD_CHECKPOINTS,
         "pin": Action.LAUNCH_RUNS,
         "unpin": Action.LAUNCH_RUNS,
@@ -70,6 +72,12 @@ class Checkpoints(ProjectRows):
             with_optimizer=request.query_params.get("with") == "optimizer",
         )
         return stream_file(request._request, pieces, filename=filename, media_type="application/x-tar")
+
+    @extend_schema(summary="What was made with a checkpoint", responses=shapes.DescendantsSerializer)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def descendants(self, request, slug, pk):
+        """Runs that read it (the newest 200), completions sampled from it, and completions it has scored."""
+        return Response(shapes.DescendantsSerializer(descendants(self.get_object())).data)
 
     @extend_schema(summary="Keep a checkpoint", request=None, responses=shapes.CheckpointSerializer)
     @action(detail=True, methods=["post"])

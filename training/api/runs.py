@@ -82,6 +82,7 @@ class Runs(ProjectRows):
         "cancel": Action.LAUNCH_RUNS,
         "resume": Action.LAUNCH_RUNS,
         "retry": Action.LAUNCH_RUNS,
+        "retry_follow_up": Action.LAUNCH_RUNS,
         "export": Action.DOWNLOAD_CHECKPOINTS,
     }
     filterset_class = RunFilter
@@ -170,6 +171,16 @@ class Runs(ProjectRows):
     @action(detail=True, methods=["post"])
     def retry(self, request, slug, pk):
         return self._detail(service.retry_run(run=self.get_object(), acting_user=request.user))
+
+    @extend_schema(
+        summary="Try again what should have followed a run",
+        request=None,
+        responses=shapes.RunDetailSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def retry_follow_up(self, request, slug, pk):
+        """Where `follow_up_status` is `failed`; 409 `follow_up_status` otherwise."""
+        return self._detail(service.retry_follow_up(run=self.get_object(), acting_user=request.user))
 
 
 @extend_schema(tags=TAG)

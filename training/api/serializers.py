@@ -90,6 +90,21 @@ class CheckpointSerializer(serializers.ModelSerializer):
         ]
 
 
+class DescendantRunSerializer(serializers.Serializer):
+    role = serializers.CharField(help_text="What the checkpoint was there: model, reward_model and so on.")
+    run = serializers.UUIDField(source="run_id")
+    number = serializers.IntegerField(source="run.number")
+    name = serializers.CharField(source="run.name")
+    stage = serializers.CharField(source="run.stage")
+    status = serializers.CharField(source="run.status")
+
+
+class DescendantsSerializer(serializers.Serializer):
+    runs = DescendantRunSerializer(many=True, source="inputs")
+    completions = serializers.IntegerField(help_text="Sampled from it.")
+    scores = serializers.IntegerField(help_text="Completions it has scored.")
+
+
 class RunDetailSerializer(RunSerializer):
     inputs = RunInputSerializer(many=True)
     checkpoints = CheckpointSerializer(many=True)

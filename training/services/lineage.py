@@ -96,9 +96,14 @@ def _texts_of(run: TrainingRun) -> list[dict[str, Any]]:
 class Descendants:
     """What was made with a checkpoint."""
 
-    runs: list[tuple[str, TrainingRun]]  # (role in the run, the run)
+    inputs: list[RunInput]  # of the runs that read it, the newest first
     completions: int
     scores: int  # completions it has scored
+
+    @property
+    def runs(self) -> list[tuple[str, TrainingRun]]:
+        """(role in the run, the run)."""
+        return [(row.get_role_display(), row.run) for row in self.inputs]
 
 
 def descendants(checkpoint: Checkpoint) -> Descendants:
@@ -108,7 +113,7 @@ def descendants(checkpoint: Checkpoint) -> Descendants:
         .order_by("-run__created_at")
     )
     return Descendants(
-        runs=[(RunInputRole(row.role).label, row.run) for row in rows[:200]],
+        inputs=list(rows[:200]),
         completions=Completion.objects.filter(checkpoint_key=checkpoint.pk).count(),
         scores=CompletionScore.objects.filter(scorer_key=checkpoint.pk).count(),
     )

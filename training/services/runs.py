@@ -5,6 +5,7 @@ Created, cancelled, resumed, retried. Workers are in leases, supervision and end
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -222,3 +223,12 @@ def retry_follow_up(*, run: TrainingRun, acting_user) -> TrainingRun:
     record_event(action="run.follow_up_retried", actor=acting_user, obj=run, project=run.project)
     transaction.on_commit(partial(ring, FOLLOW_UP, str(run.pk)))
     return run
+
+
+# What people may do to a run that is there, by the name that its page and the command know.
+CHANGES: dict[str, Callable[..., TrainingRun]] = {
+    "cancel": cancel_run,
+    "resume": resume_run,
+    "retry": retry_run,
+    "retry_follow_up": retry_follow_up,
+}

@@ -259,22 +259,23 @@ def run_export(request: HttpRequest, *, project, membership, number: int) -> Htt
     return stream_file(request, pieces, filename=filename, media_type="application/x-tar")
 
 
-CHANGES = {
-    "cancel": (service.cancel_run, _("The run is being cancelled.")),
-    "resume": (service.resume_run, _("The run goes on from its last checkpoint.")),
-    "retry": (service.retry_run, _("The run is queued again.")),
-    "retry_follow_up": (service.retry_follow_up, _("It is tried again.")),
+SAID = {
+    "cancel": _("The run is being cancelled."),
+    "resume": _("The run goes on from its last checkpoint."),
+    "retry": _("The run is queued again."),
+    "retry_follow_up": _("It is tried again."),
 }
 
 
 @project_route(Action.LAUNCH_RUNS, methods=("POST",))
 def run_change(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
     run = find_run(project, number)
-    change = CHANGES.get(request.POST.get("change", ""))
-    if change is None:
-        raise Invalid(_("A change is one of %(known)s.") % {"known": ", ".join(CHANGES)}, field="change")
-    change[0](run=run, acting_user=request.user)
-    messages.success(request, change[1])
+    change = request.POST.get("change", "")
+    if change not in service.CHANGES:
+        known = ", ".join(service.CHANGES)
+        raise Invalid(_("A change is one of %(known)s.") % {"known": known}, field="change")
+    service.CHANGES[change](run=run, acting_user=request.user)
+    messages.success(request, SAID[change])
     return redirect("training:run_detail", slug=project.slug, number=run.number)
 
 
