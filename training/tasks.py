@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from annotate.doorbell import ring
 from training.models import Round, RoundStatus
-from training.services import endings, leases, machines, preview_jobs, retention
+from training.services import endings, leases, leftovers, machines, preview_jobs, retention
 from training.services.follow_ups import due_follow_ups
 from training.services.follow_ups import finish_follow_up as finish_follow_up_service
 from training.services.rounds import advance_round as advance_round_service
@@ -113,6 +113,7 @@ def sweep() -> None:
 def retire_checkpoints() -> int:
     """The number retired. Files that an earlier, killed one has left behind are removed, too."""
     retention.sweep_folders()
+    leftovers.sweep_leftovers()
     return len(retention.retire_checkpoints())
 
 

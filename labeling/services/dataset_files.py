@@ -31,6 +31,7 @@ from labeling.models import DatasetVersion
 from .dataset_rows import Selected
 from .dataset_statistics import Statistics
 
+BUILDING = ".building-{}-{}"  # the id of a version and its attempt: a folder that is not whole yet
 MANIFEST = "manifest.json"
 MEMBERS = "members.bin"
 FEW_IDS = 200  # looked up one by one; more are compared with all members at once
@@ -81,7 +82,7 @@ class VersionWriter:
     def __init__(self, version: DatasetVersion):
         self.version = version
         # The attempt in the name: two builds of one version never write into the same folder.
-        self.folder = root() / f".building-{version.public_id}-{version.attempt}"
+        self.folder = root() / BUILDING.format(version.public_id, version.attempt)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self._rows = {split: _HashedFile(self.folder / f"{split}.jsonl") for split in SPLITS}

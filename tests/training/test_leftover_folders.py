@@ -1,5 +1,5 @@
-"""Killed between the commit and the files, in either direction: the next sweep leaves no orphan, and nothing
-that somebody uses is taken."""
+"""Killed between the commit and the files, in either direction, or in the middle of a file: the next sweep
+leaves no orphan, and nothing that somebody uses is taken."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import time
 
 import pytest
 
+from labeling.services import dataset_files
 from training import tasks
 from training.models import Checkpoint
-from training.services import retention
+from training.services import leftovers, retention
 from training.services.checkpoints import register_checkpoints, verify_checkpoint, whole_checkpoints
 from training.services.leases import claim_run
 from training.services.locations import checkpoint_directory, checkpoints_directory, run_directory
@@ -25,7 +26,7 @@ WEEKS = 21 * 86_400
 # Dies after the row has said that the files are removed, and before they are.
 RETIRE = """
 import signal
-from training.services import retention
+from training.services import leftovers, retention
 retention._remove = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
 retention.retire_checkpoints()
 """
@@ -143,3 +144,65 @@ def test_what_cannot_be_removed_is_tried_again_and_keeps_no_other_from_being_rem
 @pytest.mark.django_db
 def test_nothing_was_ever_registered(data_dir):
     assert retention.sweep_folders() == 0
+
+
+# Dies in the middle of a text that somebody uploads.
+UPLOAD = """
+import io, signal
+from labeling.models import Project
+from training.services import texts
+texts._check_utf8 = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+project, file = Project.objects.first(), io.BytesIO(b"words")
+texts.save_text(project=project, name="words.txt", file=file, acting_user=None)
+"""
+# Dies before a version's finished folder gets its name.
+FREEZE = """
+import signal
+from labeling.models import DatasetVersion
+from labeling.services import dataset_files
+writer = dataset_files.VersionWriter(DatasetVersion.objects.first())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.database
+@pytest.mark.django_db(transaction=True)
+def test_a_text_and_a_version_that_were_never_whole_are_removed(workers, run, sft_version):  # noqa: F811
+    root = run_directory(run).parent.parent
+    for body in (UPLOAD, FREEZE):
+        assert workers.start(run, body).wait(60) == -signal.SIGKILL
+    (text,) = (root / "texts").glob("*/.words.txt.*")
+    (version,) = dataset_files.root().glob(".building-*")
+    assert leftovers.sweep_leftovers() == 0, "somebody may still be writing there"
+    assert leftovers.sweep_leftovers(idle_hours=-1) == 2
+    assert not text.exists() and not version.exists()
+
+
+@pytest.mark.django_db
+def test_what_is_whole_stays_and_what_a_dead_run_left_goes(run, data_dir):  # noqa: F811
+    folder = run_directory(run)
+    whole = [data_dir / "texts" / "1" / "a.txt", folder / "launch.json", folder / "inputs" / "train.jsonl"]
+    whole += [folder / "checkpoints" / "step-4" / "model.safetensors"]
+    half = [folder / "launch.writing", folder / "inputs" / "train.writing"]
+    half += [folder / "checkpoints" / name for name in (".step-8.writing", ".step-2.removing")]
+    for path in (*whole, *half[:2], *(each / "model.safetensors" for each in half[2:])):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("words")
+    tasks.retire_checkpoints()
+    assert all(path.exists() for path in (*whole, *half)), "written to just now"
+    assert leftovers.sweep_leftovers(idle_hours=-1) == 4
+    assert all(path.exists() for path in whole) and not any(path.exists() for path in half)
+
+
+@pytest.mark.django_db
+def test_a_large_file_that_is_still_being_written_keeps_its_folder(run, monkeypatch):  # noqa: F811
+    folder = run_directory(run) / "checkpoints" / ".step-8.writing"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text("half of it")
+    now = time.time()
+    monkeypatch.setattr(leftovers.time, "time", lambda: now + 3600 * (leftovers.IDLE_HOURS - 1))
+    tasks.retire_checkpoints()
+    assert folder.exists()
+    monkeypatch.setattr(leftovers.time, "time", lambda: now + 3600 * (leftovers.IDLE_HOURS + 1))
+    tasks.retire_checkpoints()
+    assert not folder.exists()
