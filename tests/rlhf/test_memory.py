@@ -69,7 +69,7 @@ def test_weights_gradients_and_moments_by_hand(world, base_model):
     size = memory.language_model(str(base_model), config)
     assert (size.weights, size.learning) == (4 * weights, 4 * weights)
     assert size.label == 2 * 4 * vocabulary
-    found = memory._estimate(config, memory.Load(40, 5000, 0.25), [size], 0, "cpu")
+    found = memory.estimate(config, memory.Load(40, 5000, 0.25), [size], 0, "cpu")
     assert (found.gradients, found.moments, found.tokens) == (4 * weights, 8 * weights, 1000)
     assert found.per_token == pytest.approx(memory.OVERHEAD["cpu"] * size.token + 0.25 * size.label)
     assert found.needed == round(4 * 4 * weights + memory.LIBRARIES + 1000 * found.per_token)
@@ -79,7 +79,7 @@ def test_updates_sampling_and_saving_take_turns_in_the_same_memory(world, base_m
     config = sft_config(world, micro_batch_tokens=16)
     size = memory.language_model(str(base_model), config)
     small, large = (
-        memory._estimate(config, memory.Load(16, 16), [size], cache, "cpu") for cache in (1, 2**30)
+        memory.estimate(config, memory.Load(16, 16), [size], cache, "cpu") for cache in (1, 2**30)
     )
     assert small.needed == small.fixed + max(round(16 * small.per_token), size.weights)
     assert large.needed == large.fixed + 2**30

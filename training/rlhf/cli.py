@@ -21,10 +21,10 @@ from training.rlhf.errors import (
     ConfigError,
     DiskFullError,
     InterruptedRun,
-    OutOfMemoryError,
     RlhfError,
     RunFolderError,
 )
+from training.rlhf.out_of_memory import is_out_of_memory, told
 from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
 from training.rlhf.template_styles import template_of
@@ -141,6 +141,7 @@ def _refused(command: str, error: Exception) -> int:
 
 def _attend(run: Run, options: argparse.Namespace) -> int:
     """Start the stage and turn every end it may come to into events, a result and an exit status."""
+    config = None
     try:
         if options.resume and run.finished():
             return 0
@@ -166,7 +167,7 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
         print(f"{options.stage}: {error.message}", file=sys.stderr)
         return error.exit_status
     except Exception as error:  # noqa: BLE001 - the last line of defence: every end is recorded
-        failure = _as_failure(error)
+        failure = told(error, run.footing, config) if is_out_of_memory(error) else _as_failure(error)
         if isinstance(failure, DiskFullError):
             print(f"{options.stage}: {failure.message}", file=sys.stderr)
         else:
@@ -179,15 +180,6 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
 
 
 def _as_failure(error: Exception) -> RlhfError:
-    if (
-        isinstance(error, MemoryError)
-        or "out of memory" in str(error).lower()
-        or "can't allocate memory" in str(error)
-    ):
-        return OutOfMemoryError(
-            "out of memory: lower micro_batch_tokens (results stay the same), switch on "
-            "gradient_checkpointing, or train adapters with method = lora"
-        )
     if "Connection closed by peer" in str(error) or "Connection reset by peer" in str(error):
         return RlhfError(
             "another process of this run has ended: look at its output, then go on with --resume"

@@ -86,9 +86,16 @@ class NonFiniteError(RlhfError):
 
 
 class OutOfMemoryError(RlhfError):
-    """The device or host ran out of memory."""
+    """The device or host ran out of memory; `lower` are the fields to lower, and to what."""
 
     code = "out_of_memory"
+
+    def __init__(self, message: str, lower: dict[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.lower = lower or {}
+
+    def as_dict(self) -> dict:
+        return super().as_dict() | {"lower": self.lower}
 
 
 class DiskFullError(RlhfError):

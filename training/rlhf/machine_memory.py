@@ -1,7 +1,9 @@
-"""What memory is free: of the GPU, or of the machine and of the group of processes we are in."""
+"""What memory is free: of the GPU, or of the machine, of the group of processes we are in, and of what
+this process may take."""
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ def free_bytes(device: Any) -> int:
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    return min(_machine_free(), _group_free())
+    return min(_machine_free(), _group_free(), _process_free())
 
 
 def resident_bytes() -> int:
@@ -55,6 +57,15 @@ def _group_free(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> int
             if level == folder:
                 break
     return max(0, free)
+
+
+def _process_free(own: Path = Path("/proc/self/statm")) -> int:
+    """What `ulimit -v` leaves of this process's addresses."""
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    pages = _text(own).split()
+    if most == resource.RLIM_INFINITY or not pages:
+        return NO_LIMIT
+    return max(0, most - int(pages[0]) * PAGE)
 
 
 def _statistic(path: Path, name: str) -> int:

@@ -31,6 +31,7 @@ from transformers.masking_utils import sdpa_mask
 from training.rlhf import checkpoints
 from training.rlhf.adapters import add_adapter
 from training.rlhf.errors import ConfigError, first_line
+from training.rlhf.footing import Footing
 from training.rlhf.machine_memory import free_bytes, resident_bytes
 from training.rlhf.models import DROPOUT_NAMES, backbone, inner_model, score_head
 from training.rlhf.run import Run
@@ -120,9 +121,9 @@ class Estimate:
             "activations and logits": self.per_token * self.tokens,
             "keys and values": self.cache,
         }
-        listed = ", ".join(f"{name} {_size(value)}" for name, value in parts.items() if value)
+        listed = ", ".join(f"{name} {size_words(value)}" for name, value in parts.items() if value)
         return (
-            f"memory: about {_size(self.needed)} of {_size(free)} that are free ({listed}), "
+            f"memory: about {size_words(self.needed)} of {size_words(free)} that are free ({listed}), "
             f"with {self.tokens:,} tokens in a micro-batch"
         )
 
@@ -311,22 +312,27 @@ def fit(
     micro-batch it has: another one would change the last bits of its numbers.
     """
     path = run.folder / FILE
+    device = getattr(accelerator, "device", None)
+    footing = run.footing = Footing(config, device, load, networks, cache, shorten, resident_bytes())
     if resumed and path.is_file():
-        return _with_tokens(config, json.loads(path.read_bytes())["micro_batch_tokens"])
+        tokens = json.loads(path.read_bytes())["micro_batch_tokens"]
+        footing.config = _with_tokens(config, tokens)
+        return footing.config
     try:
         sizes, room_for_cache = networks(), cache()
     except Exception as error:  # noqa: BLE001 - whatever a foreign architecture raises: it is loaded all the same
         run.log(f"memory: this architecture cannot be estimated ({first_line(error)})")
-        return _with_tokens(config, config.micro_batch_tokens or load.longest)
+        footing.config = _with_tokens(config, config.micro_batch_tokens or load.longest)
+        return footing.config
     free = free_bytes(accelerator.device)
     if accelerator.device.type == "cpu":
         free //= neighbours()
-    found = _estimate(config, load, sizes, room_for_cache, accelerator.device.type)
+    found = estimate(config, load, sizes, room_for_cache, accelerator.device.type)
     if not config.micro_batch_tokens:
         tokens = int((AUTO_USES * free - found.fixed) / found.per_token) // STEP * STEP
         tokens = max(load.longest, min(tokens, load.batch, AUTO_MOST_TOKENS))
-        config = _with_tokens(config, tokens)
-        found = _estimate(config, load, sizes, room_for_cache, accelerator.device.type)
+        config = footing.config = _with_tokens(config, tokens)
+        found = estimate(config, load, sizes, room_for_cache, accelerator.device.type)
     run.log(
         found.sentence(free),
         memory={**dataclasses.asdict(found), "needed": found.needed, "peak": found.peak, "free": free},
@@ -340,7 +346,7 @@ def fit(
     return config
 
 
-def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device: str) -> Estimate:
+def estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device: str) -> Estimate:
     learning = sum(size.learning for size in sizes)
     tokens, per_token = load.heaviest(config.micro_batch_tokens, sizes, device)
     return Estimate(
@@ -357,14 +363,14 @@ def _estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, devic
 
 def _refusal(config: Any, load: Load, found: Estimate, free: int, shorten: str) -> ConfigError:
     short = (
-        f"the run needs about {_size(found.needed)} and may take {_size(USABLE * free)} of the "
-        f"{_size(free)} that are free; "
+        f"the run needs about {size_words(found.needed)} and may take {size_words(USABLE * free)} of the "
+        f"{size_words(free)} that are free; "
     )
     tokens = int((USABLE * free - found.fixed) / found.per_token)
     if found.fixed + found.cache > USABLE * free > found.fixed + found.per_token * load.longest:
         return ConfigError(
             "maximum_new_tokens",
-            f"{short}keys and values while sampling take {_size(found.cache)}: lower it, or batch_size",
+            f"{short}keys and values while sampling take {size_words(found.cache)}: lower it, or batch_size",
         )
     others = [] if config.gradient_checkpointing else ["switch on gradient_checkpointing"]
     if getattr(config, "method", "") == "full":
@@ -386,7 +392,7 @@ def _refusal(config: Any, load: Load, found: Estimate, free: int, shorten: str) 
     what = "a smaller model, or more memory" if not others else " or ".join(others)
     return ConfigError(
         "method" if "method = lora" in what else "gradient_checkpointing" if others else "model",
-        f"{short}weights, gradients and Adam alone take {_size(found.fixed)}: {what}",
+        f"{short}weights, gradients and Adam alone take {size_words(found.fixed)}: {what}",
     )
 
 
@@ -394,7 +400,7 @@ def _with_tokens(config: Any, tokens: int) -> Any:
     return dataclasses.replace(config, micro_batch_tokens=tokens)
 
 
-def _size(count: float) -> str:
+def size_words(count: float) -> str:
     for unit, size in (("GB", 2**30), ("MB", 2**20)):
         if count >= size:
             return f"{count / size:,.1f} {unit}" if count < 100 * size else f"{count / size:,.0f} {unit}"

@@ -16,6 +16,7 @@ from training.rlhf import checkpoints
 from training.rlhf.config import as_dict, describe, validate
 from training.rlhf.errors import EXIT_ORPHANED, ConfigError, RlhfError, RunFolderError
 from training.rlhf.events import EventLog, NoEvents
+from training.rlhf.footing import Footing
 
 CONFIG, EVENTS, RESULT, CHECKPOINTS, LOCK = (
     "config.json",
@@ -37,6 +38,7 @@ class Run:
         self.stage = stage
         self.stop_requested = False
         self.step = 0
+        self.footing: Footing | None = None
         self._started = time.monotonic()
         self._handlers: dict[int, Any] = {}
         try:
@@ -206,6 +208,7 @@ class Follower(Run):
         self.stage = stage
         self.stop_requested = False
         self.step = 0
+        self.footing = None
         self._handlers = {}
         self.events = NoEvents()
 
