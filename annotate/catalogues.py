@@ -35,6 +35,7 @@ PLAIN_CALLS = {
     "labeling/checks": {"Finding": 3},
     "training/rlhf/config": {
         "integer": 3, "number": 3, "boolean": 1, "choice": 2, "text": 1, "path": 0, "paths": 0, "strings": 1,
+        "ours": 0,
     },
 }  # fmt: skip
 NOTICES = {"success", "info", "warning", "error"}

@@ -99,7 +99,10 @@ class RunForm(forms.Form):
         max_length=120, required=False, label=_("Name"), help_text=_("Empty: “SFT run 7”.")
     )
 
-    def __init__(self, *args, project: Project, stage: str, preset: str = "", **kwargs) -> None:
+    def __init__(
+        self, *args, project: Project, stage: str, preset: str = "", copied: dict | None = None, **kwargs
+    ) -> None:
+        """`copied`: hyperparameters of another run, to begin with instead of a preset's."""
         super().__init__(*args, **kwargs)
         self.project, self.stage = project, stage
         self.presets = presets_of(project, stage)
@@ -145,7 +148,7 @@ class RunForm(forms.Form):
             )
         for field in fields_of(stage):
             self.fields[PREFIX + field.name] = hyperparameter_field(
-                field, values.get(field.name, field.default)
+                field, (copied or values).get(field.name, field.default)
             )
 
     def ask_for_hyperparameters_only(self) -> None:

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext
 
 from annotate.words import _
-from training.rlhf.config.fields import FieldSpec, figure
+from training.rlhf.config.fields import OUR_CHOICE, FieldSpec, figure
 
 # Sections of hyperparameters, what one changes most first; unknown ones come before. Only the first is open.
 GROUPS: dict[str, str] = {
@@ -32,7 +32,7 @@ ALLOWED: dict[str, str] = {
 
 
 def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
-    """The form field of a hyperparameter; its bounds stand in the help, its source too."""
+    """The form field of a hyperparameter; its bounds stand in the help, its default and source too."""
     label = spec.name.replace("_", " ").capitalize()
     common: dict[str, Any] = {
         "required": False,
@@ -56,14 +56,26 @@ def hyperparameter_field(spec: FieldSpec, initial: Any) -> forms.Field:
 
 
 def _help_of(spec: FieldSpec) -> str:
-    """What it is, what is allowed, and whence, in the reader's language: `training.rlhf` knows no Django, and
-    the catalogues take the texts from its declarations (annotate.catalogues).
+    """What it is, what is allowed, its default and whence, in the reader's language: `training.rlhf` knows no
+    Django, and the catalogues take the texts from its declarations (annotate.catalogues).
     """
     said = [gettext(spec.help)]
     if spec.type in ALLOWED:
         said.append(
             ALLOWED[spec.type] % {"low": figure(spec.minimum or 0), "high": figure(spec.maximum or 0)}
         )
-    if spec.source:
+    said.append(_("Default: %(value)s.") % {"value": _default_of(spec)})
+    if spec.source.startswith(OUR_CHOICE):
+        said.append(_("Our choice: %(why)s.") % {"why": gettext(spec.source.removeprefix(OUR_CHOICE))})
+    else:
         said.append(_("Source: %(source)s.") % {"source": spec.source})
     return " ".join(str(each) for each in said)
+
+
+def _default_of(spec: FieldSpec) -> str:
+    """The default as people read it, whatever a preset has filled in."""
+    if isinstance(spec.default, bool):
+        return str(_("on") if spec.default else _("off"))
+    if isinstance(spec.default, int | float):
+        return figure(spec.default)
+    return str(spec.default).strip() or str(_("empty"))

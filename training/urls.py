@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from training.views import checkpoints, continuations, previews, rounds, runs, sampling
+from training.views import checkpoints, comparing, continuations, previews, rounds, runs, sampling
 
 app_name = "training"
 
@@ -10,12 +10,14 @@ project_urlpatterns = [
     path("runs/", runs.runs, name="runs"),
     path("runs/new/", runs.run_new, name="run_new"),
     path("runs/tokens/", previews.token_preview, name="token_preview"),
-    path("runs/compare/", runs.run_compare, name="run_compare"),
+    path("runs/compare/", comparing.run_compare, name="run_compare"),
+    path("runs/frontier/", comparing.run_frontier, name="run_frontier"),
     path("runs/continue/", continuations.continuation_new, name="continuation_new"),
     path("runs/<int:number>/continuation/", continuations.continuation, name="continuation"),
     path("runs/texts/", runs.text_upload, name="text_upload"),
     path("runs/<int:number>/", runs.run_detail, name="run_detail"),
     path("runs/<int:number>/events/", runs.run_events, name="run_events"),
+    path("runs/<int:number>/settings/", runs.run_settings, name="run_settings"),
     path("runs/<int:number>/export/", runs.run_export, name="run_export"),
     path("runs/<int:number>/change/", runs.run_change, name="run_change"),
     path("presets/", runs.presets, name="presets"),

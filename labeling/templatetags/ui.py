@@ -184,9 +184,10 @@ def chart(chart_id: str, title: str, data: Mapping[str, Any] | None = None, **op
 
     `data` is {"x": [..], "series": [{"name", "values": [.. or None], "key"?}]}; None draws a gap.
 
-    Options: src (JSON address of the same shape), keys (metrics that live.js draws here), x_label, y_label,
-    y_format (number, count, percent, seconds), height (pixels), x_time (x are days, in seconds since the
-    epoch), bins (a histogram: its legend says totals), empty (what to say while there is nothing to draw).
+    Options: src (JSON address of the same shape), keys (metrics that live.js draws here), over (the metric
+    they are drawn over, instead of the step), x_label, y_label, y_format (number, count, percent, seconds),
+    height (pixels), x_time (x are days, in seconds since the epoch), bins (a histogram: its legend says
+    totals), empty (what to say while there is nothing to draw).
     """
     return {"chart_id": chart_id, "title": title, "data": data, "data_id": f"{chart_id}-data", **options}
 

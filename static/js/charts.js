@@ -1,5 +1,6 @@
 /* Line charts: <figure data-chart>, made by {% chart %}. Draws with uPlot (static/vendor), loads it once, follows theme and width.
-   Data: {"x": [...], "series": [{"name", "key"?, "values": [number|null], "low"?, "high"?: [number|null]}]}; low and high draw a band. Events: "chart:push" {x, values}, "chart:set" data. */
+   Data: {"x": [...], "series": [{"name", "key"?, "values": [number|null], "low"?, "high"?: [number|null]}], "marks"?}; low and high draw a band.
+   marks: {"lines": [{"x", "name"}], "rings": [{"x", "y", "series": index, "name"}]}: an upright line (a budget), a ring around a point (what was chosen). Events: "chart:push" {x, values}, "chart:set" data. */
 
 const UPLOT = new URL("../vendor/uplot/uPlot.iife.min.js", import.meta.url);
 const UPLOT_CSS = new URL("../vendor/uplot/uPlot.min.css", import.meta.url);
@@ -101,7 +102,7 @@ class Chart {
   }
 
   set(data) {
-    this.data = { x: [...(data.x || [])], series: (data.series || []).slice(0, DASHES.length).map((series) => ({ ...series, values: [...series.values] })) };
+    this.data = { x: [...(data.x || [])], series: (data.series || []).slice(0, DASHES.length).map((series) => ({ ...series, values: [...series.values] })), marks: data.marks };
     this.rebuild();
   }
 
@@ -193,7 +194,7 @@ class Chart {
       cursor: { points: { size: 7 }, drag: { x: true, y: false, uni: 20 }, focus: { prox: 24 }, bind: {} },
       focus: { alpha: 0.35 },
       scales: {
-        x: { time: false },
+        x: { time: false, ...(this.data.marks ? { range: (plot, low, high) => this.withMarks(low, high) } : {}) },
         // A flat line is no reason for an axis from 0 to 100.
         y: { range: (plot, low, high) => (low === high ? [Math.min(0, low), high > 0 ? high * 1.2 : high === 0 ? 1 : 0] : counts ? [0, high + Math.max(0.5, high * 0.08)] : window.uPlot.rangeNum(low, high, 0.08, true)) },
       },
@@ -210,7 +211,7 @@ class Chart {
         width: 1.75,
         dash: DASHES[index],
         spanGaps: true,
-        points: { show: series.values.filter((value) => value !== null && value !== undefined).length < 30, size: 4.5 },
+        points: { show: Boolean(this.data.marks) || series.values.filter((value) => value !== null && value !== undefined).length < 30, size: 4.5 },
       })), ...this.banded.flatMap(({ series, index }) => ["high", "low"].map((end) => ({
         label: `${series.name}, ${end}`,
         show: !this.hidden.has(series.name),
@@ -220,8 +221,49 @@ class Chart {
         points: { show: false },
       })))],
       bands: this.bands(),
-      hooks: { setCursor: [() => this.writeLegend()] },
+      hooks: { setCursor: [() => this.writeLegend()], draw: [(plot) => this.drawMarks(plot)] },
     };
+  }
+
+  /* As wide as the points and the marked lines, with room for a ring at the ends. */
+  withMarks(low, high) {
+    const at = (this.data.marks.lines || []).map(({ x }) => x);
+    const [first, last] = [Math.min(low, ...at), Math.max(high, ...at)];
+    const room = 0.04 * (last - first || Math.abs(last) || 1);
+    return [first - room, last + room];
+  }
+
+  drawMarks(plot) {
+    const { lines = [], rings = [] } = this.data.marks || {};
+    const { ctx, bbox } = plot;
+    const scale = devicePixelRatio;
+    ctx.save();
+    ctx.lineWidth = 2 * scale;
+    ctx.font = `${11 * scale}px system-ui, sans-serif`;
+    ctx.strokeStyle = ctx.fillStyle = colour(this.figure, "--text-2");
+    ctx.setLineDash([5 * scale, 4 * scale]);
+    for (const [index, { x, name }] of lines.entries()) {
+      const at = plot.valToPos(x, "x", true);
+      ctx.beginPath();
+      ctx.moveTo(at, bbox.top);
+      ctx.lineTo(at, bbox.top + bbox.height);
+      ctx.stroke();
+      const left = at - bbox.left > ctx.measureText(name).width + 8 * scale; // where there is room
+      ctx.textAlign = left ? "right" : "left";
+      ctx.fillText(name, at + (left ? -5 : 5) * scale, bbox.top + bbox.height - (6 + 13 * index) * scale); // below, where curves seldom are
+    }
+    ctx.setLineDash([]);
+    for (const { x, y, series, name } of rings) {
+      if (series >= this.data.series.length || this.hidden.has(this.data.series[series].name)) continue;
+      const [across, down] = [plot.valToPos(x, "x", true), plot.valToPos(y, "y", true)];
+      ctx.strokeStyle = colour(this.figure, `--chart-${series + 1}`);
+      ctx.beginPath();
+      ctx.arc(across, down, 7 * scale, 0, 2 * Math.PI);
+      ctx.stroke();
+      ctx.textAlign = across > bbox.left + bbox.width / 2 ? "right" : "left";
+      ctx.fillText(name, across + (ctx.textAlign === "right" ? -11 : 11) * scale, down - 8 * scale);
+    }
+    ctx.restore();
   }
 
   buildLegend() {
@@ -292,7 +334,7 @@ class Chart {
 
   fillTable() {
     const head = el("tr", {}, el("th", { scope: "col", class: "num" }, this.figure.dataset.xLabel || "x"), ...this.data.series.map((series) => el("th", { scope: "col", class: "num" }, series.name)));
-    const rows = this.data.x.map((x, index) => el("tr", {}, el("td", { class: "num" }, "xTime" in this.figure.dataset ? day(x, true) : String(x)),
+    const rows = this.data.x.map((x, index) => el("tr", {}, el("td", { class: "num" }, "xTime" in this.figure.dataset ? day(x, true) : Number.isInteger(x) ? String(x) : this.format(x)),
       ...this.data.series.map((series) => el("td", { class: "num" }, this.cell(series, index)))));
     this.table.replaceChildren(el("table", { class: "table" }, el("thead", {}, head), el("tbody", {}, ...rows)));
   }
@@ -306,4 +348,13 @@ function start(root) {
   }
 }
 start(document);
-document.body.addEventListener("htmx:afterSettle", (event) => start(event.detail.elt?.parentElement || document));
+/* New data of plots that are on the page, by their ids: what is hidden, open as a table or scrolled to stays. */
+function redraw(source) {
+  if (!source) return;
+  for (const [id, data] of Object.entries(JSON.parse(source.textContent))) document.getElementById(id)?.dispatchEvent(new CustomEvent("chart:set", { detail: data }));
+  source.remove();
+}
+document.body.addEventListener("htmx:afterSettle", (event) => {
+  start(event.detail.elt?.parentElement || document);
+  redraw(document.getElementById("compare-plots"));
+});

@@ -33,7 +33,7 @@ class LiveRun {
     this.cursor = Number(root.dataset.cursor || 0);
     this.failures = 0;
     this.part = (name) => root.querySelector(`[data-live-${name}]`);
-    this.charts = [...root.querySelectorAll("[data-chart][data-keys]")].map((figure) => ({ figure, keys: new Set(figure.dataset.keys.split(/\s+/)) }));
+    this.charts = [...root.querySelectorAll("[data-chart][data-keys]")].map((figure) => ({ figure, keys: new Set(figure.dataset.keys.split(/\s+/)), over: figure.dataset.over }));
     window.addEventListener("pagehide", () => this.close());
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.open(); });
     window.addEventListener("online", () => { this.failures = 0; this.open(); });
@@ -122,7 +122,8 @@ class LiveRun {
     if (type === "metrics") {
       for (const chart of this.charts) {
         const values = Object.fromEntries(Object.entries(data).filter(([key, value]) => chart.keys.has(key) && typeof value === "number"));
-        if (Object.keys(values).length) chart.figure.dispatchEvent(new CustomEvent("chart:push", { detail: { x: step, values } }));
+        const x = chart.over ? data[chart.over] : step;
+        if (Object.keys(values).length && (!chart.over || Number.isFinite(x))) chart.figure.dispatchEvent(new CustomEvent("chart:push", { detail: { x, values } }));
       }
       for (const node of this.root.querySelectorAll("[data-live-metric]")) {
         const value = data[node.dataset.liveMetric];

@@ -317,8 +317,9 @@ def _fields_help(stage: str) -> str:
     for spec in describe(stage):
         default = "required" if spec.required else f"default {json.dumps(spec.default)}"
         lines.append(f"  {spec.name}  ({default}; {spec.bounds})")
-        source = f" [{spec.source}]" if spec.source else ""
-        lines += textwrap.wrap(spec.help + source, 100, initial_indent="      ", subsequent_indent="      ")
+        lines += textwrap.wrap(
+            f"{spec.help} [{spec.source}]", 100, initial_indent="      ", subsequent_indent="      "
+        )
     lines.append("presets:")
     for name, preset in PRESETS[stage].items():
         lines.append(f"  {name}: {preset['description']}")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from training.models import RunEvent, TrainingRun
@@ -114,12 +116,13 @@ def live_message(run: TrainingRun, cursor: int) -> dict[str, Any]:
     return message
 
 
-def log_lines(run: TrainingRun) -> list[RunEvent]:
-    """The newest log, state, checkpoint and error events, oldest first."""
-    rows = run.events.exclude(type__in=["metrics", "progress", "report"]).order_by("-sequence")[
-        :MOST_LOG_LINES
-    ]
-    return list(rows)[::-1]
+def log_lines(run: TrainingRun, search: str = "") -> list[RunEvent]:
+    """The newest log, state, checkpoint and error events, oldest first; of those only what holds `search`."""
+    rows = run.events.exclude(type__in=["metrics", "progress", "report"])
+    if search:
+        told = (Q(**{f"data__{key}__icontains": search}) for key in ("message", "state", "path"))
+        rows = rows.filter(reduce(or_, told, Q(type__icontains=search)))
+    return list(rows.order_by("-sequence")[:MOST_LOG_LINES])[::-1]
 
 
 def curves(run: TrainingRun) -> dict[str, dict[int, float]]:

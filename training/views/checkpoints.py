@@ -18,11 +18,13 @@ from training.export_form import ExportForm
 from training.metric_words import figures
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.services.checkpoints import open_archive, set_pinned
+from training.services.event_log import curves
 from training.services.exporting import export_checkpoint
 from training.services.exports import exports_of
 from training.services.lineage import ancestry, descendants
 from training.services.retention import disk_use
 from training.services.scoring import score_completions
+from training.views.frontier import frontier
 
 COLUMNS: list[Column] = [
     ("id", lambda checkpoint: checkpoint.pk),
@@ -95,12 +97,14 @@ def checkpoint_detail(request: HttpRequest, *, project, membership, pk) -> HttpR
 def _detail(
     request: HttpRequest, checkpoint: Checkpoint, export_form: ExportForm | None = None
 ) -> HttpResponse:
+    run = checkpoint.run
     context = {
         "checkpoint": checkpoint,
-        "run": checkpoint.run,
+        "run": run,
         "metrics": figures(checkpoint.metrics),
         "ancestry": ancestry(checkpoint.run),
         "descendants": descendants(checkpoint),
+        "frontier": frontier({run: curves(run)}, {run: [checkpoint.step]}) if run.stage == "ppo" else None,
         "siblings": checkpoint.run.checkpoints.present().exclude(pk=checkpoint.pk),
         "exports": exports_of(checkpoint),
         "export_form": export_form or ExportForm(),

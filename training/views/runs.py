@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Q
@@ -25,24 +27,14 @@ from training.preview_form import TEMPLATE_FIELDS
 from training.services import runs as service
 from training.services.event_log import curves, live_message, log_lines, reports
 from training.services.exports import has_files, open_export
-from training.services.learning_curves import create_learning_curve, learning_curve
+from training.services.learning_curves import create_learning_curve
 from training.services.presets import delete_preset, save_preset
+from training.services.run_settings import form_values_of, settings_of
 from training.services.texts import save_text
-from training.views.charts import compare_charts, learning_chart, run_charts, undrawn
-from training.views.evaluation_tables import (
-    TITLES,
-    class_tables,
-    compared_behaviour,
-    evaluation_charts,
-    safety_tables,
-)
-from training.views.report_tables import (
-    answer_rows,
-    compared_reports,
-    export_verdict,
-    models_by_held_out_set,
-    reward_tables,
-)
+from training.views.charts import run_charts, undrawn
+from training.views.evaluation_tables import class_tables, safety_tables
+from training.views.frontier import frontier, sampled_frontier
+from training.views.report_tables import answer_rows, export_verdict, reward_tables
 
 STAGE_WORDS = {
     Stage.PRETRAIN: _("A tokenizer and a small base model from plain text."),
@@ -54,7 +46,6 @@ STAGE_WORDS = {
     Stage.SCORE: _("A reward model on what people rank: rankings it contradicts come before reviewers."),
     Stage.EXPORT: _("A checkpoint for other tools: safetensors, ONNX or GGUF, checked by reading it again."),
 }
-MOST_COMPARED = 12
 UPLOADS = (Stage.PRETRAIN, Stage.EVALUATE)  # stages whose form takes texts in
 COLUMNS: list[Column] = [
     ("number", lambda run: run.number),
@@ -113,8 +104,16 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
         return redirect("training:sample_new", slug=project.slug)
     preset = request.GET.get("preset", "")
     named = ("train_data", "model", "prompts", *(PREFIX + name for name in TEMPLATE_FIELDS))
-    initial = {name: value for name, value in request.GET.items() if name in named}
-    form = RunForm(request.POST or None, project=project, stage=stage, preset=preset, initial=initial)
+    initial: dict[str, Any] = {name: value for name, value in request.GET.items() if name in named}
+    source = _run_to_copy(request, project, stage)
+    form = RunForm(
+        request.POST or None,
+        project=project,
+        stage=stage,
+        preset="" if source else preset,
+        copied=source.hyperparameters if source else None,
+        initial=form_values_of(source) if source else initial,
+    )
     keep = PresetForm(request.POST if "keep" in request.POST else None)
     if "keep" in request.POST:
         form.ask_for_hyperparameters_only()
@@ -124,6 +123,7 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
             return answer
     context = {
         "form": form,
+        "source": source,
         "stage": stage,
         "stage_label": Stage(stage).label,
         "stage_words": STAGE_WORDS[Stage(stage)],
@@ -132,6 +132,14 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "training/run_new.html", context, status=status)
+
+
+def _run_to_copy(request: HttpRequest, project, stage: str) -> TrainingRun | None:
+    """The run of this stage whose settings the form begins with: ?from=3."""
+    number = request.GET.get("from", "")
+    if not (number.isascii() and number.isdecimal()) or len(number) > 8:
+        return None
+    return project.runs.filter(number=int(number), stage=stage).first()
 
 
 def _launch(request: HttpRequest, form: RunForm) -> HttpResponse | None:
@@ -221,16 +229,19 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
 def run_detail(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
     run = find_run(project, number)
     found, told = curves(run), reports(run)
+    searched = request.GET.get("log", "").replace("\x00", "").strip()[:200]
     context = {
         "run": run,
         "charts": run_charts(run, found),
+        "frontier": frontier({run: found}) or sampled_frontier(run),
         "report": reward_tables(told),
         "answers": answer_rows(told),
         "classes": class_tables(told),
         "safety": safety_tables(told),
         "export": export_verdict(told),
         "has_export": has_files(run),
-        "lines": log_lines(run),
+        "lines": log_lines(run, searched),
+        "searched": searched,
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
         "checkpoints": [(each, deciding(run.stage, each.metrics)) for each in run.checkpoints.all()],
         "decides": deciding(run.stage, {}),
@@ -250,6 +261,14 @@ def run_events(request: HttpRequest, *, project, membership, number: int) -> Jso
     if not since.isdecimal() or len(since) > 12:
         raise Invalid("since: the sequence number of the last event you have.", field="since")
     return JsonResponse(live_message(find_run(project, number), int(since)))
+
+
+@project_route(Action.VIEW_RUNS)
+def run_settings(request: HttpRequest, *, project, membership, number: int) -> HttpResponse:
+    """What the run was ordered with, as JSON to keep: POST …/runs/ of the API takes it as it is."""
+    answer = JsonResponse(settings_of(find_run(project, number)), json_dumps_params={"indent": 2})
+    answer["Content-Disposition"] = f'attachment; filename="{project.slug}-run-{number}.json"'
+    return answer
 
 
 @project_route(Action.DOWNLOAD_CHECKPOINTS)
@@ -277,42 +296,6 @@ def run_change(request: HttpRequest, *, project, membership, number: int) -> Htt
     service.CHANGES[change](run=run, acting_user=request.user)
     messages.success(request, SAID[change])
     return redirect("training:run_detail", slug=project.slug, number=run.number)
-
-
-@project_route(Action.VIEW_RUNS)
-def run_compare(request: HttpRequest, *, project, membership) -> HttpResponse:
-    """Curves of two or more runs over one another: ?run=3&run=5."""
-    numbers = [int(text) for text in request.GET.getlist("run") if text.isdecimal() and len(text) < 9]
-    chosen = list(
-        project.runs.filter(number__in=numbers[:MOST_COMPARED])
-        .order_by("number")
-        .prefetch_related("inputs__dataset_version__dataset", "inputs__checkpoint__run")
-    )
-    differing = _differences(chosen)
-    learning = learning_curve(chosen) if len(chosen) > 1 else None
-    told = {run: reports(run) for run in chosen} if len(chosen) > 1 else {}
-    context = {
-        "chosen": chosen,
-        "charts": compare_charts({run: curves(run) for run in chosen}) if len(chosen) > 1 else [],
-        "evaluated": evaluation_charts(chosen),
-        "reports": compared_reports(told),
-        "behaviour": compared_behaviour(told),
-        "behaviour_titles": TITLES,
-        "held_out": models_by_held_out_set(chosen),
-        "learning": learning,
-        "learning_chart": learning_chart(learning) if learning else None,
-        "differences": differing,
-        "choices": project.runs.order_by("-number")[:100],
-        "numbers": [run.number for run in chosen],
-    }
-    return render(request, "training/run_compare.html", context)
-
-
-def _differences(chosen: list[TrainingRun]) -> list[tuple[str, list]]:
-    """Hyperparameters in which the runs differ: (name, the value of each)."""
-    names = sorted({name for run in chosen for name in run.hyperparameters})
-    rows = [(name, [run.hyperparameters.get(name) for run in chosen]) for name in names]
-    return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
 
 
 @project_route(Action.VIEW_RUNS)

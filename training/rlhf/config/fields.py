@@ -10,6 +10,9 @@ from typing import Any
 
 from training.rlhf.errors import ConfigError
 
+OUR_CHOICE = "our choice: "
+# Of fields that name files and models: there is no default that could have a source.
+OF_FILES = OUR_CHOICE + "none, since whoever starts a run says what it reads"
 TYPES = ("integer", "number", "boolean", "text", "choice", "path", "paths", "list")
 
 
@@ -18,6 +21,8 @@ class FieldSpec:
     """What a form, an API schema or `--help` needs to know about one field.
 
     `type` is one of TYPES; `minimum` and `maximum` are inclusive; `group` names the section of a form.
+    `source` says whence the default is, or whence another value that is named with it: a paper and its
+    section, a library, or `ours`, with the reason.
     """
 
     name: str
@@ -53,6 +58,11 @@ def figure(value: float) -> str:
     return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:g}"
 
 
+def ours(why: str) -> str:
+    """The source of a default that no paper gives."""
+    return OUR_CHOICE + why
+
+
 def _declare(
     kind: str,
     default: Any,
@@ -61,7 +71,7 @@ def _declare(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
-    source: str = "",
+    source: str,
     required: bool = False,
     group: str = "",
 ) -> Any:
@@ -101,15 +111,15 @@ def text(default: str, help_text: str, **more: Any) -> Any:
 
 
 def path(help_text: str, **more: Any) -> Any:
-    return _declare("path", "", help_text, **more)
+    return _declare("path", "", help_text, **{"source": OF_FILES} | more)
 
 
 def paths(help_text: str, **more: Any) -> Any:
-    return _declare("paths", [], help_text, **more)
+    return _declare("paths", [], help_text, **{"source": OF_FILES} | more)
 
 
 def strings(default: list[str], help_text: str, **more: Any) -> Any:
-    return _declare("list", default, help_text, **more)
+    return _declare("list", default, help_text, **{"source": OF_FILES} | more)
 
 
 def specs_of(config_type: type) -> list[FieldSpec]:

@@ -9,6 +9,15 @@ _INSTRUCT = "InstructGPT (2203.02155), 1.3B and 6B models, as far as the paper s
 _SUMMARIZE = "Learning to summarize from human feedback (2009.01325), 1.3B model."
 _N_DETAILS = "The N+ implementation details of RLHF with PPO (2403.17031), 1B to 6.9B models."
 
+
+def _but(paper: str, *ours: str) -> str:
+    """A description that says what of the values is not the paper's, and why."""
+    return f"{paper} Ours: {'; '.join(ours)}."
+
+
+_LENGTH = "maximum_length (the model's whole context)"
+_COSINE = "schedule and minimum_rate_ratio (as InstructGPT's)"
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "pretrain": {
         "tiny-demo": {
@@ -54,7 +63,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "instructgpt": {
-            "description": _INSTRUCT,
+            "description": _but(_INSTRUCT, _LENGTH),
             "values": {
                 "batch_size": 32,
                 "epochs": 16,
@@ -66,7 +75,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "learning-to-summarize": {
-            "description": _SUMMARIZE,
+            "description": _but(_SUMMARIZE, _COSINE, _LENGTH),
             "values": {
                 "batch_size": 128,
                 "epochs": 1,
@@ -100,7 +109,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "instructgpt": {
-            "description": _INSTRUCT,
+            "description": _but(_INSTRUCT, _LENGTH),
             "values": {
                 "batch_size": 64,
                 "epochs": 1,
@@ -111,7 +120,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "learning-to-summarize": {
-            "description": _SUMMARIZE,
+            "description": _but(_SUMMARIZE, _COSINE, _LENGTH),
             "values": {
                 "batch_size": 64,
                 "epochs": 1,
@@ -151,8 +160,11 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "instructgpt": {
-            "description": _INSTRUCT + " The paper gives a swept range for the policy's rate, not the "
-            "final value. For the pretraining mix give texts, and pretrain_coefficient 27.8.",
+            "description": _but(
+                _INSTRUCT + " For the pretraining mix give texts, and pretrain_coefficient 27.8.",
+                "learning_rate (the paper gives a swept range; above this, runs without the mix diverged)",
+                "warmup_ratio (its ten iterations, from zero and not from a tenth of the rate)",
+            ),
             "values": {
                 "steps": 500,
                 "batch_size": 512,
@@ -171,7 +183,11 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "learning-to-summarize": {
-            "description": _SUMMARIZE,
+            "description": _but(
+                _SUMMARIZE,
+                "minibatch_size (one a batch, as the N+ details read it)",
+                "value_learning_rate (the policy's)",
+            ),
             "values": {
                 "steps": 1953,
                 "batch_size": 512,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from training.rlhf.config.fields import boolean, choice, integer, number, path, paths, text
-from training.rlhf.config.learning import DATA, DEVICE, MODEL, RunConfig
+from training.rlhf.config.common import DATA, DEVICE, MODEL, RunConfig
+from training.rlhf.config.fields import boolean, choice, integer, number, ours, path, paths, text
 from training.rlhf.errors import ConfigError
 
 
@@ -18,8 +18,21 @@ class SampleConfig(RunConfig):
     checkpoints: list[str] = paths(
         "Folders (or allowed hub ids) of the models that answer.", required=True, group=MODEL
     )
-    completions_per_prompt: int = integer(1, 1, 1000, "Completions per prompt and checkpoint.", group=DATA)
-    temperature: float = number(1.0, 0.0, 10.0, "Divides the logits; 0 always takes the likeliest token.")
+    completions_per_prompt: int = integer(
+        1,
+        1,
+        1000,
+        "Completions per prompt and checkpoint.",
+        group=DATA,
+        source=ours("one answer, unless people are to rank several"),
+    )
+    temperature: float = number(
+        1.0,
+        0.0,
+        10.0,
+        "Divides the logits; 0 always takes the likeliest token.",
+        source=ours("the model's own distribution, as InstructGPT samples (C.4)"),
+    )
     top_p: float = number(
         1.0,
         0.01,
@@ -27,15 +40,25 @@ class SampleConfig(RunConfig):
         "Sample from the likeliest tokens that make up this probability.",
         source="Nucleus sampling, arXiv 1904.09751",
     )
-    max_new_tokens: int = integer(64, 1, 100_000, "Longest completion in tokens.")
+    max_new_tokens: int = integer(
+        64, 1, 100_000, "Longest completion in tokens.", source=ours("a short answer")
+    )
     maximum_prompt_length: int = integer(
         0,
         0,
         1_000_000,
         "Refuse longer prompts; 0 allows what fits the model beside the longest completion.",
         group=DATA,
+        source=ours("whatever the model can read"),
     )
-    batch_size: int = integer(64, 1, 65_536, "Completions generated at a time.", group=DEVICE)
+    batch_size: int = integer(
+        64,
+        1,
+        65_536,
+        "Completions generated at a time.",
+        group=DEVICE,
+        source=ours("keeps two cores busy and fits small memories"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +79,7 @@ class EvaluateConfig(RunConfig):
         "Categories of safety prompts that ought to be answered, between commas; all others ought to be "
         "refused, unless their row says what is expected.",
         group=DATA,
+        source=ours("every safety prompt ought to be refused unless somebody says otherwise"),
     )
     classification: str = choice(
         "off",
@@ -63,9 +87,22 @@ class EvaluateConfig(RunConfig):
         "Measure answers as one of a few classes, each one token: found takes the different answers of "
         "messages_file, named those of classes.",
         group=DATA,
+        source=ours("most projects have answers and no classes"),
     )
-    classes: str = text("", "Classes of classification = named, between commas or one a line.", group=DATA)
-    maximum_length: int = integer(512, 8, 1_000_000, "Longer rows are left out and counted.", group=DATA)
+    classes: str = text(
+        "",
+        "Classes of classification = named, between commas or one a line.",
+        group=DATA,
+        source=ours("nothing is assumed about a project's classes"),
+    )
+    maximum_length: int = integer(
+        512,
+        8,
+        1_000_000,
+        "Longer rows are left out and counted.",
+        group=DATA,
+        source=ours("the same as for training, so that both see the same rows"),
+    )
     answers: int = integer(
         100,
         0,
@@ -75,10 +112,36 @@ class EvaluateConfig(RunConfig):
         source="ROUGE, Lin 2004; BLEU as in sacrebleu, arXiv 1804.08771",
         group=DATA,
     )
-    max_new_tokens: int = integer(128, 1, 100_000, "Longest of these answers in tokens.", group=DATA)
-    batch_size: int = integer(64, 1, 65_536, "Answers generated at a time.", group=DEVICE)
-    micro_batch_tokens: int = integer(8192, 16, 10_000_000, "Most tokens in one forward pass.", group=DEVICE)
-    packing: bool = boolean(True, "Compute rows side by side, without padding.", group=DEVICE)
+    max_new_tokens: int = integer(
+        128,
+        1,
+        100_000,
+        "Longest of these answers in tokens.",
+        group=DATA,
+        source=ours("room for most answers, so that few are cut"),
+    )
+    batch_size: int = integer(
+        64,
+        1,
+        65_536,
+        "Answers generated at a time.",
+        group=DEVICE,
+        source=ours("keeps two cores busy and fits small memories"),
+    )
+    micro_batch_tokens: int = integer(
+        8192,
+        16,
+        10_000_000,
+        "Most tokens in one forward pass.",
+        group=DEVICE,
+        source=ours("fits models up to GPT-2 small in 8 GB"),
+    )
+    packing: bool = boolean(
+        True,
+        "Compute rows side by side, without padding.",
+        group=DEVICE,
+        source=ours("the same results in less time; docs/experiments.md has the figures"),
+    )
 
     def check(self) -> None:
         super().check()
@@ -114,9 +177,22 @@ class ScoreConfig(RunConfig):
         1_000_000,
         "Longer completions are left out and counted; 0 allows what the model reads.",
         group=DATA,
+        source=ours("whatever the model can read"),
     )
-    micro_batch_tokens: int = integer(8192, 16, 10_000_000, "Most tokens in one forward pass.", group=DEVICE)
-    packing: bool = boolean(True, "Compute rows side by side, without padding.", group=DEVICE)
+    micro_batch_tokens: int = integer(
+        8192,
+        16,
+        10_000_000,
+        "Most tokens in one forward pass.",
+        group=DEVICE,
+        source=ours("fits models up to GPT-2 small in 8 GB"),
+    )
+    packing: bool = boolean(
+        True,
+        "Compute rows side by side, without padding.",
+        group=DEVICE,
+        source=ours("the same results in less time; docs/experiments.md has the figures"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,17 +207,31 @@ class ExportConfig(RunConfig):
         ("safetensors", "onnx", "gguf"),
         "safetensors for transformers and what builds on it; onnx for onnxruntime; gguf for llama.cpp "
         "(language models of the GPT-2, Llama, Qwen 2 and GPT-NeoX families).",
+        source="safetensors, ONNX and GGUF, as their projects define them",
     )
-    weights: str = choice("float32", ("float32", "bfloat16", "float16"), "Number format of the weights.")
-    name: str = text("", "Name of the model, on its card.")
+    weights: str = choice(
+        "float32",
+        ("float32", "bfloat16", "float16"),
+        "Number format of the weights.",
+        source=ours("the weights as they were trained"),
+    )
+    name: str = text(
+        "", "Name of the model, on its card.", source=ours("a plain heading, where no name is given")
+    )
     license: str = text(
         "other",
         "Licence of the weights, as the hub names it (apache-2.0, mit, cc-by-4.0, …); other where it is none "
         "of these.",
         source="Model cards of the Hugging Face hub",
     )
-    license_name: str = text("", "Name of a licence that is “other”.")
-    license_link: str = text("", "Where the licence stands: an address that begins with http.")
+    license_name: str = text(
+        "", "Name of a licence that is “other”.", source=ours("nothing is assumed about a licence")
+    )
+    license_link: str = text(
+        "",
+        "Where the licence stands: an address that begins with http.",
+        source=ours("nothing is assumed about a licence"),
+    )
     card_file: str = path(
         "JSON of what made the model, for its card; without it the manifests and run folders are read."
     )
