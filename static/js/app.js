@@ -1,5 +1,4 @@
-/* Behaviour every page has: theme, menus, toasts, focus after a swap, shortcuts, confirm, copy, counters, sign-in in place.
-   No page-specific code here. Other scripts talk to it through events on document: "app:toast", "app:announce", "app:signed-out". */
+/* Behaviour every page has, and nothing that one page has alone. Other scripts talk to it by events on document: "app:toast", "app:announce". */
 
 const body = document.body;
 const store = {
@@ -17,7 +16,7 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/* ── theme ── */
+/* theme */
 const THEMES = ["auto", "light", "dark"];
 function themeWords(theme) {
   return { auto: say("Colour theme: as the system"), light: say("Colour theme: light"), dark: say("Colour theme: dark") }[theme];
@@ -37,15 +36,14 @@ function nextTheme() {
 }
 document.querySelectorAll("[data-theme-toggle]").forEach(showTheme);
 
-// Where the navigation is a strip, on narrow screens, the page one is on may lie outside it.
-// Not by scrollIntoView, after which Tab would begin at this link instead of the skip link.
+// The page one is on may lie outside a narrow strip. Not by scrollIntoView, after which Tab would begin at this link.
 const current = document.querySelector(".sidenav [aria-current]");
 if (current) {
   const strip = current.closest(".sidenav"), here = current.getBoundingClientRect(), whole = strip.getBoundingClientRect();
   strip.scrollLeft += here.left + here.width / 2 - (whole.left + whole.width / 2);
 }
 
-/* ── announcements and toasts ── */
+/* announcements and toasts */
 function announce(text) {
   const region = document.getElementById("live-region");
   if (!region) return;
@@ -60,24 +58,37 @@ function toast({ message, level = "info", seconds }) {
   const box = el("div", { class: `toast toast-${level}`, role: level === "error" ? "alert" : "status" }, el("p", {}, message), close);
   const remove = () => { box.remove(); if (!host.childElementCount && host.matches(":popover-open")) host.hidePopover(); };
   close.addEventListener("click", remove);
-  // Opened anew each time, so that a toast also lies above a dialog that came later.
+  // Anew, above a dialog that came later.
   if (host.matches(":popover-open")) host.hidePopover();
   host.append(box);
   host.showPopover();
-  // Errors stay until dismissed: a person may need longer than we guess.
+  placeToasts();
   if (level !== "error") setTimeout(remove, (seconds || Math.max(5, message.length / 12)) * 1000);
 }
+/* Never over what has the focus, nor over the button that submits: just above one of them, or at the top. */
+function placeToasts() {
+  const host = document.getElementById("toasts");
+  if (!host?.childElementCount) return;
+  const spared = [...document.querySelectorAll(":focus, [data-shortcut='mod+enter']")].filter((node) => !host.contains(node)).map((node) => node.getBoundingClientRect());
+  const highest = innerHeight - host.offsetHeight - 8;
+  for (const end of [16, ...spared.map(({ top }) => innerHeight - top + 8), highest]) {
+    host.style.insetBlockEnd = `${Math.min(Math.max(end, 16), highest)}px`;
+    const box = host.getBoundingClientRect();
+    if (!spared.some((each) => each.bottom > box.top && each.top < box.bottom && each.right > box.left && each.left < box.right)) return;
+  }
+}
+for (const name of ["focusin", "scroll", "resize"]) addEventListener(name, placeToasts, { passive: true });
 const ASKED_AGAIN = new Set(["signed_out", "csrf_failed"]);
 document.addEventListener("app:toast", (event) => toast(event.detail));
 document.addEventListener("app:announce", (event) => announce(event.detail));
-// HX-Trigger: {"toast": {"message": "...", "level": "ok"}}; htmx wraps a bare string as {value: "..."}.
+// From HX-Trigger; htmx wraps a bare string as {value: "..."}.
 body.addEventListener("toast", (event) => {
   const detail = event.detail || {};
   if (ASKED_AGAIN.has(detail.code)) return; // what follows a failed request says or does more about it
   toast({ message: [detail.message || detail.value, detail.hint].filter(Boolean).join(" "), level: detail.level, seconds: detail.seconds });
 });
 
-/* ── dialogs ── */
+/* dialogs */
 function openDialog(dialog) {
   if (!dialog.open) dialog.showModal();
   dialog.querySelector("[autofocus]")?.focus();
@@ -143,8 +154,7 @@ document.addEventListener("submit", (event) => {
   });
 }, true);
 
-// A second click while the first is on its way sends nothing: it would make a second batch, rate or correction. After
-// some seconds one may try again, as an answer can be lost.
+// A second click while the first is on its way would make a second batch, rate or correction. Later one may try again.
 const SENT_FOR_MS = 5000;
 const sentAt = new WeakMap();
 document.addEventListener("submit", (event) => {
@@ -155,7 +165,7 @@ document.addEventListener("submit", (event) => {
 });
 window.addEventListener("pageshow", (event) => { if (event.persisted) for (const form of document.forms) sentAt.delete(form); });
 
-/* ── clicks, by delegation ── */
+/* clicks, by delegation */
 async function copyText(source) {
   const target = source.dataset.copy ? document.querySelector(source.dataset.copy) : source.parentElement.querySelector("code, input");
   const text = source.dataset.copyText ?? (target?.value ?? target?.textContent ?? "");
@@ -167,7 +177,7 @@ async function copyText(source) {
     source.textContent = say("Copied");
     setTimeout(() => { source.textContent = before; }, 1600);
   } catch {
-    // The clipboard needs a secure context: select the text, so that the person's own copy command works.
+    // The clipboard needs a secure context.
     if (target) getSelection().selectAllChildren(target);
     toast({ message: say("The browser does not let this page copy. The text is selected: press Ctrl+C."), level: "warning" });
   }
@@ -186,7 +196,7 @@ document.addEventListener("click", (event) => {
   else if (source.matches("[data-dismiss]")) source.closest(source.dataset.dismiss || ".notice").remove();
 });
 
-/* ── live length of a text: <output data-counter-for="id" data-max="500"> ── */
+/* live length of a text: <output data-counter-for="id" data-max="500"> */
 const graphemes = globalThis.Intl?.Segmenter ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
 function words(text) {
   if (!graphemes) return text.split(/\s+/).filter(Boolean).length;
@@ -208,7 +218,7 @@ document.addEventListener("input", (event) => {
   document.querySelectorAll(`[data-counter-for="${CSS.escape(event.target.id)}"]`).forEach(count);
 });
 
-/* ── shortcuts: any element with data-shortcut="mod+enter" (what it does: data-shortcut-label, aria-label or its text) ── */
+/* shortcuts: any element with data-shortcut="mod+enter" (what it does: data-shortcut-label, aria-label or its text) */
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 const KEY_NAMES = { mod: isMac ? "⌘" : "Ctrl", alt: isMac ? "⌥" : "Alt", shift: "Shift", enter: "Enter", escape: "Esc", arrowup: "↑", arrowdown: "↓", arrowleft: "←", arrowright: "→" };
 
@@ -236,7 +246,6 @@ function showShortcuts() {
   for (const node of document.querySelectorAll("[data-shortcut]")) {
     if (visible(node)) add(node.dataset.shortcut, node.dataset.shortcutLabel || node.getAttribute("aria-label") || node.textContent.replace(/\s+/g, " ").trim());
   }
-  // A widget with its own keys lists them as data-shortcuts='[["1–9","Place at that rank"], …]'.
   for (const node of document.querySelectorAll("[data-shortcuts]")) if (visible(node)) for (const [keys, label] of JSON.parse(node.dataset.shortcuts)) add(keys, label);
   add("escape", say("Close what lies over the page"));
   add("?", say("Show this sheet"));
@@ -269,7 +278,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-/* ── what scrolls sideways can be scrolled by key: a stop of its own, unless something in it is one ── */
+/* what scrolls sideways can be scrolled by key: a stop of its own, unless something in it is one */
 const SCROLLERS = ".table-wrap, .copy-field code, .prose pre, .prose table, .diff-lines, .sidenav, .tabs";
 const STOPS = "a[href], button, input, select, textarea, summary, [tabindex]";
 const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => reachScroller(target)));
@@ -290,7 +299,7 @@ function watchScrollers(root) {
   root.querySelectorAll?.(SCROLLERS).forEach((box) => { widths.observe(box); box.addEventListener("scroll", () => showMore(box), { passive: true }); });
 }
 watchScrollers(document);
-/* Filters of a list, folded away where the screen is narrow. Kept on the root element, so that they stay open while one filter after the other is chosen. */
+/* On the root element, so that filters stay open from one choice to the next. */
 function foldFilters(isFolded) {
   document.documentElement.dataset.filters = isFolded ? "folded" : "open";
   for (const button of document.querySelectorAll("[data-filters-toggle]")) button.setAttribute("aria-expanded", String(!isFolded));
@@ -299,23 +308,27 @@ body.addEventListener("htmx:afterSettle", () => foldFilters(document.documentEle
 
 body.addEventListener("htmx:afterSettle", (event) => watchScrollers(event.detail.elt || document));
 
-/* What came by itself is said: <p data-announce> in what was swapped in. */
 body.addEventListener("htmx:afterSettle", () => {
   for (const node of document.querySelectorAll("[data-announce]:not([data-announced])")) { node.dataset.announced = ""; announce(node.textContent); }
 });
 
-/* ── focus is never lost after an htmx swap ── */
-/* What was refused comes back: the first field that is wrong has the focus, and why is said there too if it stands outside the window. */
+/* focus is never lost after an htmx swap */
+/* The first field that is wrong has the focus, and why is said there too if it stands outside the window. */
 function focusWrong(field) {
   field.focus();
   const why = (field.getAttribute("aria-describedby") || "").split(/\s+/).map((id) => document.getElementById(id)).find((node) => node?.matches("[role=alert]"));
   if (why && why.getBoundingClientRect().bottom < 0) toast({ message: why.innerText, level: "warning" });
 }
 const focusBefore = new WeakMap(); // by request: a poll may come in between
-body.addEventListener("htmx:beforeSwap", (event) => {
+function noteFocus(event) {
   const active = document.activeElement;
-  if (active && active !== body) focusBefore.set(event.detail.xhr, { id: active.id, name: active.getAttribute("name") });
-});
+  // A request takes note of its own form's only: a button that is off while it runs has lost the focus when the answer comes.
+  if (active && active !== body && (event.type !== "htmx:beforeRequest" || event.detail.elt.contains(active)))
+    focusBefore.set(event.detail.xhr, { active, id: active.id, name: active.getAttribute("name"), value: active.matches("[type=radio], [type=checkbox]") ? `[value="${CSS.escape(active.value)}"]` : "" });
+}
+body.addEventListener("htmx:beforeRequest", noteFocus);
+body.addEventListener("htmx:beforeSwap", noteFocus);
+body.addEventListener("htmx:afterRequest", ({ detail: { xhr } }) => { if (document.activeElement === body) focusBefore.get(xhr)?.active.focus(); });
 body.addEventListener("htmx:afterSettle", (event) => {
   setUp(event.detail.elt || document);
   const before = focusBefore.get(event.detail.xhr);
@@ -329,7 +342,8 @@ body.addEventListener("htmx:afterSettle", (event) => {
   if (wanted) { wanted.removeAttribute("data-focus-after-swap"); wanted.focus(); return; }
   // Only what the swap took away is given back: a poll must not pull the focus to itself.
   if (!before || (active && active !== body && active.isConnected)) return;
-  const same = (before.id && document.getElementById(before.id)) || (before.name && document.querySelector(`[name="${CSS.escape(before.name)}"]`));
+  const named = (more) => before.name && document.querySelector(`[name="${CSS.escape(before.name)}"]${more}`);
+  const same = (before.id && document.getElementById(before.id)) || named(before.value) || named("");
   if (same) { same.focus({ preventScroll: true }); return; }
   const target = event.detail.target?.isConnected ? event.detail.target : document.getElementById("main");
   const heading = target?.querySelector?.("h1, h2, [tabindex]") || target;
@@ -338,7 +352,7 @@ body.addEventListener("htmx:afterSettle", (event) => {
   heading.focus({ preventScroll: true });
 });
 
-/* ── failed requests say so; 401 asks to sign in without leaving the page ── */
+/* failed requests say so; 401 asks to sign in without leaving the page */
 function problemOf(text, status) {
   try { const { message, hint } = JSON.parse(text).error || {}; return [message, hint].filter(Boolean).join(" "); } catch { return status >= 500 ? say("The site could not do that just now. Nothing was lost; please try again.") : ""; }
 }
@@ -442,7 +456,7 @@ function localTime(when) {
   const two = (number) => String(number).padStart(2, "0");
   return `${when.getFullYear()}-${two(when.getMonth() + 1)}-${two(when.getDate())} ${two(when.getHours())}:${two(when.getMinutes())}`;
 }
-/* Signing in again in another tab gave that tab a new token: this page takes it over and goes on, for the same person only. */
+/* Another tab signed in again and has a new token: taken over for the same person only. */
 document.addEventListener("app:stale-token", async (event) => {
   const { headers, user } = await freshToken();
   if (!user) { document.dispatchEvent(new CustomEvent("app:signed-out", { detail: event.detail })); return; }
@@ -451,7 +465,7 @@ document.addEventListener("app:stale-token", async (event) => {
   event.detail?.retry?.();
 });
 
-/* ── everything that new content needs ── */
+/* everything that new content needs */
 function setUp(root) {
   root.querySelectorAll?.("[data-counter-for]").forEach(count);
   root.querySelectorAll?.("[data-scroll-to-current] [aria-current]").forEach((node) => {

@@ -18,6 +18,7 @@ const clock = (date) => date.toLocaleTimeString(undefined, { hour: "2-digit", mi
 
 /* ── the form's fields as plain data, and back ── */
 const MEASURED = new Set(["active_seconds", "pasted_characters"]); // counted by this script, not typed
+const WORDS = "textarea, input:not([type=checkbox], [type=radio], [type=button], [type=submit], [type=range], [type=hidden])";
 const LEFT_OUT = new Set(["csrfmiddlewaretoken", "idempotency_key", "revision", "fence"]);
 function readFields(form) {
   const fields = {};
@@ -162,8 +163,8 @@ class Autosave {
     // Not afterRequest: by then the answer may have replaced the form, which hears nothing any more.
     form.addEventListener("htmx:beforeOnLoad", (event) => { if (event.detail.elt === form) this.afterSubmit(event.detail.xhr.status); });
     for (const name of ["htmx:sendError", "htmx:sendAbort", "htmx:timeout"]) form.addEventListener(name, (event) => { if (event.detail.elt === form) this.afterSubmit(0); });
-    // Once it is on its way, nothing typed could still come along: nothing is typed then.
-    for (const name of ["beforeinput", "click", "keydown"]) form.addEventListener(name, (event) => this.holdBack(event), true);
+    form.addEventListener("click", (event) => this.holdBack(event), true);
+    document.addEventListener("keydown", (event) => this.holdBack(event), { capture: true, signal });
     window.addEventListener("online", () => { this.attempts = 0; this.save(); }, { signal });
     window.addEventListener("offline", () => this.offline(), { signal });
     window.addEventListener("pagehide", () => this.leave(), { signal });
@@ -401,6 +402,7 @@ class Autosave {
     clearTimeout(this.timer);
     this.copy.write(readFields(this.form), this.revision);
     this.askedAt = Date.now();
+    this.handed = readFields(this.form);
     this.submitting = true;
     // A later listener may hold the submission back (a confirmation): look once everybody has had a say.
     setTimeout(() => { if (event?.defaultPrevented && !this.asked) this.notSubmitted(); });
@@ -415,10 +417,19 @@ class Autosave {
     this.changed();
   }
 
+  /* While it is on its way no key or click acts: it could not come along, and would be meant for another page by then. Words are
+     typed as ever: they are told apart from what was sent (lateWords). */
   holdBack(event) {
-    if (!this.asked || (event.type === "keydown" && (event.key === "Tab" || event.ctrlKey || event.metaKey || event.altKey))) return;
+    if (!this.asked || (event.type === "keydown" && (event.key === "Tab" || event.ctrlKey || event.metaKey))) return;
+    if (event.target.matches?.(WORDS) && !event.altKey) { event.stopPropagation(); return; }
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /* [name, words as sent, words now] of each text that was written on while the form was handed in. */
+  lateWords() {
+    return [...this.form.elements].filter((control) => control.name && control.matches(WORDS) && control.name in (this.handed || {}) && control.value !== this.handed[control.name])
+      .map((control) => [control.name, this.handed[control.name], control.value]);
   }
 
   afterSubmit(status) {
@@ -523,9 +534,21 @@ function showLeft(root) {
   }
 }
 
+/* What was written while a form was handed in: the same form that came back gets it, else it is shown. */
+function keepLate(autosave) {
+  const { form } = autosave;
+  const again = document.querySelector(`form[data-draft-key="${CSS.escape(form.dataset.draftKey || "")}"]`);
+  for (const [name, sent, now] of autosave.lateWords()) {
+    const field = again?.elements[name];
+    if (field && field.value === sent) { field.value = now; field.dispatchEvent(new Event("input", { bubbles: true })); continue; }
+    const written = now.startsWith(sent) ? now.slice(sent.length) : now;
+    if (written.trim()) document.dispatchEvent(new CustomEvent("app:toast", { detail: { message: say("Written while it was handed in, and not part of it: “%(text)s”", { text: written.trim() }), level: "warning", seconds: 60 } }));
+  }
+}
+
 const alive = new Set();
 function start(root) {
-  for (const autosave of alive) if (!autosave.form.isConnected) { autosave.destroy(); alive.delete(autosave); }
+  for (const autosave of alive) if (!autosave.form.isConnected) { keepLate(autosave); autosave.destroy(); alive.delete(autosave); }
   forgetDone(root);
   showLeft(root);
   for (const form of root.querySelectorAll("form[data-autosave-url]:not([data-autosave-ready])")) {

@@ -1,6 +1,35 @@
 /* The work screen's own habits: keep the lease while somebody really works, and show the preview of an answer.
    Forms name themselves by data-renew-url and data-fence; a preview is <details data-preview> around an element with hx-trigger="preview". */
 
+/* A page that opens with a task begins at what is wrong, else at its heading, as the next task does that comes into it. */
+const begin = document.querySelector("main [aria-invalid='true']") || document.querySelector("main [data-focus-after-swap]");
+if (document.activeElement === document.body) begin?.focus({ preventScroll: !begin.matches("[aria-invalid]") });
+
+/* What must be filled says so beside itself, not in a bubble of the browser's. */
+const beside = (control) => (control.type === "radio" ? control.closest("fieldset") : control);
+function forgive(control) {
+  const field = beside(control), error = document.getElementById(`${control.name}-needed`);
+  if (!error) return;
+  error.remove();
+  const others = (field.getAttribute("aria-describedby") || "").split(" ").filter((id) => id !== error.id).join(" ");
+  if (others) field.setAttribute("aria-describedby", others); else field.removeAttribute("aria-describedby");
+  field.removeAttribute("aria-invalid");
+}
+let firstWrong;
+document.addEventListener("invalid", (event) => {
+  const control = event.target, field = beside(control);
+  if (!control.name || !field) return;
+  event.preventDefault();
+  if (!firstWrong) { firstWrong = control; setTimeout(() => { firstWrong.focus(); firstWrong = null; }); }
+  const id = `${control.name}-needed`;
+  if (document.getElementById(id)) return;
+  const error = document.createElement("p");
+  Object.assign(error, { id, className: "error", textContent: control.validity.valueMissing ? (control.type === "radio" ? say("Choose one of these.") : say("This needs an answer.")) : control.validationMessage });
+  if (field === control) { control.before(error); control.setAttribute("aria-invalid", "true"); } else field.querySelector("legend").after(error);
+  field.setAttribute("aria-describedby", [id, field.getAttribute("aria-describedby")].filter(Boolean).join(" "));
+}, true);
+for (const name of ["input", "change"]) document.addEventListener(name, ({ target }) => { if (target.name) forgive(target); });
+
 const EVERY = 60_000; // ms between two renewals
 const IDLE = 180_000; // ms without a sign of life after which the lease may run out
 

@@ -136,27 +136,78 @@ def test_too_much_is_refused_and_less_is_saved_again(stage, context):
     expect(status(page)).to_contain_text("Saved ")
 
 
-def test_nothing_can_be_typed_that_would_not_come_along(stage, context):
-    stage.show("/work", HTMX + SCRIPTS, url="/draft", key="assignment:17")
+def hand_in_slowly(stage, page, *answer):
+    """Press the button; the site answers when the event that is returned is set."""
     sent, goes_on = threading.Event(), threading.Event()
 
     def submit(body):
         sent.set()
         goes_on.wait(30)
-        return 503, "busy"
+        return answer
 
     stage.answer["POST /submit"] = submit
-    page = open_work(stage, context)
     page.locator("#text").fill("an answer")
-    page.get_by_role("button", name="Submit").click()
+    page.locator("#text").press("Control+Enter")
     wait_until(page, sent.is_set)
     expect(status(page)).to_have_text("Handing in…")
-    page.locator("#text").press_sequentially(" too late")
-    expect(page.locator("#text")).to_have_value("an answer")
+    return goes_on
+
+
+@pytest.fixture
+def handing_in(stage):
+    form = HTMX.replace("</form>", "</form><button data-shortcut='x' id='act'>Act</button>").replace(
+        '<button class="btn" type="submit">', '<button class="btn" type="submit" data-shortcut="mod+enter">'
+    )
+    stage.show("/work", form + SCRIPTS, url="/draft", key="assignment:17", text="")
+    stage.show("/again", form + SCRIPTS, url="/draft", key="assignment:17", text="an answer")
+    stage.show("/next", form + SCRIPTS, url="/draft2", key="assignment:18", text="")
+    return stage
+
+
+def test_what_is_typed_while_it_is_handed_in_stays_where_the_site_does_not_answer(handing_in, context):
+    page = open_work(handing_in, context)
+    goes_on = hand_in_slowly(handing_in, page, 503, "busy")
+    page.locator("#text").press_sequentially(", and more")
     goes_on.set()
     expect(page.locator(".toast")).to_be_visible()
     page.locator("#text").press_sequentially(", mended")
-    wait_until(page, lambda: last_saved(stage).get("text") == "an answer, mended")
+    wait_until(page, lambda: last_saved(handing_in).get("text") == "an answer, and more, mended")
+
+
+def test_what_is_typed_while_it_is_handed_in_comes_back_with_what_is_refused(handing_in, context):
+    page = open_work(handing_in, context)
+    goes_on = hand_in_slowly(handing_in, page, 422, handing_in.pages["/again"]())
+    page.locator("#text").press_sequentially(", and more")
+    goes_on.set()
+    expect(page.locator("#text")).to_have_value("an answer, and more")
+    wait_until(page, lambda: last_saved(handing_in).get("text") == "an answer, and more")
+
+
+def test_what_is_typed_while_it_is_handed_in_is_no_part_of_the_next_and_is_shown(handing_in, context):
+    page = open_work(handing_in, context)
+    goes_on = hand_in_slowly(handing_in, page, 200, handing_in.pages["/next"]())
+    page.locator("#text").press_sequentially(", and more")
+    goes_on.set()
+    toast = page.locator(".toast")
+    expect(toast).to_have_text("Written while it was handed in, and not part of it: “, and more”✕")
+    expect(page.locator("#text")).to_have_value("")
+    assert page.evaluate("() => localStorage.getItem('draft:7:assignment:18')") is None
+
+
+def test_no_key_acts_while_it_is_handed_in(handing_in, context):
+    page = open_work(handing_in, context)
+    page.evaluate("() => document.addEventListener('click', ({ target }) => { if (target.id) acted = 1; })")
+    page.evaluate("() => { globalThis.acted = 0; }")
+    goes_on = hand_in_slowly(handing_in, page, 200, handing_in.pages["/next"]())
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("x")
+    page.keyboard.press("?")
+    assert page.evaluate("() => acted") == 0 and page.locator("dialog").count() == 0
+    goes_on.set()
+    expect(status(page)).to_have_text("Nothing to save yet")
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("x")
+    assert page.evaluate("() => acted") == 1
 
 
 def test_a_submission_that_something_held_back_goes_on_saving(stage, context):
