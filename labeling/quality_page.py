@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from annotate.accounts.models import User
 from annotate.words import _
 
-from .models import Batch, Project, QualityReport, Submission, SubmissionStatus, Task, TaskAgreement
+from .models import Batch, Project, QualityReport, Submission, SubmissionStatus, Task, TaskAgreement, TaskPurpose
 from .quality_rows import EPOCH
 
 CUTS = {
@@ -235,6 +235,15 @@ def submissions_of(project: Project) -> QuerySet[Submission]:
 def shared_only(rows: QuerySet[Submission]) -> QuerySet[Submission]:
     """Work on tasks that two people or more ranked, as the report counts it."""
     return rows.filter(task__agreement__people__gte=2).exclude(status=SubmissionStatus.REJECTED)
+
+
+def by_known_answer(rows: QuerySet[Submission], value: str) -> QuerySet[Submission]:
+    """Work on gold that is decided ("gold": passed or missed), or repeats of one's own work. Whose gold still
+    waits for its score is not told."""
+    if value == "repeat":
+        return rows.filter(task__purpose=TaskPurpose.REPEAT)
+    passed = {"gold": (True, False), "passed": (True,), "missed": (False,)}[value]
+    return rows.filter(task__purpose=TaskPurpose.GOLD, gold_result__passed__in=passed)
 
 
 def together_with(rows: QuerySet[Submission], user_id: str) -> QuerySet[Submission]:

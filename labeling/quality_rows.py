@@ -16,13 +16,15 @@ from .flag_words import flags_of
 from .models import (
     CompletionOrigin,
     Demonstration,
+    FormDefinition,
+    FormVersion,
     Project,
     Ranking,
     SubmissionStatus,
     TaskCompletion,
     TaskKind,
 )
-from .quality.records import DemonstrationRecord, RankingRecord, Vocabulary
+from .quality.records import Asked, DemonstrationRecord, RankingRecord, Vocabulary
 
 EPOCH = date(1970, 1, 1)
 Completions = tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...]]  # ids, lengths, written by people
@@ -44,16 +46,30 @@ def _own(rows: QuerySet, project: Project) -> QuerySet:
 
 
 def rankings_of(project: Project) -> list[RankingRecord]:
-    """Two queries."""
-    completions = _completions(project)
+    """Three queries."""
+    completions, asked = _completions(project), _asked(project)
     rows = _own(Ranking.objects.all(), project).values_list(
         "submission_id", "submission__task_id", "submission__annotator_id", "tiers", "margins", "scores",
         "flags", "presented_order", "guideline_version__number", "submission__task__batch_id",
         "submission__prompt__category", "submission__prompt_flags", "submission__active_seconds",
-        "submission__created_at",
+        "submission__created_at", "form_version_id",
     )  # fmt: skip
     newest = {row[0]: row for row in rows.iterator(chunk_size=5_000)}
-    return [_ranking(row, completions[row[1]]) for row in newest.values()]
+    return [_ranking(row, completions[row[1]], asked) for row in newest.values()]
+
+
+def _asked(project: Project) -> dict[int | None, Asked]:
+    """What each version of the project's forms had a place for. One query."""
+    versions = FormVersion.objects.filter(form__project=project)
+    return {version.pk: _asked_by(version.definition) for version in versions}
+
+
+def _asked_by(form: FormDefinition) -> Asked:
+    return Asked(
+        scale=(form.scale.lowest, form.scale.highest),
+        completion_flags=frozenset(flag.key for flag in form.completion_flags),
+        prompt_flags=frozenset(flag.key for flag in form.prompt_flags),
+    )
 
 
 def _completions(project: Project) -> dict[int, Completions]:
@@ -70,10 +86,10 @@ def _completions(project: Project) -> dict[int, Completions]:
     return {task: tuple(zip(*parts, strict=True)) for task, parts in found.items()}  # type: ignore[misc]
 
 
-def _ranking(row: tuple, completions: Completions) -> RankingRecord:
+def _ranking(row: tuple, completions: Completions, asked: dict[int | None, Asked]) -> RankingRecord:
     ids, lengths, by_people = completions
     (submission, task, person, tiers, margins, scores, flags, shown, guideline, batch, category,
-     prompt_flags, seconds, created_at) = row  # fmt: skip
+     prompt_flags, seconds, created_at, form) = row  # fmt: skip
     rank = {completion: number for number, tier in enumerate(tiers, start=1) for completion in tier}
     place = {completion: number for number, completion in enumerate(ids)}
     is_whole = len(shown) == len(ids) and all(completion in place for completion in shown)
@@ -95,25 +111,27 @@ def _ranking(row: tuple, completions: Completions) -> RankingRecord:
         guideline=guideline,
         seconds=seconds,
         day=(created_at.date() - EPOCH).days,
+        asked=asked.get(form),
     )
 
 
 def demonstrations_of(project: Project) -> list[DemonstrationRecord]:
-    """One query."""
+    """Two queries."""
+    asked = _asked(project)
     rows = (
         _own(Demonstration.objects.all(), project)
         .annotate(characters=Length("text"))
         .values_list(
             "submission_id", "submission__task_id", "submission__annotator_id", "characters",
-            "pasted_characters", "submission__prompt_flags", "submission__active_seconds",
+            "pasted_characters", "submission__prompt_flags", "submission__active_seconds", "form_version_id",
         )
     )  # fmt: skip
-    return list(_newest(rows))
+    return list(_newest(rows, asked))
 
 
-def _newest(rows: QuerySet) -> Iterator[DemonstrationRecord]:
+def _newest(rows: QuerySet, asked: dict[int | None, Asked]) -> Iterator[DemonstrationRecord]:
     for row in {row[0]: row for row in rows.iterator(chunk_size=5_000)}.values():
-        submission, task, person, characters, pasted, prompt_flags, seconds = row
+        submission, task, person, characters, pasted, prompt_flags, seconds, form = row
         yield DemonstrationRecord(
-            submission, task, person, characters, pasted, frozenset(prompt_flags), seconds
+            submission, task, person, characters, pasted, frozenset(prompt_flags), seconds, asked.get(form)
         )

@@ -67,7 +67,8 @@ class ReportOutput(serializers.Serializer):
     counts = serializers.DictField(child=serializers.IntegerField())
     agreement = HeadlineOutput(allow_null=True)
     ratings = serializers.DictField(
-        help_text="`scores`, `demonstration_scores`: alpha_ordinal, alpha_interval, alpha_nominal. "
+        help_text="`scores`, `demonstration_scores`: alpha_ordinal, alpha_interval, alpha_nominal, of the "
+        "`scale` [least, highest] on which most was scored twice; `left_out`: scored twice on another. "
         "`completion_flags`, `prompt_flags`: `all` and `by_flag` with alpha_nominal and fleiss_kappa."
     )
 
@@ -83,7 +84,7 @@ class CutRow(serializers.Serializer):
     alpha = EstimateOutput(required=False)
     tau_b = EstimateOutput(required=False)
     cohen_kappa = EstimateOutput(required=False, help_text="For pairs of people.")
-    scores_alpha = EstimateOutput(required=False, help_text="Krippendorff, ordinal, of scores 1 to 7.")
+    scores_alpha = EstimateOutput(required=False, help_text="Krippendorff, ordinal, of scores.")
     flags_alpha = EstimateOutput(required=False, help_text="Krippendorff, nominal, of flags on completions.")
     reliability = EstimateOutput(
         required=False,

@@ -1,6 +1,6 @@
 """Tables of the labeling rooms: a file per noun. Writes go through labeling.services."""
 
-from .activity import AuditEvent, AuditSeal, MailStatus, Notification
+from .activity import AuditEvent, AuditSeal, MailStatus, Notification, action_in_words
 from .adjudication import Adjudication
 from .answer_index import AnswerBand, AnswerIndex, PromptBand
 from .appeal import Appeal, AppealStatus
@@ -150,6 +150,7 @@ __all__ = [
     "TaskStatus",
     "Webhook",
     "WebhookDelivery",
+    "action_in_words",
     "work_choices",
     "work_label",
 ]

@@ -12,6 +12,12 @@ from .event_words import EVENT_WORDS
 from .project import Project
 
 
+def action_in_words(action: str) -> str:
+    """ "guideline.published" is "Guideline published"."""
+    words = EVENT_WORDS.get(action)
+    return str(words) if words else action.replace(".", " ").replace("_", " ").capitalize()
+
+
 class AuditSeal(models.Model):
     """A digest over some audit rows and over the seal before it, so that a changed or missing row shows.
 
@@ -62,14 +68,27 @@ class AuditEvent(models.Model):
 
     @property
     def phrase(self) -> str:
-        """The action in words: "guideline.published" is "Guideline published"."""
-        words = EVENT_WORDS.get(self.action)
-        return str(words) if words else self.action.replace(".", " ").replace("_", " ").capitalize()
+        return action_in_words(self.action)
 
     @property
     def facts(self) -> dict[str, Any]:
         """The data for a reader: without the digests, which are for `manage.py verify`."""
         return {name: value for name, value in self.data.items() if name != "digests"}
+
+    @property
+    def changes(self) -> list[tuple[str, Any, Any]]:
+        """(field, old value, new value) of each field that the action changed; [] where it tells of none."""
+        old, new = self.data.get("old"), self.data.get("new")
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return []
+        names = dict.fromkeys((*old, *new))
+        return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+
+    @property
+    def other_facts(self) -> dict[str, Any]:
+        """The facts beside the changes."""
+        shown = ("old", "new") if self.changes else ()
+        return {name: value for name, value in self.facts.items() if name not in shown}
 
 
 # Kind of notification, or what it begins with -> the preference that says when it comes by e-mail.

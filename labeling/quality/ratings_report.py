@@ -7,11 +7,12 @@ import numpy as np
 
 from .agreement import Estimate
 from .agreement_report import RESAMPLES, RESAMPLES_OF_CUTS, as_dict
-from .records import DemonstrationRecord, RankingRecord, Vocabulary
+from .records import Asked, DemonstrationRecord, RankingRecord, Vocabulary
 from .tallies import alpha_reader, coincidences, estimates, fleiss_rows, read_fleiss, sum_by
 
-SCORES = (1, 2, 3, 4, 5, 6, 7)
 NO, YES = 0, 1
+Scale = tuple[int, int]  # the least and the highest score of a form
+USUAL: Scale = Asked().scale
 
 
 def ratings_report(
@@ -24,8 +25,8 @@ def ratings_report(
     flagged = _completion_flags(rankings, vocabulary.completion_flags)
     noted = _prompt_flags([*rankings, *demonstrations], vocabulary.prompt_flags)
     return {
-        "scores": _score_measures(scored[False]),
-        "demonstration_scores": _score_measures(scored[True]),
+        "scores": _on_one_scale(scored[False]),
+        "demonstration_scores": _on_one_scale(scored[True]),
         "completion_flags": _flag_measures(flagged),
         "prompt_flags": _flag_measures(noted),
     }
@@ -50,38 +51,66 @@ class Units:
         return counts, np.array([self.task[thing] for thing in kept], dtype=int)
 
 
-def _scores(rankings: Iterable[RankingRecord]) -> dict[bool, Units]:
-    """By whether the completion is a demonstration."""
-    found = {False: Units(len(SCORES)), True: Units(len(SCORES))}
+def scale_of(record: RankingRecord) -> Scale:
+    return record.asked.scale if record.asked is not None else USUAL
+
+
+def steps_of(scale: Scale) -> tuple[int, ...]:
+    return tuple(range(scale[0], scale[1] + 1))
+
+
+def was_offered(key: str, own: Iterable[str], offered: Iterable[str] | None) -> bool:
+    """Whether somebody could have set the flag: what a form had no place for was not answered with no."""
+    return offered is None or key in offered or key in own
+
+
+def _scores(rankings: Iterable[RankingRecord]) -> dict[bool, dict[Scale, Units]]:
+    """By whether the completion is a demonstration, and by scale: 5 of 5 is not 5 of 10."""
+    found: dict[bool, dict[Scale, Units]] = {False: {}, True: {}}
     for record in rankings:
+        scale = scale_of(record)
         for place, score in enumerate(record.scores):
             if score is not None:
-                units = found[bool(record.by_people and record.by_people[place])]
-                units.add((record.task, place), record.task, score - SCORES[0])
+                scales = found[bool(record.by_people and record.by_people[place])]
+                units = scales.setdefault(scale, Units(len(steps_of(scale))))
+                units.add((record.task, place), record.task, score - scale[0])
     return found
 
 
 def _completion_flags(rankings: Iterable[RankingRecord], keys: Sequence[str]) -> dict[str, Units]:
     found = {key: Units(2) for key in keys}
     for record in rankings:
+        offered = record.asked.completion_flags if record.asked is not None else None
         for place, flags in enumerate(record.flags):
             for key, units in found.items():
-                units.add((record.task, place), record.task, YES if key in flags else NO)
+                if was_offered(key, flags, offered):
+                    units.add((record.task, place), record.task, YES if key in flags else NO)
     return found
 
 
 def _prompt_flags(records: Iterable, keys: Sequence[str]) -> dict[str, Units]:
     found = {key: Units(2) for key in keys}
     for record in records:
+        offered = record.asked.prompt_flags if record.asked is not None else None
         for key, units in found.items():
-            units.add((record.task,), record.task, YES if key in record.prompt_flags else NO)
+            if was_offered(key, record.prompt_flags, offered):
+                units.add((record.task,), record.task, YES if key in record.prompt_flags else NO)
     return found
 
 
-def _score_measures(units: Units) -> dict[str, Any]:
-    counts, tasks = units.shared()
+def _on_one_scale(by_scale: dict[Scale, Units]) -> dict[str, Any]:
+    """Over the scale on which most was scored twice; `left_out`: what was scored twice on another."""
+    shared = {scale: units.shared() for scale, units in by_scale.items()} or {USUAL: Units(7).shared()}
+    scale = max(shared, key=lambda each: (len(shared[each][0]), each))
+    counts, tasks = shared[scale]
+    others = sum(len(each) for each, _ in shared.values()) - len(counts)
+    return {**_score_measures(counts, tasks, scale), "scale": list(scale), "left_out": others}
+
+
+def _score_measures(counts: np.ndarray, tasks: np.ndarray, scale: Scale) -> dict[str, Any]:
     rows = sum_by(coincidences(counts), tasks)
-    reads = [(alpha_reader(level, SCORES), len(counts)) for level in ("ordinal", "interval", "nominal")]
+    levels = ("ordinal", "interval", "nominal")
+    reads = [(alpha_reader(level, steps_of(scale)), len(counts)) for level in levels]
     found = estimates(rows, reads, resamples=RESAMPLES)
     return {
         "alpha_ordinal": as_dict(found[0]),

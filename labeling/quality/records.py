@@ -26,6 +26,7 @@ class RankingRecord:
     guideline: int | None = None  # number of the version read
     seconds: int = 0
     day: int = 0  # days since 1970-01-01, UTC
+    asked: "Asked | None" = None  # None: all that the vocabulary has, scores from 1 to 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,21 @@ class DemonstrationRecord:
     pasted: int | None = None  # None: not counted
     prompt_flags: frozenset[str] = frozenset()
     seconds: int = 0
+    asked: "Asked | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the version of the form that somebody filled in had a place for."""
+
+    scale: tuple[int, int] = (1, 7)  # least and highest score
+    completion_flags: frozenset[str] = frozenset()
+    prompt_flags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The keys of flags that the project offers now, so that an unset flag counts as "no"."""
+    """The keys of all flags that the project's forms ever had: one that was offered and not set is a "no"."""
 
     completion_flags: tuple[str, ...] = ()
     prompt_flags: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from labeling.views import (
+    audit,
     batches,
     erasure,
     forms,
@@ -43,7 +44,7 @@ urlpatterns = [
         webhooks.delivery_resend,
         name="delivery_resend",
     ),
-    path("projects/<slug:slug>/audit/", overview.audit, name="audit"),
+    path("projects/<slug:slug>/audit/", audit.audit, name="audit"),
     path("projects/<slug:slug>/people/", people.people, name="people"),
     path("projects/<slug:slug>/people/invite/", people.invite, name="invite"),
     path("projects/<slug:slug>/people/<int:pk>/", people.person, name="person"),

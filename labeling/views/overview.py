@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from annotate.errors import DomainError
 from annotate.forms import add_domain_error
-from annotate.words import _
-from labeling import dashboard, list_columns, quality_page, reports, trends
+from labeling import dashboard, quality_page, reports, trends
 from labeling.access import project_route
 from labeling.forms import ProjectForm, SettingsForm
-from labeling.list_pages import answer_list
-from labeling.listing import Filter, Listing
 from labeling.permissions import Action, can
 from labeling.services import projects as service
 
@@ -70,18 +67,3 @@ def project_archive(request: HttpRequest, *, project, membership) -> HttpRespons
         service.archive_project(project=project, acting_user=request.user)
         messages.success(request, "The project is archived. Nothing was deleted.")
     return redirect("labeling:project_settings", slug=project.slug)
-
-
-@project_route(Action.VIEW_AUDIT)
-def audit(request: HttpRequest, *, project, membership) -> HttpResponseBase:
-    actions = project.audit_events.order_by("action").values_list("action", flat=True).distinct()
-    listing = Listing(
-        request,
-        project.audit_events.select_related("actor"),
-        sorts={"newest": (_("Newest first"), "-id"), "oldest": (_("Oldest first"), "id")},
-        search=lambda rows, text: (
-            rows.filter(object_id=text) | rows.filter(actor__display_name__icontains=text)
-        ),
-        filters=[Filter("action", _("Action"), [("", _("All")), *((a, a) for a in actions)])],
-    )
-    return answer_list(request, "labeling/audit.html", listing, page="audit", columns=list_columns.AUDIT)

@@ -28,6 +28,13 @@ AGREEMENT_CHOICES = [
     ("70-90", _("70 to 90 %")),
     ("from-90", _("90 % and more")),
 ]
+KNOWN_CHOICES = [
+    ("", _("Any")),
+    ("gold", _("Gold, decided")),
+    ("passed", _("Gold passed")),
+    ("missed", _("Gold missed")),
+    ("repeat", _("Repeats")),
+]
 
 
 @project_route(Action.REVIEW)
@@ -145,17 +152,18 @@ def _filters(project) -> list[Filter]:
             AGREEMENT_CHOICES,
             apply=lambda rows, value: quality_page.within(rows, value, "task__agreement__value"),
         ),
+        Filter("known", _("Known answer"), KNOWN_CHOICES, apply=quality_page.by_known_answer),
         Filter(
             "shared",
             _("Judged by"),
             [("", _("Any number")), ("yes", _("Two or more"))],
             apply=lambda rows, value: quality_page.shared_only(rows),
         ),
-        DateFilter("from", _("From"), apply=lambda rows, day: rows.filter(created_at__gte=_midnight(day))),
+        DateFilter("from", _("From"), apply=lambda rows, day: rows.filter(created_at__gte=midnight(day))),
         DateFilter(
             "to",
             _("To"),
-            apply=lambda rows, day: rows.filter(created_at__lt=_midnight(day) + timedelta(days=1)),
+            apply=lambda rows, day: rows.filter(created_at__lt=midnight(day) + timedelta(days=1)),
         ),
     ]
 
@@ -167,5 +175,5 @@ def _task(project, text: str) -> int:
     return number
 
 
-def _midnight(day: str) -> datetime:
+def midnight(day: str) -> datetime:
     return datetime.combine(date.fromisoformat(day), time(), tzinfo=timezone.get_current_timezone())

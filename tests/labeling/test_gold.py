@@ -140,7 +140,37 @@ def test_a_persons_page_counts_what_they_did_on_gold(cast, rates):
     client.force_login(cast.lead)
     member = cast.project.memberships.get(user=cast.annotator)
     page = client.get(reverse("labeling:person", args=[cast.project.slug, member.pk])).content.decode()
-    assert re.search(r"Missed</dt><dd>1</dd>", page)
+    missed = f"/projects/{cast.project.slug}/submissions/?person={cast.annotator.pk}&amp;known=missed"
+    assert f'Missed</dt><dd><a href="{missed}">1</a></dd>' in page
+
+
+def test_gold_on_the_people_page_leads_to_the_work_that_was_held_against_it(cast, rates, client):
+    task = make_gold(cast)
+    missed = rank(claim(cast.annotator, cast.project), cast.annotator, known(task)[::-1])
+    do_next(cast.annotator, cast.project, "ranking")  # ordinary work
+    passed = rank(claim(cast.peer, cast.project), cast.peer, known(task))
+    client.force_login(cast.lead)
+    root = f"/projects/{cast.project.slug}"
+    page = client.get(f"{root}/people/").content.decode()
+    assert f'<a href="{root}/submissions/?person={cast.annotator.pk}&amp;known=gold">0 / 1</a>' in page
+
+    def found(query):
+        return [row.pk for row in client.get(f"{root}/submissions/{query}").context["listing"].page]
+
+    assert found(f"?person={cast.annotator.pk}&known=gold") == [missed.pk]
+    assert sorted(found("?known=gold")) == sorted([missed.pk, passed.pk])
+    assert (found("?known=missed"), found("?known=passed")) == ([missed.pk], [passed.pk])
+    assert found("?known=repeat") == []
+
+
+def test_the_filter_by_known_answers_does_not_tell_whose_gold_waits_for_its_score(cast, rates, client):
+    task = make_gold(cast)
+    submission = rank(claim(cast.annotator, cast.project), cast.annotator, known(task))
+    GoldResult.objects.filter(submission=submission).update(passed=None)
+    client.force_login(cast.lead)
+    for choice in ("gold", "passed", "missed"):
+        page = client.get(f"/projects/{cast.project.slug}/submissions/?known={choice}")
+        assert page.context["listing"].page.paginator.count == 0
 
 
 def test_gold_answers_go_into_no_dataset_unless_the_recipe_says_so(cast, rates):

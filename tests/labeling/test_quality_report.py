@@ -11,10 +11,10 @@ from labeling.models import AuditEvent, QualityReport, Ranking, TaskAgreement
 from labeling.services import quality_reports
 from labeling.services.quality_reports import due_reports, refresh_report, request_report
 from labeling.services.reviews import fix_submission, reject_submission
-from tests.factories import make_demonstration_batch, make_ranking_batch
+from tests.factories import make_demonstration_batch, make_ranking_batch, publish_form
 
 from .ranked import rank
-from .work import do_next
+from .work import claim, do_next, submit
 
 pytestmark = pytest.mark.django_db
 
@@ -177,3 +177,35 @@ def test_only_changed_tasks_are_written_again(shared, django_assert_num_queries)
     tasks = quality_reports._compute(shared).tasks
     with django_assert_num_queries(1):
         quality_reports._store_tasks(shared.pk, tasks)
+
+
+def test_scores_and_flags_are_those_of_the_projects_own_forms(cast):
+    publish_form(cast.project, scale={"lowest": 0, "highest": 10})
+    make_ranking_batch(cast.project, tasks=3, k=2, overlap=2, review_rate=0)
+    for user in (cast.annotator, cast.peer):
+        for number in range(2):
+            rank_scored(user, cast.project, (10, number))
+    publish_form(
+        cast.project, scale={"lowest": 1, "highest": 5}, completion_flags=[{"key": "new", "label": "New"}]
+    )
+    for user in (cast.annotator, cast.peer):
+        rank_scored(user, cast.project, (5, 1), flagged="new")
+    ratings = refresh_report(project=cast.project).body["ratings"]
+    scores = ratings["scores"]
+    assert (scores["scale"], scores["left_out"]) == ([0, 10], 2)
+    assert (scores["alpha_interval"]["value"], scores["alpha_interval"]["size"]) == (1, 4)
+    [new] = [row for row in ratings["completion_flags"]["by_flag"] if row["key"] == "new"]
+    assert new["alpha_nominal"]["size"] == 2  # the two completions of the task whose form asked for it
+    [person, _] = QualityReport.objects.get().body["by"]["person"]
+    assert (person["scores_alpha"]["value"], person["scores_alpha"]["size"]) == (1, 4)
+
+
+def rank_scored(user, project, scores, flagged=""):
+    """The next ranking task, its completions scored so in the task's own order, the first one flagged."""
+    assignment = claim(user, project, "ranking")
+    ids = list(assignment.task.task_completions.values_list("completion_id", flat=True))
+    flags = {ids[0]: [flagged]} if flagged else {}
+    submit(
+        assignment, user, tiers=[[each] for each in ids], touched=ids,
+        scores=dict(zip(ids, scores, strict=True)), flags=flags,
+    )  # fmt: skip

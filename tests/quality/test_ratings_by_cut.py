@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from labeling.quality.agreement_report import Comparisons, by_cut
 from labeling.quality.ratings_by_cut import add_ratings
-from labeling.quality.records import RankingRecord, Vocabulary
+from labeling.quality.ratings_report import ratings_report
+from labeling.quality.records import Asked, RankingRecord, Vocabulary
 
 THINGS = 3
 JUDGMENT = st.tuples(
@@ -127,3 +128,67 @@ def test_margins_are_of_rankings_only_and_nothing_rated_is_nothing_known():
     assert "scores_alpha" not in by["margin"][0]
     [row] = by["batch"]
     assert row["scores_alpha"] == {"value": None, "low": None, "high": None, "size": 0}
+
+
+ON_SOME_SCALE = st.sampled_from([(1, 7), (0, 10), (1, 3)]).flatmap(
+    lambda scale: st.tuples(
+        st.just(scale),
+        st.lists(st.one_of(st.none(), st.integers(*scale)), min_size=THINGS, max_size=THINGS),
+    )
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(ON_SOME_SCALE, min_size=1, max_size=5), min_size=1, max_size=6))
+def test_scores_of_one_scale_are_compared_and_of_two_never(tasks):
+    rankings = [
+        RankingRecord(
+            submission=10 * task + person, task=task, person=person, completions=(0, 1, 2), ranks=(1, 2, 3),
+            scores=tuple(scores), flags=(frozenset(),) * THINGS, batch=1, asked=Asked(scale=scale),
+        )
+        for task, judgments in enumerate(tasks)
+        for person, (scale, scores) in enumerate(judgments)
+    ]  # fmt: skip
+    units = {
+        scale: [
+            unit
+            for unit in scores_of([record for record in rankings if record.asked.scale == scale])
+            if len(unit) > 1
+        ]
+        for scale in ((1, 3), (1, 7), (0, 10))
+    }
+    scale = max(units, key=lambda each: (len(units[each]), each))
+    found = ratings_report(rankings, [], WORDS)["scores"]
+    assert found["alpha_ordinal"]["size"] == len(units[scale])
+    assert found["left_out"] == sum(map(len, units.values())) - len(units[scale])
+    values = [value for unit in units[scale] for value in unit]
+    expected = None
+    if len(set(values)) > 1:
+        assert tuple(found["scale"]) == scale
+        steps = list(range(scale[0], scale[1] + 1))
+        counts = np.array([[unit.count(step) for step in steps] for unit in units[scale]])
+        expected = krippendorff.alpha(value_counts=counts, value_domain=steps, level_of_measurement="ordinal")
+    for row in [found["alpha_ordinal"], *(row["scores_alpha"] for row in measured(rankings)["batch"])]:
+        assert row["value"] == (None if expected is None else pytest.approx(expected, abs=1e-9))
+
+
+def test_a_flag_that_a_form_did_not_offer_was_not_answered_with_no():
+    old, new = (
+        Asked(completion_flags=frozenset({"rude"})),
+        Asked(completion_flags=frozenset(WORDS.completion_flags)),
+    )
+    rankings = [
+        RankingRecord(
+            submission=person, task=1, person=person, completions=(0, 1), ranks=(1, 2), flags=flags, batch=1,
+            asked=asked,
+        )
+        for person, asked, flags in (
+            (1, old, (frozenset({"rude"}), frozenset())),
+            (2, new, (frozenset({"rude"}), frozenset({"harmful"}))),
+            (3, new, (frozenset({"rude"}), frozenset({"harmful"}))),
+        )
+    ]  # fmt: skip
+    found = ratings_report(rankings, [], WORDS)["completion_flags"]
+    harmful = next(row for row in found["by_flag"] if row["key"] == "harmful")
+    assert harmful["alpha_nominal"]["value"] == 1  # of the two who could say so
+    assert measured(rankings)["batch"][0]["flags_alpha"]["value"] == 1
