@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
 from annotate.words import _
 
-from .filter_fields import FilterFields
+from .filter_fields import FilterFields, filter_values
 from .formats import SPLITS
 from .forms import offer
-from .models import DatasetKind, GuidelineVersion, ImportKind, ImportStatus, Project, Submission, TaskKind
+from .models import (
+    Dataset,
+    DatasetKind,
+    GuidelineVersion,
+    ImportKind,
+    ImportStatus,
+    Project,
+    Submission,
+    TaskKind,
+)
 from .services.prompt_fields import offered_fields
 from .services.recipes import DECISIONS, DEFAULT_FRACTIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
 
@@ -119,9 +129,12 @@ class RecipeForm(FilterFields):
         help_text=_("The project's short name if empty: a prompt is then on the same side in all datasets."),
     )
 
-    def __init__(self, *args, project: Project, **kwargs) -> None:
+    def __init__(self, *args, project: Project, dataset: Dataset | None = None, **kwargs) -> None:
+        """With a dataset, whose name and kind stay, its newest recipe is what is there to be changed."""
+        if dataset is not None:
+            kwargs["initial"] = {"name": dataset.name, "kind": dataset.kind, **form_values(dataset.recipe)}
         super().__init__(*args, **kwargs)
-        self.project = project
+        self.project, self.dataset = project, dataset
         fields = self.fields
         offer(
             fields["batches"],
@@ -149,12 +162,23 @@ class RecipeForm(FilterFields):
         offer(fields["include_fields"], named_fields)
         self.offer_languages(project)
         for name, field in list(fields.items()):
-            if isinstance(field, forms.MultipleChoiceField) and not field.choices:
-                del fields[name]
+            if isinstance(field, forms.MultipleChoiceField):
+                self._offer_chosen(name, field)
+                if not field.choices:
+                    del fields[name]
+        for name in ("name", "kind") if dataset is not None else ():
+            fields[name].disabled = True
         initial: dict[str, Any] = {"sources": list(DEFAULT_SOURCES), "decisions": list(DECISIONS)}
         initial |= {split: DEFAULT_FRACTIONS[split] * 100 for split in SPLITS}
         for name, value in initial.items():
             fields[name].initial = value
+
+    def _offer_chosen(self, name: str, field: forms.MultipleChoiceField) -> None:
+        """What the recipe names is offered, also where there is too much to offer all."""
+        choices: list = list(field.choices)  # type: ignore[arg-type]  # `offer` made it a list
+        known = {str(value) for value, _label in choices}
+        more = [value for value in self.initial.get(name) or () if str(value) not in known]
+        field.choices = [*choices, *((value, str(value)) for value in more)]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -164,7 +188,21 @@ class RecipeForm(FilterFields):
         return data
 
     def recipe(self) -> dict[str, Any]:
-        """The cleaned fields as a recipe for the services."""
+        """The cleaned fields as a recipe for the services. Of a dataset's: what was changed of it; what the
+        form does not show, or shows rounded, stays as it is."""
+        made = self._recipe()
+        if self.dataset is None:
+            return made
+        changed = {each if each not in SPLITS else "fractions" for each in self.changed_data}
+        recipe = self.dataset.recipe | {name: made[name] for name in changed & made.keys()}
+        filters = dict(recipe.get("filters", {}))
+        for name in changed & FilterFields.base_fields.keys():
+            filters.pop(name, None)
+            if name in made.get("filters", {}):
+                filters[name] = made["filters"][name]
+        return recipe | {"filters": filters}
+
+    def _recipe(self) -> dict[str, Any]:
         data = self.cleaned_data
         recipe: dict[str, Any] = {
             name: data[name]
@@ -180,3 +218,14 @@ class RecipeForm(FilterFields):
         recipe["include_scores"] = data.get("include_scores", False)
         recipe["fractions"] = {split: data[split] / 100 for split in SPLITS}
         return recipe
+
+
+def form_values(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored recipe as the fields of the form show it."""
+    fractions = recipe.get("fractions", DEFAULT_FRACTIONS)
+    shown = {name: value for name, value in recipe.items() if name not in ("fractions", "filters")}
+    return (
+        shown
+        | {split: round(fractions.get(split, 0) * 100, 6) for split in SPLITS}
+        | filter_values(recipe.get("filters", {}))
+    )

@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from annotate.words import _
 from labeling.formats import SPLITS
-from labeling.models import DatasetExportStatus, DatasetVersion, GuidelineVersion, Project
+from labeling.models import Dataset, DatasetExportStatus, DatasetVersion, GuidelineVersion, Project
 
 from .preparation_words import title_of_fix
 from .services.dataset_sizes import time_estimate
@@ -17,6 +17,8 @@ from .services.preparation_options import DEFAULT_CONTEXT
 from .services.progress import Progress
 from .services.recipe_filters import OTHERS, PERSONAL_DATA, weight_lines
 from .services.recipes import DECISIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
+
+MOST_REVISIONS = 20
 
 
 def sizes_context(version: DatasetVersion, chosen: str) -> dict[str, Any]:
@@ -89,6 +91,23 @@ def described_recipe(project: Project, recipe: dict[str, Any]) -> list[tuple[str
         *(lines or [(_("Selects"), _("All accepted work"))]),
         (_("Split"), _("%(shares)s, salt “%(salt)s”") % {"shares": shares, "salt": recipe["salt"]}),
     ]
+
+
+def revision_history(project: Project, dataset: Dataset) -> list[dict[str, Any]]:
+    """The newest MOST_REVISIONS of a dataset's recipe, each with what it changed: (name, before, after)."""
+    revisions = list(dataset.revisions.select_related("created_by")[: MOST_REVISIONS + 1])
+    words = [dict(described_recipe(project, each.recipe)) for each in revisions]
+    history = []
+    for place, revision in enumerate(revisions[:MOST_REVISIONS]):
+        now, before = words[place], words[place + 1] if place + 1 < len(words) else None
+        names = [*now, *(name for name in before or {} if name not in now)]
+        changes = [
+            (name, before.get(name), now.get(name))
+            for name in names
+            if before is not None and before.get(name) != now.get(name)
+        ]
+        history.append({"revision": revision, "changes": changes, "is_first": before is None})
+    return history
 
 
 def _described_filters(filters: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -12,7 +12,7 @@ from annotate.words import _
 
 from .models import Project
 from .preparation_words import FIXES, title_of_fix
-from .services.recipe_filters import PERSONAL_DATA, caps_of_lines, weights_of_lines
+from .services.recipe_filters import PERSONAL_DATA, cap_lines, caps_of_lines, weight_lines, weights_of_lines
 
 NUMBERS = ("least_characters", "most_characters")
 # Offered where prompts are not marked; any other can be named through the API.
@@ -130,3 +130,17 @@ class FilterFields(forms.Form):
         if data["least_agreement"]:
             filters["least_agreement"] = data["least_agreement"] / 100
         return filters
+
+
+def filter_values(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored filters as the fields show them."""
+    shown = dict(filters)
+    if "blocked_words" in shown:
+        shown["blocked_words"] = "\n".join(shown["blocked_words"])
+    if "weights" in shown:
+        shown["weights"] = "\n".join(weight_lines(shown["weights"]))
+    if "category_most" in shown:
+        shown["category_most"] = "\n".join(cap_lines(shown["category_most"]))
+    if "least_agreement" in shown:
+        shown["least_agreement"] = round(shown["least_agreement"] * 100, 6)
+    return shown

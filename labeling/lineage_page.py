@@ -32,6 +32,7 @@ from labeling.models import (
 )
 
 from .services import dataset_files
+from .services.dataset_origins import from_files
 from .services.lineage import Usage, usages_of, versions_containing, versions_with_prompt
 from .services.written_prompts import WRITTEN
 
@@ -322,15 +323,20 @@ def _of_prompt(project: Project, prompt: Prompt) -> Lineage:
 
 
 def _of_import(project: Project, record: ImportRecord) -> Lineage:
-    """What of a file is in which versions: judgments that came with it or answer its prompts, and prompts."""
+    """What of a file is in which versions: judgments that came with it, answer its prompts, rank its
+    completions or began with one of them; and prompts."""
     prompts = list(record.prompts.values_list("pk", flat=True)[:MOST_IDS])
-    judged = Submission.objects.filter(project=project)
-    ids = set(judged.filter(import_record=record).values_list("pk", flat=True)[:MOST_IDS])
-    ids |= set(judged.filter(prompt__import_record=record).values_list("pk", flat=True)[:MOST_IDS])
+    ids: set[int] = set()
+    for model in (Demonstration, Ranking):
+        rows = model.objects.filter(submission__project=project, is_current=True)
+        ids |= set(from_files(rows, (record.pk,)).values_list("submission_id", flat=True)[:MOST_IDS])
     forward = [
         Step("prompt", _("New prompts: %(n)s") % {"n": f"{len(prompts):,}"}),
         Step("completion", _("Completions: %(n)s") % {"n": f"{record.completions.count():,}"}),
-        Step("judgment", _("Judgments of it, or of its prompts: %(n)s") % {"n": f"{len(ids):,}"}),
+        Step(
+            "judgment",
+            _("Judgments of it, of its prompts or of its completions: %(n)s") % {"n": f"{len(ids):,}"},
+        ),
     ]
     ready = DatasetVersion.objects.filter(
         dataset__project=project, status=DatasetVersionStatus.READY

@@ -13,7 +13,14 @@ from labeling.models import (
     Preparation,
     Project,
 )
-from labeling.services import background, dataset_comparing, mailing, quality_reports, webhook_sending
+from labeling.services import (
+    background,
+    dataset_comparing,
+    mailing,
+    quality_reports,
+    recipe_counting,
+    webhook_sending,
+)
 
 
 @shared_task(name="labeling.tasks.run_import")
@@ -42,6 +49,11 @@ def compare_versions(old_id: int, new_id: int) -> None:
     found = DatasetVersion.objects.select_related("dataset").in_bulk([old_id, new_id])
     if len(found) == 2:  # noqa: PLR2004
         dataset_comparing.build_comparison(old=found[old_id], new=found[new_id])
+
+
+@shared_task(name="labeling.tasks.count_recipe")
+def count_recipe(key: str) -> None:
+    recipe_counting.build_count(key)
 
 
 @shared_task(name="labeling.tasks.build_sizes")

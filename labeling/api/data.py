@@ -12,30 +12,31 @@ from rest_framework import status
 from rest_framework.response import Response
 
 from annotate.errors import Invalid, NotFound
-from annotate.ranges import serve_files
-from annotate.streaming import stream_file
 from annotate.words import _
-from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FormatError, PromptRecord
+from labeling.downloading import send, send_version
+from labeling.formats import DEFAULT_LIMITS, FormatError, PromptRecord
 from labeling.formats.chat import as_prompt, read_messages
-from labeling.models import Completion, Dataset, DatasetVersion, Prompt
+from labeling.models import Completion, Dataset, DatasetExport, DatasetVersion, Prompt, RecipeRevision
 from labeling.permissions import Action
 from labeling.services import (
     completions,
     dataset_browse,
     datasets,
-    downloads,
     prompts,
+    recipe_counting,
     verification,
 )
-from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
+from labeling.services.download_files import download_of_manifest
 from labeling.services.recipes import Recipe
 
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows, valid_input, valid_query
+from .dataset_exports import ExportSerializer
 from .dataset_versions import FREEZE_KEY, answer_freeze, freeze_key
 
 TAG_PROMPTS, TAG_DATASETS = ["prompts"], ["datasets"]
+SECONDS_TO_WAIT = 2
 
 
 # --- Prompts ----------------------------------------------------------------------------------------------
@@ -192,6 +193,7 @@ class Datasets(ProjectRows):
         "retrieve": Action.VIEW_DATASETS,
         "count": Action.VIEW_DATASETS,
         "create": Action.FREEZE_DATASETS,
+        "partial_update": Action.FREEZE_DATASETS,
     }
     filterset_fields = ["kind", "name"]
     search_fields = ["name"]
@@ -199,7 +201,7 @@ class Datasets(ProjectRows):
     queryset = Dataset.objects.none()
 
     def get_queryset(self):
-        return self.project.datasets.order_by("-id")
+        return self.project.datasets.prefetch_related("revisions").order_by("-id")
 
     @extend_schema(
         summary="Make a dataset",
@@ -213,17 +215,54 @@ class Datasets(ProjectRows):
         )
         return Response(self.get_serializer(dataset).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(summary="Change a recipe", request=shapes.RecipeChange, responses=shapes.DatasetSerializer)
+    def partial_update(self, request, slug, pk):
+        """The recipe becomes the next revision; versions that were frozen keep theirs. The same recipe again
+        is none."""
+        dataset = self.get_object()  # first: a foreign one is not found, whatever was sent
+        datasets.change_recipe(
+            dataset=dataset, acting_user=request.user, **valid_input(shapes.RecipeChange, request)
+        )
+        return Response(self.get_serializer(self.get_queryset().get(pk=dataset.pk)).data)
+
     @extend_schema(
-        summary="Count what a recipe selects", request=shapes.RecipeCount, responses=shapes.CountsSerializer
+        summary="Count what a recipe selects",
+        request=shapes.RecipeCount,
+        responses={200: shapes.CountsSerializer, 202: shapes.CountsSerializer},
     )
     def count(self, request, slug):
-        """How many rows a recipe would freeze right now; stores nothing."""
+        """How many rows a recipe would freeze right now; stores nothing. Where something may be left out or
+        changed, all rows are read and counted by reason. 202: they are many and are being read; ask again."""
         data = valid_input(shapes.RecipeCount, request)
         recipe = Recipe.from_json(data.get("recipe")).resolved_for(self.project)
         counts = preview_counts(self.project, data["kind"], recipe)
-        if recipe.filters:
-            counts["filters"] = preview_filters(self.project, data["kind"], recipe)
-        return Response(counts)
+        found = recipe_counting.count_by_reason(project=self.project, kind=data["kind"], recipe=recipe)
+        if found.progress is not None:
+            waits = {"Retry-After": str(SECONDS_TO_WAIT)}
+            shown = counts | {"filters_progress": found.progress}
+            return Response(shown, status=status.HTTP_202_ACCEPTED, headers=waits)
+        return Response(counts | ({"filters": found.result} if found.result else {}))
+
+
+@extend_schema(tags=TAG_DATASETS)
+class RecipeRevisions(ProjectRows):
+    """The recipes that a dataset has had, the newest first."""
+
+    serializer_class = shapes.RecipeRevisionSerializer
+    policy = {"list": Action.VIEW_DATASETS}
+    ordering_fields = ["number"]
+    queryset = RecipeRevision.objects.none()
+
+    def get_queryset(self):
+        rows = RecipeRevision.objects.filter(dataset=_dataset_of(self)).select_related("created_by")
+        return rows.prefetch_related("versions").order_by("-number")
+
+
+def _dataset_of(view: ProjectRows) -> Dataset:
+    dataset = view.project.datasets.filter(pk=view.kwargs["dataset_pk"]).first()
+    if dataset is None:
+        raise NotFound("There is no such dataset.")
+    return dataset
 
 
 @extend_schema(tags=TAG_DATASETS)
@@ -246,14 +285,12 @@ class Versions(ProjectRows):
     lookup_field = "number"
     queryset = DatasetVersion.objects.none()
 
-    def _dataset(self) -> Dataset:
-        dataset = self.project.datasets.filter(pk=self.kwargs["dataset_pk"]).first()
-        if dataset is None:
-            raise NotFound("There is no such dataset.")
-        return dataset
-
     def get_queryset(self):
-        return self._dataset().versions.select_related("dataset__project", "parent").order_by("-number")
+        return (
+            _dataset_of(self)
+            .versions.select_related("dataset__project", "parent", "same_as", "recipe_revision")
+            .order_by("-number")
+        )
 
     @extend_schema(summary="One version, with its manifest", responses=shapes.VersionDetailSerializer)
     def retrieve(self, request, slug, dataset_pk, number):
@@ -275,7 +312,7 @@ class Versions(ProjectRows):
         data = valid_input(shapes.FreezeInput, request)
         key = freeze_key(request, data)
         version = datasets.freeze_dataset(
-            dataset=self._dataset(), acting_user=request.user, idempotency_key=key, **data
+            dataset=_dataset_of(self), acting_user=request.user, idempotency_key=key, **data
         )
         return answer_freeze(version)
 
@@ -305,46 +342,29 @@ class Versions(ProjectRows):
     @extend_schema(
         summary="Download a version",
         parameters=[shapes.DownloadQuery],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (206, "application/octet-stream"): OpenApiTypes.BINARY,
+            202: ExportSerializer,
+        },
         filters=False,
     )
     def download(self, request, slug, dataset_pk, number):
-        """The version, or one split, in an export format; streamed. Canonical rows can be fetched in parts
-        (`Range`, `If-Range`; the ETag is the hash)."""
+        """The version, or one split, in an export format: all of it or the part that `Range` asks for
+        (`If-Range` with the ETag, its hash). 202: it is large and is written meanwhile; ask again."""
         version, query = self.get_object(), valid_query(shapes.DownloadQuery, request)
-        if query["format"] == "canonical":
-            paths, names = downloads.canonical_files(version=version, split=query["split"])
-            return serve_files(
-                request._request,
-                paths,
-                filename=downloads.filename_of(version, **query),
-                media_type=EXPORT_FORMATS["canonical"].media_type,
-                sha256=names,
-                on_sent=lambda first: downloads.record_download(
-                    version=version, acting_user=request.user, first_byte=first, **query
-                ),
-            )
-        pieces = downloads.download_version(version=version, acting_user=request.user, **query)
-        return stream_file(
-            request._request,
-            pieces,
-            filename=downloads.filename_of(version, **query),
-            media_type=EXPORT_FORMATS[query["format"]].media_type,
-        )
+        answer = send_version(request._request, version=version, acting_user=request.user, **query)
+        if isinstance(answer, DatasetExport):
+            waits = {"Retry-After": str(SECONDS_TO_WAIT)}
+            return Response(ExportSerializer(answer).data, status=status.HTTP_202_ACCEPTED, headers=waits)
+        return answer
 
     @extend_schema(
         summary="Download a version's manifest", responses={(200, "application/json"): OpenApiTypes.BINARY}
     )
     def manifest(self, request, slug, dataset_pk, number):
         """manifest.json as it was frozen: the SHA-256 of these bytes is the version's `sha256`."""
-        version = self.get_object()
-        data = datasets.manifest_path(version=version).read_bytes()
-        return stream_file(
-            request._request,
-            iter([data]),
-            filename=downloads.manifest_filename(version),
-            media_type="application/json",
-        )
+        return send(request._request, download_of_manifest(version=self.get_object()))
 
     @extend_schema(summary="Verify a version", request=None, responses=shapes.VerificationSerializer)
     def verify(self, request, slug, dataset_pk, number):
@@ -366,7 +386,16 @@ urlpatterns = [
     path(f"{PROJECT}completions/<int:pk>/", Completions.as_view(ONE), name="api_completion"),
     path(f"{PROJECT}datasets/", Datasets.as_view(LIST_CREATE), name="api_datasets"),
     path(f"{PROJECT}datasets/count/", Datasets.as_view({"post": "count"}), name="api_dataset_count"),
-    path(f"{PROJECT}datasets/<int:pk>/", Datasets.as_view(ONE), name="api_dataset"),
+    path(
+        f"{PROJECT}datasets/<int:pk>/",
+        Datasets.as_view({**ONE, "patch": "partial_update"}),
+        name="api_dataset",
+    ),
+    path(
+        f"{PROJECT}datasets/<int:dataset_pk>/recipes/",
+        RecipeRevisions.as_view({"get": "list"}),
+        name="api_dataset_recipes",
+    ),
     path(VERSIONS, Versions.as_view(LIST_CREATE), name="api_versions"),
     path(VERSION, Versions.as_view(ONE), name="api_version"),
     path(f"{VERSION}rows/", Versions.as_view({"get": "rows"}), name="api_version_rows"),

@@ -14,7 +14,9 @@ from labeling.models import (
     ImportRecord,
     ImportUpload,
     Prompt,
+    RecipeRevision,
 )
+from labeling.services.export_writing import PARQUET
 from labeling.services.uploads import PIECE_BYTES
 
 LONGEST_COLUMN = 300  # characters of the name of a column
@@ -142,6 +144,10 @@ class NewImport(serializers.Serializer):
     )
 
 
+class LicenceChange(serializers.Serializer):
+    licence = serializers.CharField(max_length=120, allow_blank=True)
+
+
 class ConfirmImport(serializers.Serializer):
     kind = serializers.ChoiceField(choices=ImportKind.choices, required=False)
     format = serializers.ChoiceField(choices=list(FORMATS), required=False, allow_blank=True)
@@ -168,9 +174,36 @@ class NewUpload(serializers.Serializer):
 
 
 class DatasetSerializer(serializers.ModelSerializer):
+    recipe_revision = serializers.SerializerMethodField(
+        help_text="The number of the newest, which is `recipe`."
+    )
+
     class Meta:
         model = Dataset
-        fields = ["id", "kind", "name", "recipe", "created_at"]
+        fields = ["id", "kind", "name", "recipe", "recipe_revision", "created_at"]
+
+    def get_recipe_revision(self, dataset: Dataset) -> int | None:
+        return max((each.number for each in dataset.revisions.all()), default=None)
+
+
+class RecipeChange(serializers.Serializer):
+    recipe = serializers.DictField(help_text="The whole recipe; what is left out does not restrict.")
+    note = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+    after = serializers.IntegerField(
+        required=False, help_text="The revision you have seen: refused where there is a newer one."
+    )
+
+
+class RecipeRevisionSerializer(serializers.ModelSerializer):
+    created_by = serializers.CharField(source="created_by.pseudonym", allow_null=True, default=None)
+    versions = serializers.SerializerMethodField(help_text="Numbers of the versions that were frozen by it.")
+
+    class Meta:
+        model = RecipeRevision
+        fields = ["number", "recipe", "note", "created_by", "created_at", "versions"]
+
+    def get_versions(self, revision: RecipeRevision) -> list[int]:
+        return sorted(each.number for each in revision.versions.all())
 
 
 class NewDataset(serializers.Serializer):
@@ -192,7 +225,11 @@ class CountsSerializer(serializers.Serializer):
         required=False, child=serializers.IntegerField(), help_text="Rows by field of prompts included."
     )
     filters = serializers.DictField(
-        required=False, help_text="With filters: looked_at, kept, left_out by reason with examples, changed."
+        required=False,
+        help_text="Of all rows: looked_at, kept, left_out by reason with examples, changed, counted_at.",
+    )
+    filters_progress = serializers.DictField(
+        required=False, help_text="{phase, done, total} while they are being read."
     )
 
 
@@ -221,12 +258,19 @@ class VersionSerializer(serializers.ModelSerializer):
         default=None,
         help_text="Where nothing was new (`unchanged`): the number of the version with the same rows.",
     )
+    recipe_revision = serializers.IntegerField(
+        source="recipe_revision.number",
+        allow_null=True,
+        default=None,
+        help_text="Of the dataset's recipe; with a parent, its own, less what was left out.",
+    )
 
     class Meta:
         model = DatasetVersion
         fields = [
-            "id", "dataset_id", "kind", "number", "parent_id", "same_as", "status", "recipe", "row_counts",
-            "sha256", "size_bytes", "note", "error", "created_at", "frozen_at",
+            "id", "dataset_id", "kind", "number", "parent_id", "same_as", "status", "recipe",
+            "recipe_revision", "row_counts", "sha256", "size_bytes", "note", "error", "created_at",
+            "frozen_at",
         ]  # fmt: skip
 
 
@@ -256,7 +300,7 @@ class RowsSerializer(serializers.Serializer):
 
 
 class DownloadQuery(serializers.Serializer):
-    format = serializers.ChoiceField(choices=list(EXPORT_FORMATS), required=False, default="canonical")
+    format = serializers.ChoiceField(choices=[*EXPORT_FORMATS, PARQUET], required=False, default="canonical")
     split = serializers.ChoiceField(choices=SPLITS, required=False, allow_null=True, default=None)
 
 

@@ -12,12 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotate.errors import Invalid, NotFound
-from annotate.ranges import serve_files
+from labeling.downloading import send
 from labeling.formats import SPLITS, formats_for
 from labeling.models import DatasetExport, DatasetExportStatus
 from labeling.permissions import Action
 from labeling.services import background, dataset_browse, dataset_exports
-from labeling.services.export_writing import media_type_of
+from labeling.services.download_files import download_of_export
 from labeling.services.progress import Progress
 
 from .base import PROJECT, AnyAccept, ProjectViewMixin, valid_input, valid_query
@@ -190,17 +190,7 @@ class ExportFile(ExportRoute):
     )
     def get(self, request, slug, pk):
         """All of it, or the part that `Range` asks for (`If-Range` with the ETag, its SHA-256)."""
-        export = self.export()
-        return serve_files(
-            request._request,
-            [dataset_exports.open_export(export=export)],
-            filename=dataset_exports.filename_of(export),
-            media_type=media_type_of(export),
-            sha256=export.sha256,
-            on_sent=lambda first: dataset_exports.record_fetched(
-                export=export, acting_user=request.user, first_byte=first
-            ),
-        )
+        return send(request._request, download_of_export(export=self.export(), acting_user=request.user))
 
 
 class NewLink(serializers.Serializer):

@@ -18,6 +18,7 @@ from annotate.words import _
 from labeling.models import ImportRecord, ImportStatus, ImportUpload
 from labeling.permissions import Action
 from labeling.services import background, import_faults, imports, uploads
+from labeling.services.import_licences import change_licence
 from labeling.services.prepared_imports import start_prepared_import
 
 from . import data_serializers as shapes
@@ -40,7 +41,9 @@ class Imports(ProjectRows):
     """Files brought in, whole or not at all."""
 
     serializer_class = shapes.ImportSerializer
-    policy = dict.fromkeys(("list", "retrieve", "create", "confirm", "faults"), Action.IMPORT)
+    policy = dict.fromkeys(
+        ("list", "retrieve", "create", "confirm", "faults", "partial_update"), Action.IMPORT
+    )
     filterset_fields = ["kind", "status", "sha256"]
     search_fields = ["filename"]
     ordering_fields = ["id", "filename"]
@@ -88,6 +91,19 @@ class Imports(ProjectRows):
         data = valid_input(shapes.ConfirmImport, request)
         imports.confirm_import(import_record=import_record, acting_user=request.user, **data)
         return self._answer(imports.run_or_ring(import_record=import_record))
+
+    @extend_schema(
+        summary="Change the licence of an import",
+        request=shapes.LicenceChange,
+        responses=shapes.ImportSerializer,
+    )
+    def partial_update(self, request, slug, pk):
+        """State or correct its licence. Versions that were frozen keep the one of then; their card
+        says both."""
+        import_record = self.get_object()  # first: a foreign one is not found, whatever was sent
+        data = valid_input(shapes.LicenceChange, request)
+        changed = change_licence(import_record=import_record, acting_user=request.user, **data)
+        return Response(self.get_serializer(changed).data)
 
     @extend_schema(
         summary="All faulty rows of an import, as CSV",
@@ -191,7 +207,7 @@ IMPORT, UPLOADS = f"{PROJECT}imports/<int:pk>/", f"{PROJECT}uploads/"
 
 urlpatterns = [
     path(f"{PROJECT}imports/", Imports.as_view(LIST_CREATE), name="api_imports"),
-    path(IMPORT, Imports.as_view(ONE), name="api_import"),
+    path(IMPORT, Imports.as_view({**ONE, "patch": "partial_update"}), name="api_import"),
     path(f"{IMPORT}confirm/", Imports.as_view({"post": "confirm"}), name="api_import_confirm"),
     path(f"{IMPORT}faults/", Imports.as_view({"get": "faults"}), name="api_import_faults"),
     path(UPLOADS, Uploads.as_view(LIST_CREATE), name="api_uploads"),

@@ -40,9 +40,15 @@ def escaped(text: str) -> str:
 
 
 def render_card(
-    title: CardTitle, *, sha256: str, manifest: Mapping[str, Any], facts: Mapping[str, Any]
+    title: CardTitle,
+    *,
+    sha256: str,
+    manifest: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    licences_now: Mapping[int, str] | None = None,
 ) -> str:
-    """The card. `facts` is {} for a version frozen before there were cards: what is not known is left out."""
+    """The card. `facts` is {} for a version frozen before there were cards: what is not known is left out.
+    `licences_now`: {import: licence} where it is another one than when the version was frozen."""
     lines = [f"# {escaped(title.dataset)} v{title.number}", ""]
     lines += [
         f"A frozen dataset of the project {escaped(title.project)}. SHA-256 of its manifest: `{sha256}`.",
@@ -51,7 +57,7 @@ def render_card(
     for heading, part in (
         ("What is in it", _content(manifest, facts)),
         ("How it was selected", _selection(manifest)),
-        ("Where it comes from", _origin(manifest, facts)),
+        ("Where it comes from", _origin(manifest, facts, licences_now or {})),
         ("Agreement", _agreement(manifest, facts)),
         ("Known limits", [f"- {limit}" for limit in known_limits(manifest, facts)]),
         ("Files", _files(manifest)),
@@ -162,13 +168,15 @@ def _shown(value, others="*"):
     )
 
 
-def _origin(manifest, facts):
+def _origin(manifest, facts, licences_now):
     used = manifest["statistics"].get("lineage", {})
     people = used.get("annotators", {})
     if people:
         yield f"- {sum(people.values()):,} rows by {len(people):,} people, who appear by pseudonym"
     for source in facts.get("sources", []):
         licence = escaped(source["licence"]) or "**no licence stated**"
+        if (now := licences_now.get(source["import"])) is not None:
+            licence = f"{licence} when it was frozen, {escaped(now) or '**none stated**'} now"
         name, digest = escaped(source["file"]), source["sha256"]
         yield f"- {source['rows']:,} rows {_held_of(source)} {name} ({licence}; SHA-256 `{digest}`)"
     for guideline in facts.get("guidelines", []):

@@ -14,6 +14,7 @@ from .dataset import (
     DatasetKind,
     DatasetVersion,
     DatasetVersionStatus,
+    RecipeRevision,
 )
 from .dataset_sizes import DatasetSizes
 from .figure import Figure
@@ -35,7 +36,7 @@ from .ledger import (
 from .preparation import Preparation, PreparationStatus
 from .project import Invitation, Membership, MembershipStatus, Project, Role
 from .project_settings import ProjectSettings
-from .prompt import Completion, CompletionOrigin, Prompt
+from .prompt import Completion, CompletionOrigin, Prompt, text_digest
 from .qualification import (
     MemberLanguage,
     Qualification,
@@ -129,6 +130,7 @@ __all__ = [
     "Rate",
     "RateUnit",
     "Review",
+    "RecipeRevision",
     "ReviewDecision",
     "ReviewReason",
     "Role",
@@ -148,6 +150,7 @@ __all__ = [
     "TaskKind",
     "TaskPurpose",
     "TaskStatus",
+    "text_digest",
     "Webhook",
     "WebhookDelivery",
     "action_in_words",

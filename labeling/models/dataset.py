@@ -22,7 +22,7 @@ class Dataset(models.Model):
     project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
     kind = models.CharField(max_length=12, choices=DatasetKind.choices)
     name = models.CharField(max_length=120)
-    recipe = models.JSONField(default=dict, blank=True)
+    recipe = models.JSONField(default=dict, blank=True)  # as its newest revision has it
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -32,6 +32,31 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RecipeRevision(models.Model):
+    """A recipe as it was at one time. It never changes: another recipe is another revision."""
+
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    recipe = models.JSONField()
+    note = models.CharField(max_length=300, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="recipe_revision_number_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name} recipe {self.number}"
+
+    def save(self, *args, **kwargs) -> None:
+        if not self._state.adding:
+            raise TypeError("A revision of a recipe never changes.")
+        super().save(*args, **kwargs)
 
 
 class DatasetVersionStatus(models.TextChoices):
@@ -59,6 +84,8 @@ class DatasetVersion(models.Model):
         max_length=10, choices=DatasetVersionStatus.choices, default=DatasetVersionStatus.FREEZING
     )
     recipe = models.JSONField()  # as resolved when frozen: filter, split fractions, salt
+    # Whose recipe that is; of a version made of another one, that one's, less what was left out.
+    recipe_revision = models.ForeignKey(RecipeRevision, models.PROTECT, null=True, related_name="versions")
     # Grows with each build; a build that lost its turn to a later one changes nothing.
     attempt = models.PositiveSmallIntegerField(default=0)
     row_counts = models.JSONField(default=dict, blank=True)  # {"train": n, "validation": n, "test": n}

@@ -51,6 +51,7 @@ EVENT_WORDS = {
     "import.confirmed": _("Import confirmed"),
     "import.discarded": _("Import discarded"),
     "import.failed": _("Import failed"),
+    "import.licence_changed": _("Import licence changed"),
     "import.succeeded": _("Import succeeded"),
     "import.uploaded": _("Import uploaded"),
     "invitation.accepted": _("Invitation accepted"),

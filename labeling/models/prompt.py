@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import uuid
 
 from django.conf import settings
@@ -55,6 +56,11 @@ class Prompt(models.Model):
         return self.preview
 
 
+def text_digest(text: str) -> str:
+    """SHA-256 of a text, as `Completion.content_sha256`."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 class CompletionOrigin(models.TextChoices):
     MODEL = "model", _("Sampled from one of our checkpoints")
     IMPORTED = "imported", _("Imported from a file")
@@ -67,6 +73,8 @@ class Completion(models.Model):
     project = models.ForeignKey(Project, models.PROTECT, related_name="completions")
     prompt = models.ForeignKey(Prompt, models.PROTECT, related_name="completions")
     text = models.TextField(blank=True)
+    # Of the text, set when it is written; `verify` holds the text against it.
+    content_sha256 = models.CharField(max_length=64, blank=True)
     origin = models.CharField(max_length=10, choices=CompletionOrigin.choices)
     generator = models.CharField(max_length=120, blank=True)  # name of the model, as people know it
     # labeling does not know training's tables: checkpoint and run are referred to by their UUID.
@@ -88,3 +96,8 @@ class Completion(models.Model):
 
     def __str__(self) -> str:
         return self.text[:80]
+
+    def save(self, *args, **kwargs) -> None:
+        if self._state.adding:
+            self.content_sha256 = text_digest(self.text)
+        super().save(*args, **kwargs)

@@ -41,6 +41,7 @@ from .datasets import lost_versions
 from .imports import revive_lost_imports
 from .imports import run_import as run
 from .preparations import lost_preparations, run_preparation
+from .recipe_counting import revive_lost_counts
 from .uploads import remove_stale_uploads
 from .work_again import tell_of_work
 
@@ -92,6 +93,7 @@ def sweep() -> int:
     for preparation in lost_preparations():
         done += _without_stopping(prepare, preparation)
     done += revive_lost_comparisons()
+    done += revive_lost_counts()
     for project_id in waiting_indexes():
         done += build_index(project_id) > 0
     return done

@@ -12,7 +12,7 @@ from django.db import transaction
 from annotate.errors import Invalid
 from annotate.prepared import PreparedLoad, json_text, random_uuids
 from annotate.words import _
-from labeling.models import Completion, CompletionOrigin, ImportRecord, Project, Prompt
+from labeling.models import Completion, CompletionOrigin, ImportRecord, Project, Prompt, text_digest
 
 from .activity import record_event
 from .judgments import clean_text
@@ -23,7 +23,7 @@ LONGEST_GENERATOR = 120
 COMPLETIONS = PreparedLoad(
     Completion,
     "source_key", "prompt_id", "text", "origin", "generator", "checkpoint_key", "run_key", "sampling",
-    "public_id",
+    "content_sha256", "public_id",
 )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def ensure_completions(
     missing = [row for key, row in by_key.items() if key not in ids]
     public = random_uuids(len(missing))
     created = COMPLETIONS.load(
-        ((*row, public_id) for row, public_id in zip(missing, public, strict=True)),
+        ((*row, text_digest(row.text), public_id) for row, public_id in zip(missing, public, strict=True)),
         project_id=project.pk,
         import_record_id=import_record.pk if import_record is not None else None,
     )

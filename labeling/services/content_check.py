@@ -1,4 +1,4 @@
-"""`manage.py verify`: do prompts, imported completions, and the files of imports and exports still hold what
+"""`manage.py verify`: do prompts, completions, and the files of imports and exports still hold what
 they were named by? Each carries a digest of its own content, by which it is found again.
 """
 
@@ -16,6 +16,7 @@ from labeling.models import (
     ImportRecord,
     Project,
     Prompt,
+    text_digest,
 )
 
 from . import dataset_files, import_files
@@ -45,17 +46,25 @@ def _differs(messages: Any, digest: str) -> bool:
         return True  # not even messages
 
 
-def verify_imported_completions() -> Iterator[tuple[str, list[str]]]:
-    """By project. Completions of our own checkpoints carry no digest of their text."""
+def verify_completions() -> Iterator[tuple[str, list[str]]]:
+    """By project: the text of each against the digest that it was stored with; of imported ones also what
+    their source key says of prompt, model and text."""
     for project in Project.objects.order_by("pk"):
-        rows = Completion.objects.filter(project=project, origin=CompletionOrigin.IMPORTED)
+        every = Completion.objects.filter(project=project).order_by("pk")
+        texts = every.values_list("pk", "text", "content_sha256").iterator(FETCH)
+        yield (
+            f"{project.slug}: completions",
+            _named(pk for pk, text, sha256 in texts if text_digest(text) != sha256),
+        )
+        rows = every.filter(origin=CompletionOrigin.IMPORTED).exclude(source_key=None)
         columns = ("pk", "prompt__digest", "generator", "text", "source_key")
-        stored = rows.exclude(source_key=None).order_by("pk").values_list(*columns).iterator(FETCH)
+        stored = rows.values_list(*columns).iterator(FETCH)
         yield (
             f"{project.slug}: imported completions",
             _named(
                 pk
                 for pk, digest, generator, text, key in stored
+                if key.startswith("imported:")
                 if not any(imported_key(digest, generator, text, number) == key for number in range(ALIKE))
             ),
         )

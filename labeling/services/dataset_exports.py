@@ -31,6 +31,7 @@ from labeling.models import DatasetExport, DatasetExportStatus, DatasetVersion
 from labeling.permissions import Action, membership_of, require
 
 from .activity import notify, record_event
+from .dataset_files import make_folder, sync_folder
 from .datasets import ATTEMPTS, INLINE_ROWS, require_ready
 from .downloads import record_download, stem_of
 from .export_writing import TOKENS, checked_options, extension_of, write_export
@@ -63,10 +64,11 @@ def prepare_export(
     split: str = "",
     options: Mapping[str, Any] | None = None,
     in_background: bool | None = None,
+    try_again: bool = True,
 ) -> DatasetExport:
     """The prepared file of a version in a format: the one there is, else made at once up to INLINE_ROWS
     rows, else in the background; token ids always there, as starting the tokenizer's process takes ten
-    seconds and more. One that failed is tried again.
+    seconds and more. One that failed is tried again, unless told not to.
 
     Raises Conflict (not ready), Invalid (format, split or options).
     """
@@ -88,7 +90,7 @@ def prepare_export(
             defaults={"format": format, "split": split, "options": checked, "created_by": acting_user},
         )
         is_gone = export.status == DatasetExportStatus.READY and not _path(export).exists()
-        if is_gone or export.status == DatasetExportStatus.FAILED:
+        if is_gone or (try_again and export.status == DatasetExportStatus.FAILED):
             # Only from the state that was seen: of two who ask at once one begins it anew, and nobody takes
             # a turn away from a process that writes already.
             seen = DatasetExport.objects.filter(pk=export.pk, status=export.status, attempt=export.attempt)
@@ -123,12 +125,14 @@ def build_export(*, export: DatasetExport, in_background: bool = False) -> Datas
     folder = root() / f".building-{export.public_id}-{export.attempt}"
     for left in root().glob(f".building-{export.public_id}-*"):  # of attempts whose process died
         shutil.rmtree(left, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_folder(root())
+    folder.mkdir()
     try:
         path = folder / filename_of(export)
         sha256, size, summary = write_export(
             export, path, lambda done, total: heartbeat.tell("writing", done, total)
         )
+        sync_folder(folder)
         _make_ready(export, folder, sha256, size, summary, in_background)
     except (DomainError, ExportError) as error:
         _fail(export, str(error), in_background)
@@ -164,6 +168,7 @@ def _make_ready(
     final = root() / str(export.public_id)
     shutil.rmtree(final, ignore_errors=True)
     folder.rename(final)  # last: if the commit then fails, the next attempt replaces it
+    sync_folder(root())
 
 
 @transaction.atomic

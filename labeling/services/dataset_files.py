@@ -83,8 +83,10 @@ class VersionWriter:
         self.version = version
         # The attempt in the name: two builds of one version never write into the same folder.
         self.folder = root() / BUILDING.format(version.public_id, version.attempt)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        for left in root().glob(BUILDING.format(version.public_id, "*")):  # of attempts whose process died
+            shutil.rmtree(left, ignore_errors=True)
+        make_folder(root())
+        self.folder.mkdir()
         self._rows = {split: _HashedFile(self.folder / f"{split}.jsonl") for split in SPLITS}
         self._offsets = {split: array("Q") for split in SPLITS}
         self._members = array("q")
@@ -126,7 +128,7 @@ class VersionWriter:
         }
         data = canonical_line(manifest)
         self._write(MANIFEST, data)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         size = sum(entry["bytes"] for entry in files.values()) + len(data)
         return manifest, hashlib.sha256(data).hexdigest(), size
 
@@ -136,7 +138,7 @@ class VersionWriter:
         final = folder_of(self.version)
         shutil.rmtree(final, ignore_errors=True)
         os.rename(self.folder, final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
 
     def _write_numbers(self, name: str, numbers: array) -> dict[str, Any]:
         if sys.byteorder == "big":
@@ -150,7 +152,16 @@ class VersionWriter:
         return file.seal()
 
 
-def _sync_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """The folder and those above it that there are not, each durable in the one above."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """What was made, renamed or removed in it is durable afterwards."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

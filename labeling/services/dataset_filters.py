@@ -6,16 +6,15 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from labeling.checks.blocked_words import find_blocked_words
 from labeling.checks.personal_data import find_personal_data
 from labeling.formats import split_of
 from labeling.models import DatasetKind, Project, Submission
-from labeling.preparation import Plan, Rewrite, Unit, excerpt, masked, row_of_unit, unit_of_row
+from labeling.preparation import Plan, Rewrite, Unit, masked, row_of_unit, unit_of_row
 from labeling.preparation.languages import language_of
 
 from .dataset_rows import Selected, canonical_rows
@@ -27,33 +26,53 @@ from .recipes import Recipe
 from .row_scores import scores_of_rows
 
 CHUNK = 500
-PREVIEW_ROWS = 5_000  # that a preview looks at
-EXAMPLES = 3
+TELL_EVERY = 500  # rows
 
 
 def filtered_rows(
-    project: Project, kind: str, recipe: Recipe, changed: Counter | None = None, *, most: int | None = None
+    project: Project,
+    kind: str,
+    recipe: Recipe,
+    changed: Counter | None = None,
+    *,
+    read: Callable[[int], None] | None = None,
 ) -> Iterator[Selected]:
     """The rows of `canonical_rows` in their order; what a filter or a fix takes out has no row and says why.
 
     `changed`, where given, counts rows that were masked or rewritten, by reason. With fixes the rows are read
-    twice: what is a duplicate is known only after the last. Call it inside one snapshot. `most`: of the first
-    so many rows only.
+    twice: what is a duplicate is known only after the last. Call it inside one snapshot. `read(rows
+    so far)` is called now and then, in each of the readings.
     """
     changed = Counter() if changed is None else changed
     filters = recipe.row_filters
 
+    def selected_rows() -> Iterator[Selected]:
+        return _told(canonical_rows(project, kind, recipe), read)
+
     def rows(counted: Counter) -> Iterator[Selected]:
-        return _screened(kind, recipe, islice(canonical_rows(project, kind, recipe), most), counted)
+        return _screened(kind, recipe, selected_rows(), counted)
 
     if not recipe.filters:
-        return islice(canonical_rows(project, kind, recipe), most)
+        return selected_rows()
     if not filters.fixes:
         return rows(changed)
     options = options_for(project, context=filters.context, tokenizer=filters.tokenizer)
     kept = (_unit(kind, recipe, selected) for selected in rows(Counter()) if selected.row is not None)
     plan = Plan(kept, filters.fixes, options)
     return _planned(kind, recipe, rows(changed), plan, changed)
+
+
+def _told(rows: Iterator[Selected], read: Callable[[int], None] | None) -> Iterator[Selected]:
+    if read is None:
+        return rows
+    return _telling(rows, read)
+
+
+def _telling(rows: Iterator[Selected], read: Callable[[int], None]) -> Iterator[Selected]:
+    for number, selected in enumerate(rows):
+        if number % TELL_EVERY == 0:
+            read(number)
+        yield selected
 
 
 def _unit(kind: str, recipe: Recipe, selected: Selected) -> Unit:
@@ -223,37 +242,3 @@ def _with_masked_comments(selected: Selected, mask: Rewrite = masked) -> Selecte
 def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
     source = {**row.get("source", {}), "personal_data": kinds}
     return {**row, "source": source}
-
-
-def preview_filters(project: Project, kind: str, recipe: Recipe) -> dict[str, Any]:
-    """What the filters would do to the first PREVIEW_ROWS rows: {"looked_at", "kept", "left_out": {reason:
-    {"count", "examples"}}, "changed": {reason: count}, "changed_examples": {reason: texts}}; an example is
-    the text that would go, or what it would become."""
-    changed: Counter = Counter()
-    left_out: dict[str, dict[str, Any]] = {}
-    examples: dict[str, list[str]] = {}
-    looked_at = kept = 0
-    before: Counter = Counter()
-    for selected in (
-        filtered_rows(project, kind, recipe, changed, most=PREVIEW_ROWS) if recipe.filters else ()
-    ):
-        looked_at += 1
-        if selected.row is not None:
-            kept += 1
-            for reason in changed - before:  # rows come one by one: this is the one that was changed
-                shown = examples.setdefault(reason, [])
-                if len(shown) < EXAMPLES:
-                    shown.append(excerpt(unit_of_row(kind, selected.row)))
-            before = changed.copy()
-            continue
-        found = left_out.setdefault(selected.left_out, {"count": 0, "examples": []})
-        found["count"] += 1
-        if selected.dropped is not None and len(found["examples"]) < EXAMPLES:
-            found["examples"].append(excerpt(unit_of_row(kind, selected.dropped)))
-    return {
-        "looked_at": looked_at,
-        "kept": kept,
-        "left_out": left_out,
-        "changed": dict(changed),
-        "changed_examples": examples,
-    }

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import orjson
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from annotate.doorbell import ring_on_commit
 from annotate.errors import Conflict, DomainError, Invalid, NotFound
-from annotate.names import check_name
 from annotate.words import _, in_a_sentence, later
 from labeling.formats import (
     EXPORT_FORMATS,
@@ -26,12 +25,15 @@ from labeling.formats import (
     export_lines,
     split_of,
 )
-from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, Project
+from labeling.models import Dataset, DatasetKind, DatasetVersion, DatasetVersionStatus, RecipeRevision
 
 from .activity import record_event
 from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_filters import filtered_rows
+from .dataset_recipes import change_recipe as change_recipe
+from .dataset_recipes import create_dataset as create_dataset
+from .dataset_recipes import newest_revision
 from .dataset_rows import count_of_others, count_selected
 from .freeze_requests import FreezeRequest, end_as_twin, tell_owner
 from .progress import Progress, lost_jobs
@@ -54,53 +56,6 @@ NOTHING_FITS = {
 }
 
 
-@transaction.atomic
-def create_dataset(
-    *, project: Project, kind: str, name: str, acting_user, recipe: Mapping[str, Any] | None = None
-) -> Dataset:
-    """A recipe under a name. Raises Invalid (kind, name, an entry of the recipe) and Conflict (the name is
-    taken)."""
-    if kind not in DatasetKind.values:
-        raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(DatasetKind.values)}, field="kind")
-    name = check_name(name)
-    if not 0 < len(name) <= 120:
-        raise Invalid("Give it a name of at most 120 characters.", field="name")
-    checked = Recipe.from_json(recipe).resolved_for(project)
-    try:
-        with transaction.atomic():
-            dataset = Dataset.objects.create(
-                project=project, kind=kind, name=name, recipe=checked.to_json(), created_by=acting_user
-            )
-    except IntegrityError as error:
-        raise Conflict(
-            _("There is a dataset “%(name)s” already.") % {"name": name},
-            field="name",
-            hint="Choose another name.",
-        ) from error
-    record_event(
-        action="dataset.created", actor=acting_user, obj=dataset, project=project, kind=kind, name=name
-    )
-    return dataset
-
-
-@transaction.atomic
-def change_recipe(*, dataset: Dataset, recipe: Mapping[str, Any], acting_user) -> Dataset:
-    """The next versions follow the new recipe; those there are keep theirs."""
-    old, new = dataset.recipe, Recipe.from_json(recipe).resolved_for(dataset.project).to_json()
-    if old != new:
-        dataset.recipe = new
-        dataset.save(update_fields=["recipe"])
-        record_event(
-            action="dataset.recipe_changed",
-            actor=acting_user,
-            obj=dataset,
-            project=dataset.project,
-            old=old,
-            new=new,
-        )
-    return dataset
-
-
 def freeze_dataset(
     *,
     dataset: Dataset,
@@ -114,10 +69,10 @@ def freeze_dataset(
 ) -> DatasetVersion:
     """Begin the next version and build it: at once up to INLINE_ROWS rows, else in the background.
 
-    `in_background` decides instead of the size. `recipe`: in place of the dataset's, for a version made of
-    another one, its `parent`. The same key twice is one version. A version that comes out the same as a ready
-    one of the dataset ends as unchanged, its `same_as` (freeze_requests.standing), unless `force`. Raises
-    Invalid where nothing fits the recipe, or the key was for another freeze.
+    `in_background` decides instead of the size. `recipe`: in place of the newest revision's, for a version
+    made of another one, its `parent`. The same key twice is one version. A version that comes out the same as
+    a ready one of the dataset ends as unchanged, its `same_as` (freeze_requests.standing), unless `force`.
+    Raises Invalid where nothing fits the recipe, or the key was for another freeze.
     """
     asked = {"note": note, "force": force, "recipe": recipe.to_json() if recipe else None}
     request = FreezeRequest.of(
@@ -125,7 +80,7 @@ def freeze_dataset(
     )
     if answered := request.answered_before():
         return answered
-    recipe = (recipe or Recipe.from_json(dataset.recipe)).resolved_for(dataset.project)
+    revision, recipe = _recipe_of(dataset, parent, recipe)
     rows = count_selected(dataset.project, dataset.kind, recipe)
     if rows == 0:
         raise Invalid(
@@ -145,6 +100,7 @@ def freeze_dataset(
             dataset=dataset,
             number=last + 1,
             recipe=recipe.to_json(),
+            recipe_revision=revision,
             note=note.strip()[:300],
             parent=parent,
             created_by=acting_user,
@@ -159,11 +115,22 @@ def freeze_dataset(
             project=dataset.project,
             dataset=dataset.pk,
             number=version.number,
+            **({"recipe_revision": revision.number} if revision is not None else {}),
             **({"parent": parent.number, "recipe": recipe.to_json()} if parent else {}),
         )
         if in_background:
             ring_on_commit("labeling.tasks.build_version", version.pk)
     return version if in_background else build_version(version=version)
+
+
+def _recipe_of(
+    dataset: Dataset, parent: DatasetVersion | None, recipe: Recipe | None
+) -> tuple[RecipeRevision | None, Recipe]:
+    """The revision that a version names, and what it is frozen by."""
+    revision = parent.recipe_revision if parent is not None else newest_revision(dataset)
+    if recipe is None:
+        recipe = Recipe.from_json(revision.recipe if revision is not None else dataset.recipe)
+    return revision, recipe.resolved_for(dataset.project)
 
 
 def build_version(*, version: DatasetVersion, in_background: bool = False) -> DatasetVersion:
@@ -215,15 +182,17 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
         if others := count_of_others(dataset.project, dataset.kind, recipe):
             writer.statistics.left_out[OTHER_PEOPLE] += others
         changed = writer.statistics.changed
-        for selected in filtered_rows(dataset.project, dataset.kind, recipe, changed):
+
+        def tell(_read: int) -> None:  # also while what is a duplicate is found out, and nothing is written
+            heartbeat.tell("writing", writer.count, total)
+
+        for selected in filtered_rows(dataset.project, dataset.kind, recipe, changed, read=tell):
             if selected.row is None:
                 writer.statistics.leave_out(selected)
                 continue
             split = split_of(selected.group, recipe.salt, recipe.fractions)
             writer.add(split, selected)
             facts.add(split, selected)
-            if writer.count % 500 == 0:
-                heartbeat.tell("writing", writer.count, total)
         gathered = facts.to_json()
     if writer.count == 0:
         raise Invalid(NOTHING_FITS[DatasetKind(dataset.kind)], code="empty_dataset")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -15,28 +13,9 @@ from labeling.formats import EXPORT_FORMATS
 from labeling.models import AuditEvent, DatasetVersion
 
 from .activity import record_event
-from .datasets import export_version, split_paths
 
 GOES_ON = timedelta(days=1)  # a part so long after the beginning of a download still belongs to it
 MOST_LOOKED_AT = 100  # downloads of one person and version in that time
-
-
-def download_version(
-    *, version: DatasetVersion, format: str, acting_user, split: str | None = None
-) -> Iterator[bytes]:
-    """The pieces of an export, after an audit row that says who took what. Raises as `export_version`
-    does."""
-    pieces = export_version(version=version, format=format, split=split)
-    record_download(version=version, format=format, split=split, acting_user=acting_user)
-    return pieces
-
-
-def canonical_files(*, version: DatasetVersion, split: str | None = None) -> tuple[list[Path], str]:
-    """(the files of the canonical rows in their order, what names their bytes), for answers in parts. Raises
-    as `split_path` does."""
-    paths = split_paths(version=version, split=split)
-    names = version.manifest["files"][f"{split}.jsonl"]["sha256"] if split else f"{version.sha256}-all"
-    return paths, names
 
 
 @transaction.atomic

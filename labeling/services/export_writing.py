@@ -132,7 +132,7 @@ def _write_parquet(export: DatasetExport, file: IO[bytes], summary: ExportSummar
             name for counts in version.facts.get("languages", {}).values() for name in counts if name
         }
         readme = dataset_readme(
-            card_of(version=version),
+            card_of(version=version, as_frozen=True),  # the file is the same whenever it is made
             name=str(version),
             splits=written,
             rows=summary.written,

@@ -161,6 +161,13 @@ def caps_of_lines(text: str) -> int | dict[str, int]:
     return _checked_caps(caps)
 
 
+def cap_lines(caps: int | Mapping[str, int]) -> list[str]:
+    """The lines that `caps_of_lines` reads."""
+    if isinstance(caps, int):
+        return [str(caps)] if caps else []
+    return [f"{name} {most}" for name, most in caps.items()]
+
+
 def _checked_weights(value: Any) -> dict[str, dict[str, float]]:
     """In the order of WEIGHED_BY, names sorted; a share of 1 restricts nothing and is left away."""
     if not isinstance(value, Mapping) or set(value) - set(WEIGHED_BY):

@@ -13,8 +13,9 @@ from labeling.models import AuditEvent, DatasetVersion, DatasetVersionStatus
 
 from . import dataset_files
 from .audit_seals import verify_audit_trail
-from .content_check import verify_exports, verify_import_files, verify_imported_completions, verify_prompts
+from .content_check import verify_completions, verify_exports, verify_import_files, verify_prompts
 from .dataset_facts import facts_digest
+from .dataset_recipes import verify_recipes
 from .import_check import verify_imports
 from .judgment_check import verify_judgments
 from .ledger_check import verify_ledgers
@@ -35,13 +36,14 @@ def verify_all() -> Iterator[tuple[str, str, list[str]]]:
     """(kind of thing, which one, its problems) for everything there is to verify."""
     ours = {
         "dataset version": verify_versions,
+        "recipe": verify_recipes,
         "guideline version": verify_guidelines,
         "form version": verify_forms,
         "judgment": verify_judgments,
         "import": verify_imports,
         "import file": verify_import_files,
         "prompt": verify_prompts,
-        "completion": verify_imported_completions,
+        "completion": verify_completions,
         "prepared file": verify_exports,
         "ledger": verify_ledgers,
         "audit trail": verify_audit_trail,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -11,8 +9,8 @@ from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import NotFound
-from annotate.ranges import serve_files
 from labeling.access import project_route, public_route
+from labeling.downloading import send
 from labeling.format_words import formats_in_words
 from labeling.formats import EXPORT_FORMATS, SPLITS, formats_for
 from labeling.models import DatasetExport, DatasetExportStatus, DatasetKind, DatasetVersion, Project
@@ -20,9 +18,10 @@ from labeling.permissions import Action
 from labeling.services import background
 from labeling.services import dataset_exports as service
 from labeling.services.datasets import require_ready
+from labeling.services.download_files import download_of_export
 from labeling.services.export_encoders import model_choices
 from labeling.services.export_packing import ARRAY, GZIP, ZSTANDARD, can_be_array
-from labeling.services.export_writing import PARQUET, TOKENS, media_type_of
+from labeling.services.export_writing import PARQUET, TOKENS
 from labeling.services.progress import Progress
 
 from .datasets import version_of
@@ -105,19 +104,7 @@ def _export(project: Project, pk: int) -> DatasetExport:
 @project_route(Action.DOWNLOAD_DATASETS)
 def dataset_export_file(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponseBase:
     """The file, all of it or the part that `Range` asks for."""
-    export = _export(project, pk)
-    return _file(request, export, partial(service.record_fetched, export=export, acting_user=request.user))
-
-
-def _file(request: HttpRequest, export: DatasetExport, record: Callable[..., None]) -> HttpResponseBase:
-    return serve_files(
-        request,
-        [service.open_export(export=export)],
-        filename=service.filename_of(export),
-        media_type=media_type_of(export),
-        sha256=export.sha256,
-        on_sent=lambda first: record(first_byte=first),
-    )
+    return send(request, download_of_export(export=_export(project, pk), acting_user=request.user))
 
 
 @project_route(Action.DOWNLOAD_DATASETS, methods=("POST",))
@@ -133,5 +120,4 @@ def dataset_export_link(request: SignedInRequest, *, project, membership, pk: in
 def dataset_link(request: HttpRequest, token: str) -> HttpResponseBase:
     """What a link leads to: one file, until the link ends."""
     export, user = service.follow_link(token=token)
-    record = partial(service.record_fetched, export=export, acting_user=user, by_link=True)
-    return _file(request, export, record)
+    return send(request, download_of_export(export=export, acting_user=user, by_link=True))

@@ -7,25 +7,24 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, Max, Q
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import Conflict, DomainError, NotFound
-from annotate.forms import add_domain_error, whole_number
-from annotate.ranges import serve_files
-from annotate.streaming import stream_file
+from annotate.forms import whole_number
 from annotate.words import _
 from labeling import list_columns
 from labeling.access import project_route
-from labeling.data_forms import RecipeForm
-from labeling.dataset_page import described_recipe, sizes_context
+from labeling.dataset_page import described_recipe, revision_history, sizes_context
+from labeling.downloading import send, send_version
 from labeling.format_words import formats_of_kind
-from labeling.formats import EXPORT_FORMATS, SPLITS
+from labeling.formats import SPLITS
 from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import (
     Dataset,
+    DatasetExport,
     DatasetKind,
     DatasetVersion,
     DatasetVersionStatus,
@@ -33,10 +32,10 @@ from labeling.models import (
     TaskKind,
 )
 from labeling.permissions import Action, can
-from labeling.services import background, dataset_browse, downloads, lineage, verification
+from labeling.services import background, dataset_browse, lineage, verification
 from labeling.services import datasets as service
-from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
+from labeling.services.download_files import download_of_manifest
 from labeling.services.progress import Progress
 from labeling.services.recipes import DECISIONS, Recipe
 
@@ -65,70 +64,7 @@ def datasets(request: SignedInRequest, *, project, membership) -> HttpResponseBa
     )
 
 
-@project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))
-def dataset_new(request: SignedInRequest, *, project, membership) -> HttpResponse:
-    form = RecipeForm(request.POST or None, project=project, initial={"kind": request.GET.get("kind")})
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        try:
-            dataset = service.create_dataset(
-                project=project,
-                kind=data["kind"],
-                name=data["name"],
-                recipe=form.recipe(),
-                acting_user=request.user,
-            )
-        except DomainError as error:
-            if error.field == "fractions":
-                error.field = "train"
-            add_domain_error(form, error)
-        else:
-            return redirect("labeling:dataset_detail", slug=project.slug, pk=dataset.pk)
-    status = 422 if request.method == "POST" else 200
-    context = {"form": form, "shown": ["name", "kind", *SPLITS]}
-    return render(request, "labeling/dataset_new.html", context, status=status)
-
-
-@project_route(Action.FREEZE_DATASETS)
-def dataset_count(request: SignedInRequest, *, project, membership) -> HttpResponse:
-    """How many rows the form's recipe selects right now, as a fragment."""
-    form = RecipeForm({**_lists(request), "name": request.GET.get("name") or "-"}, project=project)
-    context: dict[str, Any] = {"problem": "", "counts": None}
-    if form.is_valid():
-        try:
-            recipe = Recipe.from_json(form.recipe()).resolved_for(project)
-            context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
-            context["field_counts"] = list(context["counts"].get("fields", {}).items())
-            context["filtered"] = preview_filters(project, form.cleaned_data["kind"], recipe)
-        except DomainError as error:
-            context["problem"] = error.message
-    else:
-        field, errors = next(iter(form.errors.items()))
-        label = f"{form.fields[field].label}: " if field in form.fields else ""
-        context["problem"] = f"{label}{errors[0]}"
-    return render(request, "labeling/_dataset_count.html", context)
-
-
-def _lists(request: SignedInRequest) -> dict[str, Any]:
-    """The query as a form wants it: lists for fields of several choices, the last value else."""
-    several = {
-        "sources",
-        "decisions",
-        "batches",
-        "imports",
-        "categories",
-        "guideline_versions",
-        "annotators",
-        "exclude_annotators",
-        "languages",
-        "fixes",
-        "include_fields",
-    }
-    query = request.GET
-    return {name: query.getlist(name) if name in several else query.get(name) for name in query}
-
-
-def _dataset(project: Project, pk: int) -> Dataset:
+def dataset_of(project: Project, pk: int) -> Dataset:
     dataset = project.datasets.filter(pk=pk).first()
     if dataset is None:
         raise NotFound("There is no such dataset.")
@@ -136,8 +72,10 @@ def _dataset(project: Project, pk: int) -> Dataset:
 
 
 def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
-    versions = DatasetVersion.objects.filter(dataset=_dataset(project, pk), number=number)
-    version = versions.select_related("dataset__project", "created_by", "parent", "same_as").first()
+    versions = DatasetVersion.objects.filter(dataset=dataset_of(project, pk), number=number)
+    version = versions.select_related(
+        "dataset__project", "created_by", "parent", "same_as", "recipe_revision"
+    ).first()
     if version is None:
         raise NotFound("There is no such dataset version.")
     return version
@@ -145,7 +83,7 @@ def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
 
 @project_route(Action.VIEW_DATASETS)
 def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
-    dataset = _dataset(project, pk)
+    dataset = dataset_of(project, pk)
     recipe = Recipe.from_json(dataset.recipe).resolved_for(project)
     counts = preview_counts(project, dataset.kind, recipe)
     context = {
@@ -153,7 +91,8 @@ def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) ->
         "recipe": described_recipe(project, recipe.to_json()),
         "counts": counts,
         "field_counts": list(counts.get("fields", {}).items()),
-        "versions": dataset.versions.made().select_related("created_by").order_by("-number"),
+        "versions": dataset.versions.made().select_related("recipe_revision").order_by("-number"),
+        "history": revision_history(project, dataset),
         "once": uuid.uuid4().hex,
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
     }
@@ -164,7 +103,7 @@ def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) ->
 def dataset_freeze(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
     """`once` is of one page that was loaded: its form sent twice is one freeze."""
     version = service.freeze_dataset(
-        dataset=_dataset(project, pk),
+        dataset=dataset_of(project, pk),
         acting_user=request.user,
         note=request.POST.get("note", ""),
         force=request.POST.get("force") == "1",
@@ -316,40 +255,25 @@ def dataset_verify(request: SignedInRequest, *, project, membership, pk: int, nu
 def dataset_download(
     request: SignedInRequest, *, project, membership, pk: int, number: int
 ) -> HttpResponseBase:
-    """A version in an export `format`, all of it or one `split`, streamed; canonical rows also in parts."""
+    """A version in an export `format`, all of it or one `split`, whole or in parts; a large one is prepared
+    first, and the page of prepared files shows how far it is."""
     version = version_of(project, pk, number)
-    format, split = request.GET.get("format", "canonical"), request.GET.get("split") or None
-    if format == "canonical":
-        return _serve_canonical(request, version, split)
-    pieces = downloads.download_version(version=version, format=format, split=split, acting_user=request.user)
-    export = EXPORT_FORMATS[format]
-    filename = downloads.filename_of(version, format, split)
-    return stream_file(request, pieces, filename=filename, media_type=export.media_type)
-
-
-def _serve_canonical(request: HttpRequest, version: DatasetVersion, split: str | None) -> HttpResponseBase:
-    paths, names = downloads.canonical_files(version=version, split=split)
-    filename = downloads.filename_of(version, "canonical", split)
-    media_type = EXPORT_FORMATS["canonical"].media_type
-    return serve_files(
+    answer = send_version(
         request,
-        paths,
-        filename=filename,
-        media_type=media_type,
-        sha256=names,
-        on_sent=lambda first: downloads.record_download(
-            version=version, format="canonical", split=split, acting_user=request.user, first_byte=first
-        ),
+        version=version,
+        format=request.GET.get("format", "canonical"),
+        split=request.GET.get("split") or None,
+        acting_user=request.user,
     )
+    if isinstance(answer, DatasetExport):
+        messages.info(request, _("The file is being written. Download it here as soon as it is ready."))
+        return redirect("labeling:dataset_exports", slug=project.slug, pk=pk, number=number)
+    return answer
 
 
 @project_route(Action.VIEW_DATASETS)
 def dataset_manifest(
     request: SignedInRequest, *, project, membership, pk: int, number: int
-) -> StreamingHttpResponse:
+) -> HttpResponseBase:
     """manifest.json, byte for byte: the SHA-256 of these bytes is the version's."""
-    version = version_of(project, pk, number)
-    data = service.manifest_path(version=version).read_bytes()
-    return stream_file(
-        request, iter([data]), filename=downloads.manifest_filename(version), media_type="application/json"
-    )
+    return send(request, download_of_manifest(version=version_of(project, pk, number)))

@@ -28,6 +28,7 @@ from labeling.preparation_words import title_of_fix
 from labeling.services import background
 from labeling.services import import_faults as faults
 from labeling.services import imports as service
+from labeling.services.import_licences import change_licence
 from labeling.services.import_preview import FIELD_GROUPS, MAPPABLE_FIELDS, Preview, preview_import
 from labeling.services.preparations import preparation_of
 from labeling.services.progress import Progress
@@ -211,6 +212,15 @@ def import_discard(request: SignedInRequest, *, project, membership, pk: int) ->
     service.discard_import(import_record=record, acting_user=request.user)
     messages.success(request, _("%(filename)s was discarded.") % {"filename": record.filename})
     return redirect("labeling:imports", slug=project.slug)
+
+
+@project_route(Action.IMPORT, methods=("POST",))
+def import_licence(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """State or correct its licence; versions that were frozen keep theirs."""
+    record = _record(project, pk)
+    change_licence(import_record=record, licence=request.POST.get("licence", ""), acting_user=request.user)
+    messages.success(request, _("The licence was saved. Frozen versions keep the one of then."))
+    return redirect("labeling:import_detail", slug=project.slug, pk=record.pk)
 
 
 @project_route(Action.IMPORT)

@@ -11,6 +11,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from annotate.accounts.services import create_api_token
+from labeling.services.datasets import create_dataset
 from tests.labeling.judgments import make_demonstration
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -61,3 +62,37 @@ def test_leave_out_compare_read_the_card_and_download(live_site, cast, open_as, 
     page.get_by_role("button", name="Link for one hour").click()
     expect(page.locator(".notice code")).to_contain_text("/downloads/")
     seen(page, "exports")
+
+
+def test_a_recipe_is_changed_with_its_count_beside_it(live_site, cast, open_as, tmp_path):
+    for text in ("A fine answer.", "A darn answer.", "Another one."):
+        make_demonstration(cast.project, cast.annotator, text)
+    dataset = create_dataset(project=cast.project, kind="sft", name="Mine", acting_user=cast.admin)
+    record = cast.project.imports.create(
+        kind="prompts", filename="asked.jsonl", size_bytes=1, sha256="a" * 64, status="succeeded",
+        created_by=cast.admin,
+    )  # fmt: skip
+    page = open_as(cast.admin)
+    here = f"{live_site.url}/projects/{cast.project.slug}/"
+    page.goto(f"{here}datasets/{dataset.pk}/")
+    page.get_by_role("link", name="Change the recipe").click()
+    page.get_by_label("Blocked words").fill("darn")
+    expect(page.locator("#count")).to_contain_text("Left out: a blocked word")
+    expect(page.locator("#count")).to_contain_text("Of 3 rows are kept: 2")
+    page.get_by_label("Why it is changed").fill("no swearing")
+    seen(page, "recipe")
+    page.get_by_role("button", name="Save the recipe").click()
+    expect(page.get_by_text("no swearing")).to_be_visible()
+    seen(page, "revisions")
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("link", name="Revision 2")).to_be_visible()
+    page.get_by_label("Format").select_option("parquet")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert started.value.suggested_filename.endswith(".parquet.zip")
+    page.goto(f"{here}imports/{record.pk}/")
+    page.get_by_label("Licence").fill("CC BY 4.0")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("The licence was saved")).to_be_visible()
+    expect(page.get_by_label("Licence")).to_have_value("CC BY 4.0")
+    seen(page, "licence")

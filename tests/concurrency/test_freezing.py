@@ -44,11 +44,11 @@ def freeze_meanwhile(dataset, crew, monkeypatch) -> tuple[int, int]:
         counted.append(count(*arguments))
         return counted[-1]
 
-    def after_some_work(*arguments):
+    def after_some_work(*arguments, **more):
         crew.go()
         for _ in range(3):  # a claim is said after the answer before it was stored: two are in
             crew.next_fact()
-        return rows(*arguments)
+        return rows(*arguments, **more)
 
     monkeypatch.setattr(datasets, "count_selected", count_and_note)
     monkeypatch.setattr(datasets, "filtered_rows", after_some_work)

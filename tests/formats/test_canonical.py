@@ -1,10 +1,12 @@
 """Canonical rows have one byte form, and ranks, tiers and pairs say the same thing."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,8 @@ from labeling.formats import (
     tiers_from_ranks,
 )
 from labeling.formats.canonical import pair_margin
+
+from .slow_canonical import slow_line
 
 USER = {"role": "user", "content": "Grüß Gott"}
 RANKS = st.lists(st.one_of(st.none(), st.integers(1, 9)), min_size=2, max_size=9)
@@ -146,3 +150,42 @@ def test_the_margin_of_a_pair_is_the_sum_over_its_boundaries():
     assert [pair_margin(ranks, margins, pair) for pair in ((1, 2), (2, 0), (1, 0))] == [0.5, 2.0, 2.5]
     assert pair_margin(ranks, [None, 2.0], (1, 0)) is None
     assert pair_margin(ranks, None, (1, 0)) is None
+
+
+# --- The bytes themselves ---------------------------------------------------------------------------------
+ODD = {
+    "z": [1.0, 0.1, 2 / 3, 1e16, 1e22, 1.5e-5, 1e-7, 5e-324, -0.0, 123456789012345680.0, 2**53, -7],
+    "a": {"é": "Größe", "e\u0301": "\u2028\x7f/", "A": None, "b": True, "B": False, "10": 1, "9": 2},
+    "text": 'a"b\\c\n\r\t\b\f\x00\x1f 👩‍🚀 日本 <&>',
+    "": [],
+}
+ODD_BYTES = (
+    '{"":[],"a":{"10":1,"9":2,"A":null,"B":false,"b":true,"e\u0301":"\u2028\x7f/","é":"Größe"},'
+    '"text":"a\\"b\\\\c\\n\\r\\t\\b\\f\\u0000\\u001f 👩‍🚀 日本 <&>",'
+    '"z":[1.0,0.1,0.6666666666666666,1e+16,1e+22,0.000015,1e-7,5e-324,-0.0,1.2345678901234568e+17,9007199254740992,-7]}\n'
+).encode()
+
+
+def test_the_bytes_of_a_row_are_these_and_no_others():
+    """What a version's hash is made of: never change them, or no version of before can be rebuilt. Another
+    release of the writer may write numbers otherwise: it is not taken then."""
+    assert canonical_line(ODD) == ODD_BYTES
+    assert slow_line(ODD) == ODD_BYTES
+
+
+BROKEN = {
+    "keys as they came": lambda row: orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE),
+    "no line break": lambda row: orjson.dumps(row, option=orjson.OPT_SORT_KEYS),
+    "Python's numbers": lambda row: (
+        json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
+    ).encode(),
+    "ASCII": lambda row: (json.dumps(row, sort_keys=True, separators=(",", ":")) + "\n").encode(),
+    "blanks": lambda row: (json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n").encode(),
+    "six digits": lambda row: canonical_line({**row, "z": [float(f"{each:g}") for each in row["z"]]}),
+    "whole numbers without a point": lambda row: canonical_line({**row, "z": [1, *row["z"][1:]]}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_other_ways_to_write_json_are_told_apart(name):
+    assert BROKEN[name](ODD) != ODD_BYTES

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import io
 import json
+import uuid
+from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from labeling.models import Completion, ImportRecord, Prompt
 from labeling.services import content_check, dataset_exports
+from labeling.services.completions import record_completions
 from labeling.services.import_files import stored_path
 from labeling.services.imports import start_import
 from labeling.services.written_prompts import blank_prompt
-from tests.factories import make_prompt
+from tests.factories import make_completions, make_prompt
 
 from .judgments import make_demonstration
 from .test_dataset_freeze import make_version
@@ -67,6 +74,44 @@ def test_a_changed_completion_of_a_file_is_named(cast, imported):
     Completion.objects.filter(pk=completion.pk).update(text="Back!")
     assert f"BAD  completion {cast.project.slug}: imported completions" in verified()
     assert f"number {completion.pk} was changed" in verified()
+
+
+def sampled(cast) -> Completion:
+    row = {
+        "prompt_id": make_prompt(cast.project).pk, "text": "Sampled.", "generator": "ours",
+        "source_key": "run:1:0", "checkpoint_key": uuid.uuid4(), "run_key": uuid.uuid4(), "sampling": {},
+    }  # fmt: skip
+    [pk] = record_completions(project=cast.project, rows=[row])
+    return Completion.objects.get(pk=pk)
+
+
+def test_a_changed_completion_of_a_model_is_named(cast):
+    completion, other = sampled(cast), make_completions(make_prompt(cast.project), 1)[0]
+    assert completion.content_sha256 == hashlib.sha256(b"Sampled.").hexdigest()
+    assert verified() == ""
+    Completion.objects.filter(pk=completion.pk).update(text="Tampered.")
+    assert f"BAD  completion {cast.project.slug}: completions" in verified()
+    assert f"number {completion.pk} was changed" in verified()
+    assert f"number {other.pk}" not in verified()
+    Completion.objects.filter(pk=completion.pk).update(text="Sampled.", content_sha256="")
+    assert f"number {completion.pk} was changed" in verified()  # nobody's digest is gone of itself
+
+
+def test_a_completion_handed_in_under_a_key_of_ones_own_is_no_problem(cast):
+    row = {"prompt_id": make_prompt(cast.project).pk, "text": "Mine.", "source_key": "my-model:17:0"}
+    record_completions(project=cast.project, rows=[row])
+    assert verified() == ""
+
+
+def test_completions_from_before_there_were_digests_get_theirs_batch_by_batch(cast, monkeypatch):
+    migration = importlib.import_module("labeling.migrations.0029_digests_of_completions_that_there_are")
+    made = make_completions(make_prompt(cast.project), 5)
+    Completion.objects.exclude(pk=made[0].pk).update(content_sha256="")
+    monkeypatch.setattr(migration, "CHUNK", 2)
+    migration.fill(apps, SimpleNamespace(connection=connection))
+    assert [Completion.objects.get(pk=each.pk).content_sha256 for each in made] == [
+        hashlib.sha256(each.text.encode()).hexdigest() for each in made
+    ]
 
 
 def test_of_many_the_first_are_named_and_the_others_counted(cast):

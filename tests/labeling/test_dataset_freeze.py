@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import orjson
 import pytest
 from django.db import connection, transaction
 
 from annotate.errors import Conflict, Invalid
-from labeling.formats import SPLITS
+from labeling.formats import SPLITS, canonical_line
 from labeling.models import (
     AuditEvent,
     Completion,
@@ -26,6 +27,7 @@ from labeling.models import (
 from labeling.services import background, dataset_files, datasets, verification
 from labeling.services.progress import Progress
 from tests.factories import make_prompt
+from tests.formats.slow_canonical import slow_line
 
 from .judgments import make_demonstration, make_ranking
 
@@ -159,6 +161,24 @@ def test_the_rows_are_the_same_on_every_database(cast):
     assert rows_without_batch(golden_version(cast)) == GOLDEN
 
 
+def not_canonical(version: DatasetVersion) -> list[bytes]:
+    """Lines of its rows and manifest that another writer of canonical JSON would write otherwise."""
+    paths = [datasets.split_path(version=version, split=split) for split in SPLITS]
+    paths.append(datasets.manifest_path(version=version))
+    lines = [line for path in paths for line in path.read_bytes().splitlines(keepends=True)]
+    return [line for line in lines if slow_line(orjson.loads(line)) != line]
+
+
+def test_every_byte_is_canonical_and_a_writer_that_is_not_shows(cast, monkeypatch):
+    assert not_canonical(golden_version(cast)) == []
+    unsorted = partial(orjson.dumps, option=orjson.OPT_APPEND_NEWLINE)
+    monkeypatch.setattr(dataset_files, "canonical_line", unsorted)
+    assert not_canonical(make_version(cast, "comparison", "other", salt="golden"))
+    padded = lambda row: canonical_line(row).replace(b"0.3333333333333333", b"0.33333333333333330")  # noqa: E731
+    monkeypatch.setattr(dataset_files, "canonical_line", padded)
+    assert not_canonical(make_version(cast, "comparison", "another", salt="golden"))
+
+
 REBUILD = """
 import sys, django
 django.setup()
@@ -207,12 +227,12 @@ def test_work_accepted_while_it_is_frozen_does_not_get_in(monkeypatch):
     fill(cast, 5)
     select_rows = datasets.filtered_rows
 
-    def select_after_others_wrote(*args):
+    def select_after_others_wrote(*args, **kwargs):
         thread = threading.Thread(target=_write_elsewhere, args=[cast])
         thread.start()
         thread.join(30)
         assert not thread.is_alive(), "freezing kept a writer waiting"
-        return select_rows(*args)
+        return select_rows(*args, **kwargs)
 
     monkeypatch.setattr(datasets, "filtered_rows", select_after_others_wrote)
     version = make_version(cast)

@@ -11,7 +11,15 @@ from django.core.management import call_command
 
 from annotate.errors import Invalid
 from labeling.formats import SPLITS
-from labeling.models import Completion, DatasetVersion, Demonstration, ImportRecord, Prompt, Ranking
+from labeling.models import (
+    AuditEvent,
+    Completion,
+    DatasetVersion,
+    Demonstration,
+    ImportRecord,
+    Prompt,
+    Ranking,
+)
 from labeling.services import dataset_exports, datasets
 from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_rebuild import rebuild_without
@@ -202,3 +210,43 @@ def test_the_front_matter_of_a_parquet_folder_states_the_licence(cast, bring_in,
     with zipfile.ZipFile(dataset_exports.open_export(export=export)) as archive:
         readme = archive.read("README.md").decode()
     assert [line for line in readme.splitlines() if line.startswith("license")] == lines
+
+
+# --- Licences that are changed afterwards -----------------------------------------------------------------
+def test_a_licence_changed_afterwards_is_said_beside_the_one_of_then(cast, admin, answered):
+    version = make_version(cast, fractions={"train": 1})
+    sha256, facts = version.sha256, version.facts
+    url = f"/projects/{cast.project.slug}/imports/{answered.pk}/"
+    assert f'value="{NC}"' in admin.get(url).content.decode()
+    assert admin.post(f"{url}licence/", {"licence": " MIT "}).status_code == 302
+    assert f"({NC} when it was frozen, MIT now; SHA-256" in card(version)
+    version.refresh_from_db()
+    assert (version.sha256, version.facts) == (sha256, facts)
+    assert "when it was frozen" not in card_of(version=version, as_frozen=True)
+    later = make_version(cast, name="later", fractions={"train": 1})
+    assert "(MIT; SHA-256" in card(later)  # frozen afterwards
+    event = AuditEvent.objects.get(action="import.licence_changed")
+    assert (event.actor, event.data) == (cast.admin, {"old": NC, "new": "MIT"})
+    admin.post(f"{url}licence/", {"licence": "MIT"})
+    assert AuditEvent.objects.filter(action="import.licence_changed").count() == 1
+
+
+def test_a_licence_taken_away_is_said(cast, admin, answered):
+    version = make_version(cast, fractions={"train": 1})
+    url = f"/api/projects/{cast.project.slug}/imports/{answered.pk}/"
+    answer = admin.patch(url, {"licence": ""}, content_type="application/json")
+    assert (answer.status_code, answer.json()["licence"]) == (200, "")
+    assert f"({NC} when it was frozen, **none stated** now;" in card(version)
+    long = admin.patch(url, {"licence": "x" * 121}, content_type="application/json")
+    assert long.status_code == 422
+
+
+def test_only_who_may_import_changes_a_licence(cast, client, answered):
+    for who, status in (("lead", 403), ("annotator", 403), ("outsider", 404)):
+        client.force_login(getattr(cast, who))
+        page = client.post(f"/projects/{cast.project.slug}/imports/{answered.pk}/licence/", {"licence": "x"})
+        url = f"/api/projects/{cast.project.slug}/imports/{answered.pk}/"
+        api = client.patch(url, {"licence": "x"}, content_type="application/json")
+        assert (page.status_code, api.status_code) == (status, status)
+    answered.refresh_from_db()
+    assert answered.licence == NC

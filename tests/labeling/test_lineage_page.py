@@ -18,6 +18,8 @@ from training.models import Checkpoint, CheckpointKind, RunInput, RunInputRole, 
 from .judgments import make_demonstration, make_ranking
 from .test_dataset_freeze import fill, make_version
 
+COUNTED = "Judgments of it, of its prompts or of its completions:"
+
 
 def make_import(cast, **fields):
     values = {"kind": "prompts", "filename": "asked.jsonl", "size_bytes": 1, "licence": "CC BY 4.0",
@@ -116,7 +118,28 @@ def test_an_import_counts_its_rows_in_each_version(cast, chain, few, monkeypatch
     found = lineage_of(cast.project, "import", record.pk)
     rows = {step.title: step.facts["Rows of it"] for step in found.forward if step.kind == "version"}
     assert rows == {str(version): "1", str(later): "2", str(asked): "1"}
-    assert "Judgments of it, or of its prompts: 2" in [step.title for step in found.forward]
+    assert "Judgments of it, of its prompts or of its completions: 2" in [
+        step.title for step in found.forward
+    ]
+
+
+def test_judgments_of_an_imports_completions_are_counted_too(cast):
+    record = make_import(cast, kind="completions")
+    prompt = make_prompt(cast.project)
+    completions = make_completions(prompt, 2)
+    completions[0].import_record = record
+    completions[0].save()
+    make_ranking(cast.project, cast.annotator, prompt=prompt, completions=completions)
+    make_ranking(cast.project, cast.annotator)  # of others
+    edited = make_demonstration(cast.project, cast.peer)
+    edited.demonstrations.update(started_from=completions[0])
+    version = make_version(cast, "comparison")
+    found = lineage_of(cast.project, "import", record.pk)
+    assert "Judgments of it, of its prompts or of its completions: 2" in [
+        step.title for step in found.forward
+    ]
+    [held] = [step for step in found.forward if step.kind == "version"]
+    assert (held.title, held.facts["Rows of it"]) == (str(version), "1")
 
 
 def test_what_is_of_another_project_is_not_there(cast, chain):

@@ -13,8 +13,8 @@ from labeling.formats import SPLITS, prompt_group
 from labeling.models import CompletionScore, ImportRecord, SpanNote, Submission, TaskAgreement
 from labeling.services import datasets
 from labeling.services.dataset_cards import card_of
-from labeling.services.dataset_filters import preview_filters
 from labeling.services.dataset_rows import preview_counts
+from labeling.services.recipe_counting import read_counts
 from labeling.services.recipe_filters import weight_lines, weights_of_lines
 from labeling.services.recipes import Recipe
 from tests.factories import make_prompt
@@ -240,7 +240,7 @@ def test_nonsense_is_refused_by_name(filters, field):
 
 def test_a_preview_counts_and_shows_what_would_go(filled):
     recipe = Recipe(filters={"blocked_words": ["darn"], "personal_data": "mask"})
-    found = preview_filters(filled.project, "sft", recipe.resolved_for(filled.project))
+    found = read_counts(filled.project, "sft", recipe.resolved_for(filled.project))
     assert (found["looked_at"], found["kept"], found["changed"]) == (4, 3, {"personal data: mask": 1})
     [example] = found["left_out"]["a blocked word"]["examples"]
     assert "Such a Darn thing." in example
@@ -352,9 +352,9 @@ def test_weights_multiply_and_the_one_that_decides_is_the_reason(cast):
 def test_names_are_personal_data_only_where_that_is_asked_for(filled):
     make_demonstration(filled.project, filled.annotator, "Ask Mary Jones, or Dr. Brown, in Paris.")
     recipe = Recipe.from_json({"filters": {"personal_data": "mask"}}).resolved_for(filled.project)
-    assert preview_filters(filled.project, "sft", recipe)["changed"] == {"personal data: mask": 1}
+    assert read_counts(filled.project, "sft", recipe)["changed"] == {"personal data: mask": 1}
     recipe = Recipe.from_json({"filters": {"personal_data": "mask", "names": True}})
-    found = preview_filters(filled.project, "sft", recipe.resolved_for(filled.project))
+    found = read_counts(filled.project, "sft", recipe.resolved_for(filled.project))
     assert found["changed"] == {"personal data: mask": 2}
     shown = " ".join(found["changed_examples"]["personal data: mask"])
     assert "Ask [name], or Dr. [name], in Paris." in shown and "[email]" in shown

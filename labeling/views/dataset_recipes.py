@@ -1,0 +1,123 @@
+"""Recipes of datasets: made, counted, changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+
+from annotate.accounts.requests import SignedInRequest
+from annotate.errors import DomainError
+from annotate.forms import add_domain_error
+from labeling.access import project_route
+from labeling.data_forms import RecipeForm
+from labeling.formats import SPLITS
+from labeling.permissions import Action
+from labeling.services import datasets as service
+from labeling.services.dataset_recipes import newest_revision
+from labeling.services.dataset_rows import preview_counts
+from labeling.services.recipe_counting import count_by_reason
+from labeling.services.recipes import Recipe
+
+from .datasets import dataset_of
+
+
+@project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))
+def dataset_new(request: SignedInRequest, *, project, membership) -> HttpResponse:
+    form = RecipeForm(request.POST or None, project=project, initial={"kind": request.GET.get("kind")})
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            dataset = service.create_dataset(
+                project=project,
+                kind=data["kind"],
+                name=data["name"],
+                recipe=form.recipe(),
+                acting_user=request.user,
+            )
+        except DomainError as error:
+            if error.field == "fractions":
+                error.field = "train"
+            add_domain_error(form, error)
+        else:
+            return redirect("labeling:dataset_detail", slug=project.slug, pk=dataset.pk)
+    status = 422 if request.method == "POST" else 200
+    context = {"form": form, "shown": ["name", "kind", *SPLITS]}
+    return render(request, "labeling/dataset_new.html", context, status=status)
+
+
+@project_route(Action.FREEZE_DATASETS)
+def dataset_count(request: SignedInRequest, *, project, membership) -> HttpResponse:
+    """How many rows the form's recipe selects right now, as a fragment."""
+    changed = request.GET.get("dataset", "")
+    dataset = dataset_of(project, int(changed)) if changed.isdecimal() and len(changed) < 19 else None
+    asked = {**_lists(request), "name": request.GET.get("name") or "-"}
+    form = RecipeForm(asked, project=project, dataset=dataset)
+    context: dict[str, Any] = {"problem": "", "counts": None}
+    if form.is_valid():
+        try:
+            recipe = Recipe.from_json(form.recipe()).resolved_for(project)
+            context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
+            context["field_counts"] = list(context["counts"].get("fields", {}).items())
+            found = count_by_reason(project=project, kind=form.cleaned_data["kind"], recipe=recipe)
+            context |= {"filtered": found.result, "counting": found.progress}
+        except DomainError as error:
+            context["problem"] = error.message
+    else:
+        field, errors = next(iter(form.errors.items()))
+        label = f"{form.fields[field].label}: " if field in form.fields else ""
+        context["problem"] = f"{label}{errors[0]}"
+    return render(request, "labeling/_dataset_count.html", context)
+
+
+@project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))
+def dataset_recipe(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """The form of a dataset's recipe; what is saved is its next revision."""
+    dataset = dataset_of(project, pk)
+    form = RecipeForm(request.POST or None, project=project, dataset=dataset)
+    after = request.POST.get("after", "")
+    if request.method == "POST" and form.is_valid():
+        try:
+            service.change_recipe(
+                dataset=dataset,
+                recipe=form.recipe(),
+                note=request.POST.get("revision_note", ""),
+                after=int(after) if after.isdecimal() and len(after) < 9 else None,
+                acting_user=request.user,
+            )
+        except DomainError as error:
+            if error.field == "fractions":
+                error.field = "train"
+            add_domain_error(form, error)
+        else:
+            return redirect("labeling:dataset_detail", slug=project.slug, pk=pk)
+    newest = newest_revision(dataset)
+    context = {
+        "form": form,
+        "dataset": dataset,
+        "after": newest.number if newest is not None else "",
+        "revision_note": request.POST.get("revision_note", ""),
+        "shown": ["name", "kind", *SPLITS],
+    }
+    status = 422 if request.method == "POST" else 200
+    return render(request, "labeling/dataset_recipe.html", context, status=status)
+
+
+def _lists(request: SignedInRequest) -> dict[str, Any]:
+    """The query as a form wants it: lists for fields of several choices, the last value else."""
+    several = {
+        "sources",
+        "decisions",
+        "batches",
+        "imports",
+        "categories",
+        "guideline_versions",
+        "annotators",
+        "exclude_annotators",
+        "languages",
+        "fixes",
+        "include_fields",
+    }
+    query = request.GET
+    return {name: query.getlist(name) if name in several else query.get(name) for name in query}

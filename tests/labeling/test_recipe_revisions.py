@@ -1,0 +1,189 @@
+"""A recipe is never overwritten: another revision follows it, and each version names its own."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+from django.apps import apps
+
+from annotate.errors import Conflict, Invalid
+from labeling.models import AuditEvent, DatasetVersion, RecipeRevision
+from labeling.services import datasets
+from labeling.services.dataset_rebuild import rebuild_without
+from labeling.services.dataset_recipes import change_recipe, create_dataset, verify_recipes
+
+from .judgments import make_demonstration
+
+WORDS = {"filters": {"blocked_words": ["darn"]}}
+
+
+@pytest.fixture
+def dataset(cast):
+    for number in range(3):
+        make_demonstration(cast.project, cast.annotator, f"Answer {number}.")
+    make_demonstration(cast.project, cast.peer, "A darn answer.")
+    return create_dataset(project=cast.project, kind="sft", name="set", acting_user=cast.admin)
+
+
+def freeze(cast, dataset):
+    return datasets.freeze_dataset(dataset=dataset, acting_user=cast.admin)
+
+
+def test_a_freeze_takes_the_newest_revision_and_names_it(cast, dataset):
+    stale = type(dataset).objects.get(pk=dataset.pk)  # read before the change
+    first = freeze(cast, dataset)
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.lead, note="no swearing")
+    second = freeze(cast, stale)
+    assert [version.recipe_revision.number for version in (first, second)] == [1, 2]
+    assert (first.row_count, second.row_count) == (4, 3)
+    first.refresh_from_db()
+    assert "filters" not in first.recipe  # it keeps its own
+    newest = dataset.revisions.first()
+    assert (newest.note, newest.created_by, newest.recipe) == ("no swearing", cast.lead, second.recipe)
+
+
+def test_a_rebuild_takes_the_versions_own_recipe_not_the_newest(cast, dataset):
+    first = freeze(cast, dataset)
+    change_recipe(dataset=dataset, recipe={"filters": {"blocked_words": ["answer"]}}, acting_user=cast.admin)
+    again = rebuild_without(
+        version=first, what="annotator", which=cast.annotator.pseudonym, acting_user=cast.admin
+    )
+    assert (again.row_count, again.recipe_revision) == (1, first.recipe_revision)
+    assert "filters" not in again.recipe
+
+
+def test_the_same_recipe_again_is_no_revision(cast, dataset):
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin)
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin)
+    assert list(dataset.revisions.values_list("number", flat=True)) == [2, 1]
+
+
+def test_who_has_not_seen_the_newest_is_told_and_nothing_is_lost(cast, dataset):
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin, after=1)
+    with pytest.raises(Conflict) as refusal:
+        change_recipe(dataset=dataset, recipe={}, acting_user=cast.lead, after=1)
+    assert refusal.value.code == "recipe_changed"
+    with pytest.raises(Invalid):
+        change_recipe(dataset=dataset, recipe={"nonsense": 1}, acting_user=cast.lead)
+    assert dataset.revisions.count() == 2
+
+
+def test_a_revision_is_not_changed_by_us_and_verify_names_one_that_was(dataset):
+    revision = dataset.revisions.get()
+    with pytest.raises(TypeError):
+        revision.save()
+    assert not any(problems for _, problems in verify_recipes())
+    RecipeRevision.objects.update(recipe={"sources": ["people"]})
+    [(name, problems)] = verify_recipes()
+    assert "set" in name
+    assert problems == ["revision 1 of its recipe was changed", "its recipe is not the newest revision's"]
+    RecipeRevision.objects.all().delete()
+    assert next(verify_recipes())[1] == ["revision 1 of its recipe was removed"]
+
+
+def test_it_is_changed_and_looked_up_over_the_api(cast, admin, dataset):
+    freeze(cast, dataset)
+    url = f"/api/projects/{cast.project.slug}/datasets/{dataset.pk}/"
+    changed = admin.patch(
+        url, {"recipe": WORDS, "note": "cleaner", "after": 1}, content_type="application/json"
+    )
+    assert changed.status_code == 200, changed.content
+    assert (changed.json()["recipe_revision"], changed.json()["recipe"]["filters"]) == (2, WORDS["filters"])
+    late = admin.patch(url, {"recipe": {}, "after": 1}, content_type="application/json")
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "recipe_changed")
+    wrong = admin.patch(url, {"recipe": {"nonsense": 1}}, content_type="application/json")
+    assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "nonsense")
+    history = admin.get(f"{url}recipes/").json()["results"]
+    assert [(each["number"], each["note"], each["versions"]) for each in history] == [
+        (2, "cleaner", []),
+        (1, "", [1]),
+    ]
+    version = admin.get(f"{url}versions/1/").json()
+    assert version["recipe_revision"] == 1
+    assert AuditEvent.objects.get(action="dataset.recipe_changed").data["revision"] == 2
+    assert DatasetVersion.objects.get().recipe_revision.number == 1
+
+
+def test_who_may_not_freeze_changes_no_recipe(cast, client, dataset):
+    url = f"/api/projects/{cast.project.slug}/datasets/{dataset.pk}/"
+    for who, status in (("lead", 403), ("annotator", 403), ("outsider", 404)):
+        client.force_login(getattr(cast, who))
+        answer = client.patch(url, {"recipe": WORDS}, content_type="application/json")
+        assert answer.status_code == status
+    assert dataset.revisions.count() == 1
+
+
+# --- The page ---------------------------------------------------------------------------------------------
+def form_of(page) -> dict:
+    """What a browser would send back of the page's form, nothing touched."""
+    form = page.context["form"]
+    values = {name: form[name].value() for name in form.fields if not form.fields[name].disabled}
+    sent = {name: value for name, value in values.items() if value is not None and value is not False}
+    return {name: "on" if value is True else value for name, value in sent.items()}
+
+
+def test_the_form_shows_the_newest_and_saves_the_next(cast, admin, dataset):
+    hidden = {"exclude_imports": [7], "fractions": {"train": 2 / 3, "validation": 1 / 3, "test": 0}}
+    filters = {"blocked_words": ["darn"], "category_most": {"law": 5, "*": 9}, "context": 77}
+    change_recipe(dataset=dataset, recipe={**hidden, "filters": filters}, acting_user=cast.admin)
+    url = f"/projects/{cast.project.slug}/datasets/{dataset.pk}/recipe/"
+    page = admin.get(url)
+    sent = form_of(page) | {"after": "2", "dataset": dataset.pk}
+    assert admin.post(url, sent).status_code == 302
+    assert dataset.revisions.count() == 2  # nothing was touched, nothing is new, nothing was rounded
+    change = {"blocked_words": "darn\r\nheck\r\n", "least_characters": "3", "revision_note": "more words"}
+    assert admin.post(url, sent | change).status_code == 302
+    newest = dataset.revisions.first()
+    assert (newest.number, newest.note) == (3, "more words")
+    assert newest.recipe["filters"] == filters | {"blocked_words": ["darn", "heck"], "least_characters": 3}
+    assert newest.recipe["exclude_imports"] == [7]  # what the form does not show stays
+    assert newest.recipe["fractions"]["train"] == 2 / 3
+    dataset.refresh_from_db()
+    assert (dataset.name, dataset.kind) == ("set", "sft")
+    emptied = sent | {"blocked_words": "", "category_most": "", "after": "3"}
+    admin.post(url, emptied)
+    assert dataset.revisions.first().recipe["filters"] == {"context": 77}
+    shown = admin.get(f"/projects/{cast.project.slug}/datasets/{dataset.pk}/").content.decode()
+    for words in ("Revision 4", "Revision 1", "more words", "As the dataset was made", "1 word → 2 words"):
+        assert words in shown
+
+
+def test_a_stale_form_is_told_and_keeps_what_was_typed(cast, admin, dataset):
+    url = f"/projects/{cast.project.slug}/datasets/{dataset.pk}/recipe/"
+    sent = form_of(admin.get(url)) | {"after": "1", "blocked_words": "heck"}
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.lead)
+    answer = admin.post(url, sent)
+    assert answer.status_code == 422
+    assert "was changed meanwhile" in answer.content.decode()
+    assert answer.context["form"]["blocked_words"].value() == "heck"
+    assert dataset.revisions.count() == 2
+    assert 'name="after" value="2"' in answer.content.decode()
+
+
+def test_the_count_beside_the_form_knows_what_the_form_does_not_show(cast, admin, dataset):
+    change_recipe(
+        dataset=dataset, recipe={"exclude_annotators": [cast.annotator.pseudonym]}, acting_user=cast.admin
+    )
+    here = f"/projects/{cast.project.slug}/datasets/"
+    sent = form_of(admin.get(f"{here}{dataset.pk}/recipe/")) | {"dataset": dataset.pk}
+    assert '<dd class="strong">1</dd>' in admin.get(f"{here}count/", sent).content.decode()
+    other = admin.get(f"{here}count/", sent | {"dataset": 10**9})
+    assert other.status_code == 404
+
+
+def test_recipes_from_before_there_were_revisions_become_some(cast, dataset):
+    first = freeze(cast, dataset)
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin)
+    second = freeze(cast, dataset)
+    made_of_it = rebuild_without(
+        version=first, what="annotator", which=cast.annotator.pseudonym, acting_user=cast.admin
+    )
+    DatasetVersion.objects.update(recipe_revision=None)
+    RecipeRevision.objects.all().delete()
+    migration = importlib.import_module("labeling.migrations.0027_recipes_that_there_are")
+    migration.make_revisions(apps, None)
+    found = [DatasetVersion.objects.get(pk=each.pk).recipe_revision for each in (first, second, made_of_it)]
+    assert [each.number for each in found] == [1, 2, 1]
+    assert [each.recipe for each in found[:2]] == [first.recipe, second.recipe]
+    assert dataset.revisions.count() == 2
