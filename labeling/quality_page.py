@@ -14,7 +14,16 @@ from django.utils.http import urlencode
 from annotate.accounts.models import User
 from annotate.words import _
 
-from .models import Batch, Project, QualityReport, Submission, SubmissionStatus, Task, TaskAgreement, TaskPurpose
+from .models import (
+    Batch,
+    Project,
+    QualityReport,
+    Submission,
+    SubmissionStatus,
+    Task,
+    TaskAgreement,
+    TaskPurpose,
+)
 from .quality_rows import EPOCH
 
 CUTS = {
