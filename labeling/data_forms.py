@@ -70,7 +70,14 @@ class RecipeForm(FilterFields):
     """A dataset's name, kind and recipe. Lists without a choice do not restrict."""
 
     name = forms.CharField(max_length=120, label=_("Name"))
-    kind = forms.ChoiceField(choices=DatasetKind.choices, label=_("Kind"))
+    kind = forms.ChoiceField(
+        choices=DatasetKind.choices,
+        label=_("Kind"),
+        help_text=_(
+            "Completions without an order hold every answer to a prompt, ranked or not, "
+            "to be taken elsewhere: no run learns from them."
+        ),
+    )
     sources = forms.MultipleChoiceField(
         choices=list(SOURCES.items()), label=_("Sources"), widget=forms.CheckboxSelectMultiple
     )

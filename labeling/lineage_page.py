@@ -15,10 +15,10 @@ from django.urls import reverse
 from annotate.errors import NotFound
 from annotate.words import _
 from labeling.models import (
+    UNJUDGED,
     Adjudication,
     Completion,
     CompletionOrigin,
-    DatasetKind,
     DatasetVersion,
     DatasetVersionStatus,
     Demonstration,
@@ -342,7 +342,7 @@ def _of_import(project: Project, record: ImportRecord) -> Lineage:
         dataset__project=project, status=DatasetVersionStatus.READY
     ).select_related("dataset__project")
     for version in ready[:MOST_SHOWN]:
-        members: Collection[int] = prompts if version.dataset.kind == DatasetKind.PROMPTS else ids
+        members: Collection[int] = prompts if version.dataset.kind in UNJUDGED else ids
         try:
             count = dataset_files.count_members(version, members)
         except FileNotFoundError:  # `verify` says so loudly

@@ -17,7 +17,7 @@ from .errors import ExportError
 # What people say at a boundary, as numbers for training: the small margins of Llama 2 (2307.09288, table 27).
 MARGIN_VALUES = {"significantly": 1.0, "clearly": 2 / 3, "slightly": 1 / 3, "negligibly": 0.0}
 
-DATASET_KINDS = ("sft", "comparison", "prompts")
+DATASET_KINDS = ("sft", "comparison", "prompts", "completions")
 Row = dict[str, Any]
 
 
@@ -103,6 +103,19 @@ def comparison_row(
 
 def prompt_row(*, id: str, prompt_id: str, messages: Sequence[Mapping[str, str]]) -> Row:
     return {"id": id, "prompt_id": prompt_id, "messages": _prompt_turns(messages)}
+
+
+def completions_row(
+    *, prompt_id: str, messages: Sequence[Mapping[str, str]], completions: Sequence[Mapping[str, Any]]
+) -> Row:
+    """All completions of a prompt, in no order: {"id", "text", "generator"}, and where there are some
+    "sampling" (settings) and "source" (lineage). The row goes by the prompt's id."""
+    return {
+        "id": prompt_id,
+        "prompt_id": prompt_id,
+        "messages": _prompt_turns(messages),
+        "completions": [dict(completion) for completion in completions],
+    }
 
 
 def _prompt_turns(messages):

@@ -14,6 +14,7 @@ ROWS_OF = {
     "sft": "demonstrations: a conversation that ends with the answer a person wrote",
     "comparison": "rankings: completions of one prompt in the order a person gave them",
     "prompts": "prompts: conversations that wait for an answer",
+    "completions": "prompts, each with completions of models in no order",
 }
 DECISIONS = {"accepted": "accepted by a reviewer", "fixed": "fixed by a reviewer"}
 FEW_ROWS = 100  # a split of fewer says little
@@ -101,7 +102,8 @@ def _content(manifest, facts):
         counted = ", ".join(
             f"{count:,} of {size}" for size, count in sorted(sizes.items(), key=lambda i: int(i[0]))
         )
-        yield from ("", f"Completions ranked together: {counted}.")
+        what = "of one prompt" if manifest["kind"] == "completions" else "ranked together"
+        yield from ("", f"Completions {what}: {counted}.")
     if several := statistics["turns"].get("several"):
         yield from ("", f"Prompts of several turns: {several:,} rows.")
     if fields := statistics.get("fields"):

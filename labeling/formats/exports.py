@@ -4,8 +4,9 @@ An encoder turns one canonical row into the rows of its format, or raises `Canno
 rows are left out and counted, never bent to fit. Formats named after a tool are in tool_exports.
 """
 
-from .canonical import tiers_from_ranks
+from .canonical import DATASET_KINDS, tiers_from_ranks
 from .chat import has_turn_mark, render_transcript
+from .completion_exports import COMPLETION_FORMATS
 from .export_base import CSV, JSONL, CannotHold, ExportFormat, decided_pairs, flat_prompt, turn
 from .tool_exports import TOOL_FORMATS
 
@@ -79,7 +80,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
     for fmt in (
         ExportFormat(
             "canonical",
-            ("sft", "comparison", "prompts"),
+            DATASET_KINDS,
             "jsonl",
             JSONL,
             "Our own rows with ids and lineage, byte for byte those of the version's hash",
@@ -181,5 +182,6 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             ("system", "prompt"),
         ),
         *TOOL_FORMATS,
+        *COMPLETION_FORMATS,
     )
 }

@@ -51,13 +51,29 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "alpaca_eval": ("turns", "system", "groups", "unrankable", "margins", "ids", *_JUDGMENT),
     "oasst_ranked": ("system", "unrankable", "margins", "models", "ids", "fields", *_JUDGMENT),
     "stackexchange": ("turns", "system", "unrankable", "margins", "models", "ids", "fields", *_JUDGMENT),
+    "completions": ("lineage",),
+    "model_outputs": ("turns", "system", "ids", "sampling", "lineage"),
+    "completions_csv": ("turns", "formulas", "ids", "sampling", "lineage"),
+    "asked_prompts": ("completions", "models", "ids", "sampling", "lineage"),
+    "asked_prompts_text": (
+        "turns",
+        "system",
+        "line_breaks",
+        "completions",
+        "models",
+        "ids",
+        "sampling",
+        "fields",
+        "lineage",
+    ),  # fmt: skip
     "prompts": (),
     "prompts_csv": ("turns", "formulas"),
     "prompts_text": ("turns", "system", "line_breaks", "fields"),
 }
 KEYS = (
-    "turns", "system", "line_breaks", "formulas", "speaker_marks", "exact_texts", "groups", "ties",
-    "unrankable", "margins", "models", "ids", "fields", "lineage", "answers", "notes", "scores", "reasons",
+    "turns", "system", "line_breaks", "formulas", "speaker_marks", "exact_texts", "completions", "groups",
+    "ties", "unrankable", "margins", "models", "ids", "sampling", "fields", "lineage", "answers", "notes",
+    "scores", "reasons",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 ROWS_A_SHARD = 100_000
 CHUNK = 2_000
-AS_JSON = ("fields", "source", "answers", "flags", "notes", "unrankable_reasons")
+AS_JSON = ("fields", "source", "sampling", "answers", "flags", "notes", "unrankable_reasons")
 # Names of licences that the hub knows, of those that data comes under.
 HUB_LICENCES = (
     "apache-2.0 mit bsd-2-clause bsd-3-clause gpl-2.0 gpl-3.0 lgpl-3.0 agpl-3.0 mpl-2.0 unlicense wtfpl"
@@ -59,10 +59,17 @@ def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def _flattened(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    flat = {
         name: json.dumps(value, ensure_ascii=False, sort_keys=True) if name in AS_JSON else value
         for name, value in row.items()
     }
+    if any("source" in each or "sampling" in each for each in _objects(row.get("completions"))):
+        flat["completions"] = [_flattened(each) for each in row["completions"]]
+    return flat
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def _licence_lines(licence: str) -> list[str]:

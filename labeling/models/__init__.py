@@ -8,6 +8,7 @@ from .assignment import NO_DEADLINE, Assignment, AssignmentStatus, Draft, Skip, 
 from .batch import Batch, BatchStatus, Layout, Task, TaskCompletion, TaskKind, TaskPurpose, TaskStatus
 from .comment import Comment, CommentThread
 from .dataset import (
+    UNJUDGED,
     Dataset,
     DatasetExport,
     DatasetExportStatus,
@@ -61,6 +62,7 @@ from .submission import (
 from .webhook import DeliveryStatus, Webhook, WebhookDelivery
 
 __all__ = [
+    "UNJUDGED",
     "NO_DEADLINE",
     "REVIEW_WORK",
     "Activity",

@@ -14,6 +14,10 @@ class DatasetKind(models.TextChoices):
     SFT = "sft", _("SFT demonstrations")
     COMPARISON = "comparison", _("Comparisons")
     PROMPTS = "prompts", _("Prompts")
+    COMPLETIONS = "completions", _("Completions without an order")
+
+
+UNJUDGED = (DatasetKind.PROMPTS, DatasetKind.COMPLETIONS)  # rows that are nobody's judgment
 
 
 class Dataset(models.Model):

@@ -83,16 +83,16 @@ def record_of_unit(record: Record, unit: Unit) -> Record:
 
 def unit_of_row(kind: str, row: Mapping[str, Any], *, number: int = 0, side: str = "", category: str = "",
                 language: str = "") -> Unit:  # fmt: skip
-    """A canonical row of a dataset of `kind` sft, comparison or prompts."""
+    """A canonical row of a dataset of `kind` sft, comparison, prompts or completions."""
     messages = tuple(row["messages"])
     answers: tuple[str, ...] = ()
     ranks = None
     if kind == "sft":
         *asked, answered = messages
         messages, answers = tuple(asked), (answered["content"],)
-    elif kind == "comparison":
+    elif kind in ("comparison", "completions"):
         answers = tuple(each["text"] for each in row["completions"])
-        ranks = tuple(row["ranks"])
+        ranks = tuple(row["ranks"]) if "ranks" in row else None
     lineage = row.get("source") or {}
     source = f"import {lineage['import']}" if lineage.get("import") else "people" if lineage else ""
     annotator = lineage.get("annotator") or ""
@@ -105,7 +105,7 @@ def row_of_unit(kind: str, row: Mapping[str, Any], unit: Unit) -> dict[str, Any]
     changed = {**row, "messages": [dict(message) for message in unit.messages]}
     if kind == "sft":
         changed["messages"].append({**row["messages"][-1], "content": unit.answers[0]})
-    elif kind == "comparison":
+    elif kind in ("comparison", "completions"):
         pairs = zip(row["completions"], unit.answers, strict=True)
         changed["completions"] = [{**each, "text": text} for each, text in pairs]
     if notes := row.get("notes"):

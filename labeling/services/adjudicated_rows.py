@@ -13,7 +13,7 @@ from labeling.models import Adjudication, Project, Submission
 from .prompts import chunked
 
 if TYPE_CHECKING:
-    from .dataset_rows import Selected
+    from .selected_rows import Selected
 
 FETCH = 500
 REPLACED = "replaced by the settled order of its task"

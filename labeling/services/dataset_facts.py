@@ -11,7 +11,7 @@ from typing import Any
 
 from labeling.formats import SPLITS, canonical_line
 from labeling.models import (
-    DatasetKind,
+    UNJUDGED,
     DatasetVersion,
     GuidelineVersion,
     ImportRecord,
@@ -20,7 +20,7 @@ from labeling.models import (
 from labeling.quality.agreement import pairwise_agreement
 
 from .dataset_origins import Origin
-from .dataset_rows import Selected
+from .selected_rows import Selected
 
 
 def facts_digest(facts: dict[str, Any]) -> str:
@@ -93,7 +93,7 @@ class FactGatherer:
             "sources": sources,
             "rows_of_files": self._rows_of_files({each["import"] for each in sources if each["licence"]}),
         }
-        if self.version.dataset.kind != DatasetKind.PROMPTS:
+        if self.version.dataset.kind not in UNJUDGED:
             facts |= {"guidelines": self._guidelines(), "unreviewed": self.unreviewed}
             facts["ranked_by_several"] = self.several
             facts["agreement"] = {"compared": self.compared, "agreed_twice": self.agreed_twice}

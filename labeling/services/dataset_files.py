@@ -28,8 +28,8 @@ from django.conf import settings
 from labeling.formats import SPLITS, canonical_line
 from labeling.models import DatasetVersion
 
-from .dataset_rows import Selected
 from .dataset_statistics import Statistics
+from .selected_rows import Selected
 
 BUILDING = ".building-{}-{}"  # the id of a version and its attempt: a folder that is not whole yet
 MANIFEST = "manifest.json"

@@ -13,17 +13,18 @@ from typing import Any
 from labeling.checks.blocked_words import find_blocked_words
 from labeling.checks.personal_data import find_personal_data
 from labeling.formats import split_of
-from labeling.models import DatasetKind, Project, Submission
+from labeling.models import UNJUDGED, Project, Submission
 from labeling.preparation import Plan, Rewrite, Unit, masked, row_of_unit, unit_of_row
 from labeling.preparation.languages import language_of
 
-from .dataset_rows import Selected, canonical_rows
+from .dataset_rows import canonical_rows
 from .masked_rows import with_masked_words, words_beside
 from .preparation_rows import options_for
 from .prompts import chunked
 from .recipe_filters import OTHERS, Filters
 from .recipes import Recipe
 from .row_scores import scores_of_rows
+from .selected_rows import Selected
 
 CHUNK = 500
 TELL_EVERY = 500  # rows
@@ -159,7 +160,7 @@ def _from_database(
             language = languages[int(selected.row["prompt_id"])]
             if language not in (filters.languages if selected.language else told):
                 reasons[selected.member_id] = "another language" if language else "language not known"
-    if filters.least_agreement and kind != DatasetKind.PROMPTS:
+    if filters.least_agreement and kind not in UNJUDGED:
         low = Submission.objects.filter(
             pk__in=[selected.member_id for selected in chunk],
             task__agreement__value__lt=filters.least_agreement,

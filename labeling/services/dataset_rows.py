@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 
 from labeling.formats import comparison_row, prompt_group, prompt_row, sft_row
 from labeling.models import (
+    UNJUDGED,
     Completion,
     DatasetKind,
     Demonstration,
@@ -30,45 +31,26 @@ from labeling.models import (
 
 from .adjudicated_rows import with_settled_orders
 from .bulk_reading import json_text_of, parsed, with_ids
+from .completion_rows import completion_rows, select_answered, without_imported
 from .dataset_extras import edit_row, none_ranked, notes_by_judgment, with_notes
 from .dataset_origins import Origin, from_files, imports_of, not_of, without_files
 from .prompt_fields import count_fields, with_fields
 from .prompts import chunked
 from .recipes import DECISIONS, DEFAULT_SOURCES, Recipe
+from .selected_rows import Selected, count_turns
 
 FETCH = 500
 # Llama 2's "margin small" (2307.09288, table 27) for the four words people choose from.
 MARGINS = {"significantly": 1.0, "clearly": 2 / 3, "slightly": 1 / 3, "negligibly": 0.0}
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """One row of a version to be, with what its statistics need. `left_out` says why where there is no
-    row."""
-
-    group: str  # what it is split by
-    row: dict[str, Any] | None
-    member_id: int  # submission, or prompt in a prompts dataset
-    category: str
-    characters: int  # of what is learnt: the answer, all completions, or the prompt
-    turns: int
-    left_out: str = ""
-    language: str = ""  # of the prompt
-    dropped: dict[str, Any] | None = None  # the row that a filter left out, for a preview to show
-    origin: Origin = Origin()  # the files it holds something of
-
-    @property
-    def present_row(self) -> dict[str, Any]:
-        """The row; raises ValueError for one that was left out."""
-        if self.row is None:
-            raise ValueError(f"member {self.member_id} was left out: {self.left_out}")
-        return self.row
-
-
 def select(project: Project, kind: str, recipe: Recipe) -> QuerySet:
-    """The rows a recipe selects: Demonstrations, Rankings or Prompts, not ordered. Edits are apart."""
+    """The rows a recipe selects: Demonstrations, Rankings, or Prompts (also of completions), not ordered.
+    Edits are apart."""
     if kind == DatasetKind.PROMPTS:
         return _select_prompts(project, recipe)
+    if kind == DatasetKind.COMPLETIONS:
+        return select_answered(project, recipe)
     model = Demonstration if kind == DatasetKind.SFT else Ranking
     return _from_sources(_accepted(model, project, recipe), recipe, "submission__import_record")
 
@@ -85,7 +67,7 @@ def count_selected(project: Project, kind: str, recipe: Recipe) -> int:
 
 def count_of_others(project: Project, kind: str, recipe: Recipe) -> int:
     """How many rows a recipe leaves out because they are by none of the people it names."""
-    if not recipe.annotators or kind == DatasetKind.PROMPTS:
+    if not recipe.annotators or kind in UNJUDGED:
         return 0
     everyone = replace(recipe, annotators=())
     return count_selected(project, kind, everyone) - count_selected(project, kind, recipe)
@@ -177,6 +159,8 @@ def canonical_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Sele
 
 
 def _bare_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Selected]:
+    if kind == DatasetKind.COMPLETIONS:
+        return completion_rows(project, recipe)
     rows = select(project, kind, recipe)
     if kind == DatasetKind.PROMPTS:
         return _prompt_rows(rows)
@@ -195,7 +179,7 @@ def _prompt_rows(rows: QuerySet) -> Iterator[Selected]:
         messages = parsed(text)
         row = prompt_row(id=str(pk), prompt_id=str(pk), messages=messages)
         characters = sum(len(message["content"]) for message in messages)
-        group, turns, origin = prompt_group(messages), _turns(messages), Origin(prompt=import_id)
+        group, turns, origin = prompt_group(messages), count_turns(messages), Origin(prompt=import_id)
         yield Selected(group, row, pk, category, characters, turns, language=language, origin=origin)
 
 
@@ -243,7 +227,7 @@ class _Judged(NamedTuple):
             self.submission_id,
             self.category,
             characters,
-            _turns(self.messages),
+            count_turns(self.messages),
             left_out,
             self.language,
             None,
@@ -275,10 +259,6 @@ def _source(values: tuple) -> dict[str, Any]:
     if writes_prompt:
         source["prompt_written"] = True  # by the annotator, together with the answer
     return source
-
-
-def _turns(messages: list[dict[str, str]]) -> int:
-    return sum(message["role"] == "user" for message in messages)
 
 
 def _notes_of(chunk: list[tuple], kind: TaskKind) -> dict[int, list[dict[str, Any]]]:
@@ -402,11 +382,14 @@ def _margin(margin: str | float | None) -> float | None:
 def preview_counts(project: Project, kind: str, recipe: Recipe) -> dict[str, Any]:
     """How many rows a recipe selects now, in all and by source (three counting queries)."""
     rows = select(project, kind, recipe)
-    imported = "import_record" if kind == DatasetKind.PROMPTS else "submission__import_record"
-    people = rows.filter(**{f"{imported}__isnull": True}).count()
+    if kind == DatasetKind.COMPLETIONS:
+        people = without_imported(rows).count()
+    else:
+        imported = "import_record" if kind == DatasetKind.PROMPTS else "submission__import_record"
+        people = rows.filter(**{f"{imported}__isnull": True}).count()
     edits = select_edits(project, kind, recipe).count()
     total = rows.count()
-    prompt = "pk" if kind == DatasetKind.PROMPTS else "submission__prompt"
+    prompt = "pk" if kind in UNJUDGED else "submission__prompt"
     return {
         "rows": total + edits,
         "prompts": rows.order_by().values(prompt).distinct().count(),

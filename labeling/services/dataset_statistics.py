@@ -9,9 +9,9 @@ from typing import Any
 import numpy
 
 from labeling.formats import SPLITS, pairs_from_ranks
-from labeling.models import DatasetKind
+from labeling.models import UNJUDGED, DatasetKind
 
-from .dataset_rows import Selected
+from .selected_rows import Selected
 
 # Upper edges of the length histogram, in characters; powers of two, so that short and long texts both show.
 LENGTH_EDGES = tuple(2**power for power in range(4, 21))
@@ -69,10 +69,11 @@ class Statistics:
         self.lengths[split][str(length_bin(selected.characters))] += 1
         self.characters[split] += selected.characters
         self.fields.update(tuple(row.get("fields", ())))
-        if self.kind != DatasetKind.PROMPTS:
+        if self.kind not in UNJUDGED:
             self._add_source(row["source"])
-        if self.kind == DatasetKind.COMPARISON:
+        if "completions" in row:
             self.sizes[str(len(row["completions"]))] += 1
+        if self.kind == DatasetKind.COMPARISON:
             self.pairs[split] += _decided_pairs(row["ranks"])
 
     def _add_source(self, source: dict[str, Any]) -> None:
@@ -88,10 +89,11 @@ class Statistics:
             "categories": {split: dict(counts) for split, counts in self.categories.items()},
             "lengths": {split: dict(counts) for split, counts in self.lengths.items()},
         }
-        if self.kind != DatasetKind.PROMPTS:
+        if self.kind not in UNJUDGED:
             statistics["lineage"] = {name: dict(counts) for name, counts in self.by.items()}
-        if self.kind == DatasetKind.COMPARISON:
+        if self.kind in (DatasetKind.COMPARISON, DatasetKind.COMPLETIONS):
             statistics["completions_per_row"] = dict(self.sizes)
+        if self.kind == DatasetKind.COMPARISON:
             statistics["pairs"] = dict(self.pairs)
         if self.fields:  # only where the recipe includes some, as below
             statistics["fields"] = dict(self.fields)

@@ -53,6 +53,7 @@ NOTHING_FITS = {
     DatasetKind.SFT: _("There is no accepted demonstration that fits this recipe."),
     DatasetKind.COMPARISON: _("There is no accepted ranking that fits this recipe."),
     DatasetKind.PROMPTS: _("There is no prompt that fits this recipe."),
+    DatasetKind.COMPLETIONS: _("There is no completion that fits this recipe."),
 }
 
 

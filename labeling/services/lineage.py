@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from labeling.models import DatasetKind, DatasetVersion, DatasetVersionStatus, Prompt, Submission, TaskKind
+from labeling.models import (
+    UNJUDGED,
+    DatasetKind,
+    DatasetVersion,
+    DatasetVersionStatus,
+    Prompt,
+    Submission,
+    TaskKind,
+)
 
 from . import dataset_files
 
@@ -51,8 +59,8 @@ def versions_containing(*, submission: Submission) -> list[DatasetVersion]:
 
 
 def versions_with_prompt(*, prompt: Prompt) -> list[DatasetVersion]:
-    """The ready prompts datasets that hold a prompt, newest first."""
-    return _holding(prompt.project_id, [DatasetKind.PROMPTS], prompt.pk)
+    """The ready datasets of prompts, or of completions to them, that hold a prompt, newest first."""
+    return _holding(prompt.project_id, list(UNJUDGED), prompt.pk)
 
 
 def _holding(project_id: int, kinds: list[DatasetKind], member_id: int) -> list[DatasetVersion]:

@@ -15,7 +15,7 @@ from .bulk_reading import json_text_of, parsed, with_ids
 from .prompts import chunked
 
 if TYPE_CHECKING:
-    from .dataset_rows import Selected
+    from .selected_rows import Selected
 
 COLUMNS = ("category", "language")  # of the prompt itself; every other name is a key of its metadata
 CHUNK = 500

@@ -8,8 +8,8 @@ from typing import Any
 
 from labeling.models import Completion, DatasetKind, Prompt, Ranking
 
-from .dataset_rows import Selected
 from .prompts import LOOKUP, chunked
+from .selected_rows import Selected
 
 COLUMNS = ("score", "rating", "reward")  # in what a file brought along with a prompt or a demonstration
 

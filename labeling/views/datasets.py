@@ -23,6 +23,7 @@ from labeling.formats import SPLITS
 from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
 from labeling.models import (
+    UNJUDGED,
     Dataset,
     DatasetExport,
     DatasetKind,
@@ -128,7 +129,7 @@ def dataset_version(request: SignedInRequest, *, project, membership, pk: int, n
         "recipe": described_recipe(project, version.recipe),
         "may_download": can(membership, Action.DOWNLOAD_DATASETS),
         "may_freeze": can(membership, Action.FREEZE_DATASETS),
-        "may_preview": can(membership, Action.LAUNCH_RUNS) and version.dataset.kind != DatasetKind.PROMPTS,
+        "may_preview": can(membership, Action.LAUNCH_RUNS) and version.dataset.kind not in UNJUDGED,
         "progress": Progress("dataset", version.pk).read(),
     }
     if version.status == DatasetVersionStatus.READY:
@@ -173,7 +174,9 @@ def _rows_context(request: SignedInRequest, version: DatasetVersion) -> dict[str
         row["guideline_kind"] = TaskKind.RANKING.value if is_ranking else TaskKind.DEMONSTRATION.value
         if "ranks" in row:  # best first, what could not be ranked last
             pairs = zip(row["completions"], row["ranks"], strict=True)
-            row["ranked"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))
+            row["shown"] = sorted(pairs, key=lambda pair: (pair[1] is None, pair[1] or 0))
+        else:
+            row["shown"] = [(each, None) for each in row.get("completions", ())]
     chosen = {"field": field, "value": value} if field else {}
     return {"splits": splits, "split": split, "q": text, "rows": rows, "shown_row": shown, **chosen}
 

@@ -9,9 +9,20 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from labeling.formats import EXPORT_FORMATS, comparison_row, prompt_row, read_file, sft_row, write_rows
+from labeling.formats import (
+    EXPORT_FORMATS,
+    comparison_row,
+    completions_row,
+    group_completions,
+    prompt_row,
+    read_file,
+    sft_row,
+    write_rows,
+)
 
-KINDS = {"sft": "demonstrations", "comparison": "comparisons", "prompts": "prompts"}
+KINDS = {
+    "sft": "demonstrations", "comparison": "comparisons", "prompts": "prompts", "completions": "completions",
+}  # fmt: skip
 PLAIN = [{"role": "user", "content": "Which way?"}]
 SYSTEM = [{"role": "system", "content": "Be brief."}, *PLAIN]
 TURNS = [*PLAIN, {"role": "assistant", "content": "Left."}, {"role": "user", "content": "And then?"}]
@@ -42,6 +53,15 @@ def prompt(messages=PLAIN) -> dict[str, Any]:
     return prompt_row(id="p1", prompt_id="p1", messages=messages)
 
 
+def answered(messages=PLAIN, texts=("one", "two")) -> dict[str, Any]:
+    completions = [
+        {"id": f"c{n}", "text": text, "generator": f"model-{n}", "sampling": {"top_p": 0.9375},
+         "source": {"checkpoint": "0b5e", "annotator": "quiet-otter"}}
+        for n, text in enumerate(texts)
+    ]  # fmt: skip
+    return completions_row(prompt_id="p1", messages=messages, completions=completions)
+
+
 # Of the row's prompt, with names that a format has a meaning of its own for.
 FIELDS = {
     "category": "law; =1",
@@ -56,21 +76,25 @@ PROBES: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
         "sft": lambda: demonstration(TURNS),
         "comparison": lambda: ranking([1, 2], TURNS),
         "prompts": lambda: prompt(TURNS),
+        "completions": lambda: answered(TURNS),
     },
     "system": {
         "sft": lambda: demonstration(SYSTEM),
         "comparison": lambda: ranking([1, 2], SYSTEM),
         "prompts": lambda: prompt(SYSTEM),
+        "completions": lambda: answered(SYSTEM),
     },
     "line_breaks": {
         "sft": lambda: demonstration(asked("a\nb"), "c\n\nd\te"),
         "comparison": lambda: ranking([1, 2], asked("a\nb"), texts=("c\n\nd\te", "f")),
         "prompts": lambda: prompt(asked("a\nb")),
+        "completions": lambda: answered(asked("a\nb"), ("c\n\nd\te", "f")),
     },
     "formulas": {
         "sft": lambda: demonstration(asked("=1+1"), "-2"),
         "comparison": lambda: ranking([1, 2], asked("=1+1"), texts=("-2", "@x")),
         "prompts": lambda: prompt(asked("=1+1")),
+        "completions": lambda: answered(asked("=1+1"), ("-2", "@x")),
     },
     "speaker_marks": {"comparison": lambda: ranking([1, 2], texts=("x\n\nHuman: y", "z"))},
     "exact_texts": {
@@ -82,12 +106,14 @@ PROBES: dict[str, dict[str, Callable[[], dict[str, Any]]]] = {
     "ties": {"comparison": lambda: ranking([1, 1])},
     "unrankable": {"comparison": lambda: ranking([2, 1, None])},
     "margins": {"comparison": lambda: ranking([1, 2], margins=[0.5])},
-    "models": {"comparison": lambda: ranking([1, 2])},
-    "ids": {"comparison": lambda: ranking([1, 2])},
+    "completions": {"completions": answered},
+    "models": {"comparison": lambda: ranking([1, 2]), "completions": answered},
+    "ids": {"comparison": lambda: ranking([1, 2]), "completions": answered},
     "fields": {
         "sft": lambda: demonstration(fields=FIELDS),
         "comparison": lambda: ranking([1, 2], fields=FIELDS),
         "prompts": lambda: prompt() | {"fields": FIELDS},
+        "completions": lambda: answered() | {"fields": FIELDS},
     },
 }
 # What no reader of ours takes up again: whether it is in the file at all.
@@ -95,7 +121,9 @@ WORDS: dict[str, dict[str, tuple[Callable[[], dict[str, Any]], str]]] = {
     "lineage": {
         "sft": (demonstration, "quiet-otter"),
         "comparison": (lambda: ranking([1, 2]), "quiet-otter"),
+        "completions": (answered, "quiet-otter"),
     },
+    "sampling": {"completions": (answered, "0.9375")},
     "answers": {
         "comparison": (
             lambda: ranking([1, 2], source={"answers": {"completions": {"c0": {"harmful": "much"}}}}),
@@ -130,9 +158,10 @@ def read_back(format: str, kind: str, row: dict[str, Any]) -> list[Any]:
     if len(stream.getvalue().splitlines()) <= bool(EXPORT_FORMATS[format].columns):
         return []
     name = f"x.{EXPORT_FORMATS[format].extension}"
-    for as_kind in (KINDS[kind], "completions"):
+    for as_kind in (KINDS[kind], "completions", "prompts"):
         try:
-            return list(read_file(stream, filename=name, kind=as_kind))
+            records = list(read_file(stream, filename=name, kind=as_kind))
+            return list(group_completions(records)) if (kind, as_kind) == ("completions",) * 2 else records
         except ValueError:
             stream.seek(0)
     return []
@@ -146,10 +175,15 @@ def is_given_back(format: str, kind: str, what: str) -> bool:
     row = PROBES[what][kind]()
     records = read_back(format, kind, row)
     if what in ("turns", "system", "line_breaks", "formulas", "speaker_marks", "exact_texts"):
-        return _texts_of_records(kind, records) == _texts_of_row(kind, row)
+        found, held = _texts_of_records(kind, records), _texts_of_row(kind, row)
+        if kind == "completions" and not any(_answers(each) for each in records):  # of prompts alone
+            return [each[0] for each in found] == [each[0] for each in held]
+        return found == held
     if what == "fields":
         return bool(records) and all(_fields_of(each) == FIELDS for each in records)
-    if len(records) != 1 or records[0].tiers is None:
+    if what == "completions":
+        return [_answers(each) for each in records] == [[each["text"] for each in row["completions"]]]
+    if len(records) != 1 or (getattr(records[0], "tiers", None) is None and kind != "completions"):
         return False
     [record] = records
     if what in ("groups", "ties", "unrankable"):
@@ -157,6 +191,8 @@ def is_given_back(format: str, kind: str, what: str) -> bool:
         return found == {c["text"]: rank for c, rank in zip(row["completions"], row["ranks"], strict=True)}
     if what == "margins":
         return record.margins == (0.5,)
+    if kind == "completions" and not _answers(record):
+        return False
     named = {each.text: each.generator if what == "models" else each.key for each in record.completions}
     return named == {c["text"]: c["generator" if what == "models" else "id"] for c in row["completions"]}
 
@@ -171,7 +207,14 @@ def _texts_of_row(kind: str, row: dict[str, Any]) -> list[Any]:
         return [(row["messages"][:-1], row["messages"][-1]["content"])]
     if kind == "prompts":
         return [(row["messages"],)]
+    if kind == "completions":
+        return [(row["messages"], {each["text"] for each in row["completions"]})]
     return [(row["messages"], sorted(each["text"] for each in row["completions"]))]
+
+
+def _answers(record: Any) -> list[str]:
+    """Of a record of completions; none of one of its prompt alone."""
+    return [each.text for each in getattr(record, "completions", ())]
 
 
 def _texts_of_records(kind: str, records: list[Any]) -> list[Any]:
@@ -179,6 +222,8 @@ def _texts_of_records(kind: str, records: list[Any]) -> list[Any]:
         return [(list(each.messages), each.text) for each in records]
     if kind == "prompts":
         return [(list(each.messages),) for each in records]
+    if kind == "completions":
+        return [(list(each.messages), set(_answers(each))) for each in records]
     return [(list(each.messages), sorted(c.text for c in each.completions)) for each in records]
 
 

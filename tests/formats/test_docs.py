@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from labeling.format_words import LOSS_WORDS
-from labeling.formats import DEFAULT_LIMITS, EXPORT_FORMATS, FORMATS
+from labeling.formats import DATASET_KINDS, DEFAULT_LIMITS, EXPORT_FORMATS, FORMATS
 from labeling.formats.losses import LOSSES
 from labeling.formats.shapes import SHAPES
 
@@ -32,9 +32,7 @@ def test_every_export_format_is_listed_with_its_kinds():
         if line.startswith("| `"):
             kinds = line.split("|")[2].strip()
             for name in names_in_first_cells(line):
-                assert EXPORT_FORMATS[name].kinds == (
-                    (kinds,) if kinds != "all" else ("sft", "comparison", "prompts")
-                )
+                assert EXPORT_FORMATS[name].kinds == ((kinds,) if kinds != "all" else DATASET_KINDS)
 
 
 def test_what_does_not_come_back_is_said_of_each_format():
@@ -82,4 +80,5 @@ def test_the_example_rows_are_json_with_the_keys_of_real_rows():
         ["id", "messages", "prompt_id", "source"],
         ["completions", "id", "margins", "messages", "prompt_id", "ranks", "source"],
         ["id", "messages", "prompt_id"],
+        ["completions", "id", "messages", "prompt_id"],
     ]

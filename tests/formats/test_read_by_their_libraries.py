@@ -12,7 +12,7 @@ import pytest
 from labeling.formats import EXPORT_FORMATS, encoded_rows
 from labeling.formats.parquet_out import AS_JSON, dataset_readme, write_shards
 
-from .held import SYSTEM, TURNS, demonstration, file_of, prompt, ranking
+from .held import SYSTEM, TURNS, answered, demonstration, file_of, prompt, ranking
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +25,7 @@ ROWS = {
         ranking([2, 1], TURNS, source={"answers": {"completions": {"c0": {"harmful": True}}}}),
     ],
     "prompts": [prompt(), prompt(TURNS), prompt(SYSTEM)],
+    "completions": [answered(), answered(TURNS), answered(SYSTEM, ("=1+1",))],
 }
 EACH = [(format, kind) for format, export in EXPORT_FORMATS.items() for kind in export.kinds]
 LINES = [each for each in EACH if EXPORT_FORMATS[each[0]].extension == "jsonl"]
@@ -95,6 +96,15 @@ def test_lines_of_text_are_read_by_datasets(format, kind, tmp_path, load):
     assert [row["text"] for row in load("text", data_files=str(path), split="train")] == ["Which way?"]
 
 
+def as_columns(row):
+    flat = {
+        n: json.dumps(v, ensure_ascii=False, sort_keys=True) if n in AS_JSON else v for n, v in row.items()
+    }
+    if any("sampling" in each for each in row.get("completions", ())):  # they may have other keys in each row
+        flat["completions"] = [as_columns(each) for each in row["completions"]]
+    return flat
+
+
 @pytest.mark.parametrize(("format", "kind"), LINES)
 def test_parquet_of_each_is_read_by_pyarrow_and_loaded_as_a_folder(format, kind, tmp_path, load):
     rows = list(encoded_rows(ROWS[kind], format))
@@ -103,11 +113,7 @@ def test_parquet_of_each_is_read_by_pyarrow_and_loaded_as_a_folder(format, kind,
     [shard] = write_shards(lambda: rows, folder / "data", "train")
     readme = dataset_readme("A card.", name="x", splits=["train"], rows=len(rows), languages=["en"])
     (folder / "README.md").write_text(readme)
-    wanted = [
-        {n: json.dumps(v, ensure_ascii=False, sort_keys=True) if n in AS_JSON else v for n, v in row.items()}
-        for row in rows
-    ]
-    wanted = [without_absent(row) for row in wanted]
+    wanted = [without_absent(as_columns(row)) for row in rows]
     assert [without_absent(row) for row in pq.read_table(shard).to_pylist()] == wanted
     assert [without_absent(row) for row in load(str(folder), split="train")] == wanted
 

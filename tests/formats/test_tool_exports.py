@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from labeling.formats import EXPORT_FORMATS, ExportError, comparison_row, prompt_row, sft_row, write_rows
 from labeling.formats.chat import as_prompt
 
+from .held import answered
 from .test_exports_round_trip import PLAIN, TEXT, back, conversation, rankings, turns
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -231,6 +232,7 @@ def test_every_format_says_what_it_is_and_every_row_of_its_kind_is_written_or_co
         "sft": [demonstration(), demonstration([SYSTEM, *turns("a", "b", "c")])],
         "comparison": [ranking([1, 2, 2, None]), ranking([1, 1], [SYSTEM, *turns("a", "b", "c")])],
         "prompts": [prompt_row(id="p", prompt_id="p", messages=turns("a"))],
+        "completions": [answered(turns("a"))],
     }
     for name, export in EXPORT_FORMATS.items():
         for kind in export.kinds:

@@ -321,3 +321,15 @@ def test_scores_are_learnt_from_a_version_whose_recipe_includes_them(cast, compa
         [1, 2],
         [2, 1],
     ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "role"),
+    [("pretrain", "train_data"), ("sft", "train_data"), ("reward", "train_data"), ("ppo", "prompts")],
+)
+def test_no_run_learns_from_completions_without_an_order(cast, sft_version, stage, role):
+    type(sft_version.dataset).objects.filter(pk=sft_version.dataset_id).update(kind="completions")
+    sft_version.dataset.refresh_from_db()
+    error = refusal(cast, stage=stage, inputs={role: sft_version}, base_model="base")
+    assert error.field == role
+    assert "holds completions without an order, of which no run can learn" in error.message

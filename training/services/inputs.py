@@ -22,7 +22,8 @@ from .locations import check_text_name, text_files
 from .model_kinds import check_kind
 
 SPLITS = ("train", "validation", "test")
-ANY_KIND = tuple(DatasetKind.values)
+# Of completions without an order nothing can be learnt.
+ANY_KIND = tuple(kind for kind in DatasetKind.values if kind != DatasetKind.COMPLETIONS)
 ANY_CHECKPOINT = "any"
 
 
@@ -347,6 +348,13 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
             raise Invalid(
                 _("%(input)s: there is no such dataset version in this project.") % {"input": spec.label},
                 field=role,
+            )
+        if source.dataset.kind == DatasetKind.COMPLETIONS:
+            raise Invalid(
+                _("%(input)s: %(source)s holds completions without an order, of which no run can learn.")
+                % {"input": spec.label, "source": source},
+                field=role,
+                hint="Have them ranked and freeze comparisons, or freeze their prompts.",
             )
         if source.dataset.kind not in spec.datasets:
             wanted = " or ".join(str(DatasetKind(kind).label) for kind in spec.datasets) or "a checkpoint"

@@ -21,6 +21,8 @@ STAGE_OF: dict[str, Stage] = {
 def speeds_of(project: Project, kind: str, model: str) -> list[Speed]:
     """Of the newest runs that succeeded in the stage which reads datasets of `kind`; those that told no speed
     are left out. Two queries and one for each run."""
+    if kind not in STAGE_OF:  # completions without an order, which no run reads
+        return []
     runs = TrainingRun.objects.filter(
         project=project, stage=STAGE_OF[kind], status=RunStatus.SUCCEEDED
     ).prefetch_related("inputs")

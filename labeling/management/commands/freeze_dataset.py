@@ -1,4 +1,4 @@
-"""manage.py freeze_dataset --project SLUG --name NAME [--as sft|comparison|prompts] [--recipe FILE]"""
+"""manage.py freeze_dataset --project SLUG --name NAME [--as KIND] [--recipe FILE]"""
 
 from __future__ import annotations
 

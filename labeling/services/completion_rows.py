@@ -1,0 +1,115 @@
+"""Completions that wait for an order, or had one that is left out: a row for each prompt, with all of its
+completions that a recipe selects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from labeling.formats import completions_row, prompt_group
+from labeling.models import Completion, Project, Prompt, TaskCompletion
+
+from .bulk_reading import json_text_of, parsed
+from .dataset_origins import Origin, imports_of
+from .prompt_fields import steady
+from .prompts import chunked
+from .recipes import DEFAULT_SOURCES, Recipe
+from .selected_rows import Selected, count_turns
+
+FETCH = 200
+NO_TEXT = "a completion without text"
+_FIELDS = (
+    "prompt_id", "pk", "text", "generator", json_text_of("sampling"), "origin", "checkpoint_key", "run_key",
+    "author__pseudonym", "import_record_id",
+)  # fmt: skip
+
+
+def select_completions(project: Project, recipe: Recipe) -> QuerySet[Completion]:
+    """What the recipe selects of the completions to active prompts. What it says of judgments (reviews,
+    guidelines, whose work) selects nothing here: nobody has judged them."""
+    rows = Completion.objects.filter(project=project, prompt__archived_at=None)
+    wanted = set(recipe.sources) & set(DEFAULT_SOURCES)
+    if not wanted:
+        return rows.none()
+    if len(wanted) == 1:
+        rows = rows.filter(import_record__isnull="people" in wanted)
+    if recipe.imports:
+        rows = rows.filter(Q(import_record__in=recipe.imports) | Q(prompt__import_record__in=recipe.imports))
+    for column in ("import_record", "prompt__import_record") if recipe.exclude_imports else ():
+        rows = rows.filter(Q(**{column: None}) | ~Q(**{f"{column}__in": recipe.exclude_imports}))
+    if recipe.exclude_annotators:
+        rows = rows.filter(Q(author=None) | ~Q(author__pseudonym__in=recipe.exclude_annotators))
+    if recipe.categories:
+        rows = rows.filter(prompt__category__in=recipe.categories)
+    if recipe.batches:
+        shown = TaskCompletion.objects.filter(completion=OuterRef("pk"), task__batch__in=recipe.batches)
+        rows = rows.filter(Exists(shown))
+    if recipe.begins_at:
+        rows = rows.filter(created_at__gte=recipe.begins_at)
+    if recipe.ends_before:
+        rows = rows.filter(created_at__lt=recipe.ends_before)
+    return rows
+
+
+def select_answered(project: Project, recipe: Recipe) -> QuerySet[Prompt]:
+    """The prompts that have such completions: the rows."""
+    completions = select_completions(project, recipe).filter(prompt=OuterRef("pk"))
+    return Prompt.objects.filter(Exists(completions), project=project)
+
+
+def without_imported(rows: QuerySet) -> QuerySet:
+    """Prompts none of whose completions came with a file."""
+    return rows.exclude(Exists(Completion.objects.filter(prompt=OuterRef("pk"), import_record__isnull=False)))
+
+
+def completion_rows(project: Project, recipe: Recipe) -> Iterator[Selected]:
+    """The rows by the prompt's digest, their completions by age. Memory: FETCH prompts with theirs. A
+    completion of nothing but blanks, which no file can bring in again, is left out and counted."""
+    fields = ("pk", json_text_of("messages"), "category", "language", "import_record_id")
+    prompts = select_answered(project, recipe).order_by("digest").values_list(*fields)
+    for chunk in chunked(prompts.iterator(chunk_size=FETCH), FETCH):
+        held: dict[int, list[tuple]] = {values[0]: [] for values in chunk}
+        found = select_completions(project, recipe).filter(prompt__in=list(held)).order_by("pk")
+        for values in found.values_list(*_FIELDS):
+            held[values[0]].append(values)
+        for values in chunk:
+            yield from _rows_of(values, held[values[0]])
+
+
+def _rows_of(prompt: tuple, completions: list[tuple]) -> Iterator[Selected]:
+    pk, messages, category, language, import_id = prompt
+    messages = parsed(messages)
+    group, turns = prompt_group(messages), count_turns(messages)
+
+    def selected(row: dict[str, Any] | None, said: list[tuple], left_out: str = "") -> Selected:
+        origin = Origin(None, import_id, imports_of(values[-1] for values in said))
+        size = sum(len(values[2]) for values in said)
+        return Selected(group, row, pk, category, size, turns, left_out, language, None, origin)
+
+    written = [values for values in completions if values[2].strip()]
+    for values in completions:
+        if not values[2].strip():
+            yield selected(None, [values], NO_TEXT)
+    if written:
+        row = completions_row(
+            prompt_id=str(pk), messages=messages, completions=[_completion(values) for values in written]
+        )
+        yield selected(row, written)
+
+
+def _completion(values: tuple) -> dict[str, Any]:
+    """`source` is lineage, with what there is of it; people appear by pseudonym."""
+    _, pk, text, generator, sampling, origin, checkpoint, run, pseudonym, import_id = values
+    lineage = {
+        "origin": origin,
+        "checkpoint": None if checkpoint is None else str(checkpoint),
+        "run": None if run is None else str(run),
+        "annotator": pseudonym,
+        "import": import_id,
+    }
+    completion: dict[str, Any] = {"id": str(pk), "text": text, "generator": generator}
+    if settings := steady(parsed(sampling)):
+        completion["sampling"] = settings
+    return completion | {"source": {name: each for name, each in lineage.items() if each is not None}}

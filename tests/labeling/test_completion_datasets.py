@@ -1,0 +1,203 @@
+"""Datasets of completions without an order: what is in them, and that they come back."""
+
+from __future__ import annotations
+
+import io
+import uuid
+
+import pytest
+from django.core.management import call_command
+
+from annotate.errors import Invalid
+from labeling.formats import SPLITS, formats_for, group_completions, read_file
+from labeling.formats.parquet_out import write_shards
+from labeling.models import Completion, CompletionOrigin, DatasetVersion, Prompt
+from labeling.services import datasets, imports, verification
+from labeling.services.dataset_cards import card_of
+from labeling.services.dataset_rows import preview_counts
+from labeling.services.lineage import versions_with_prompt
+from labeling.services.prompts import archive_prompt
+from labeling.services.recipes import Recipe
+from tests.factories import make_completions, make_prompt
+
+from .judgments import make_demonstration, make_ranking
+from .test_dataset_freeze import make_version
+from .test_dataset_pages import RECIPE, url, version_url
+
+RUN, CHECKPOINT = uuid.UUID(int=7), uuid.UUID(int=8)
+
+
+@pytest.fixture
+def filled(cast):
+    """A prompt with two samples and a person's answer, one whose completions were ranked, one without."""
+    asked = make_prompt(cast.project, "Which way?", category="law")
+    for text, top_p in (("Left.", 1.0), ("=Right", 0.5)):
+        Completion.objects.create(
+            project=cast.project, prompt=asked, text=text, origin=CompletionOrigin.MODEL, generator="sft-1",
+            checkpoint_key=CHECKPOINT, run_key=RUN, sampling={"top_p": top_p, "seed": 3},
+        )  # fmt: skip
+    Completion.objects.create(
+        project=cast.project, prompt=asked, text="Ask.", origin=CompletionOrigin.PERSON, author=cast.annotator
+    )
+    Completion.objects.create(project=cast.project, prompt=asked, text=" \n", origin=CompletionOrigin.MODEL)
+    make_ranking(cast.project, cast.annotator)
+    make_prompt(cast.project, "Nobody answered this.")
+    return cast
+
+
+def frozen(cast, name="completions", **recipe) -> DatasetVersion:
+    return make_version(cast, "completions", name, fractions={"train": 1}, **recipe)
+
+
+def rows_of(version):
+    return [row for split in SPLITS for row in datasets.open_split(version=version, split=split)]
+
+
+def test_a_row_is_a_prompt_with_all_its_completions_and_where_they_come_from(filled):
+    version = frozen(filled)
+    asked = Prompt.objects.get(category="law")
+    [row] = [row for row in rows_of(version) if row["id"] == str(asked.pk)]
+    assert row["messages"] == asked.messages and "ranks" not in row
+    first, second, third = row["completions"]
+    lineage = {"origin": "model", "checkpoint": str(CHECKPOINT), "run": str(RUN)}
+    assert first == {
+        "id": first["id"], "text": "Left.", "generator": "sft-1", "sampling": {"top_p": 1, "seed": 3},
+        "source": lineage,
+    }  # fmt: skip
+    assert (second["text"], second["sampling"]["top_p"]) == ("=Right", 0.5)
+    assert third["source"] == {"origin": "person", "annotator": filled.annotator.pseudonym}
+    assert version.row_count == 2  # the ranked one too, and no prompt without completions
+    assert version.manifest["left_out"] == {"a completion without text": 1}
+    assert version.manifest["statistics"]["completions_per_row"] == {"3": 2}
+    assert "Completions of one prompt" in card_of(version=version)
+    assert versions_with_prompt(prompt=asked) == [version]
+
+
+def test_it_is_rebuilt_to_the_same_bytes_and_verified(filled):
+    first = frozen(filled)
+    again = datasets.freeze_dataset(dataset=first.dataset, acting_user=filled.admin, force=True)
+    assert (again.number, again.sha256) == (2, first.sha256)
+    assert verification.verify_version(version=again) == []
+
+
+def test_a_prompt_is_on_the_side_on_which_its_demonstrations_are(filled):
+    for prompt in Prompt.objects.filter(completions__isnull=False).distinct():
+        make_demonstration(filled.project, filled.annotator, prompt=prompt)
+    sides = []
+    for version in (make_version(filled, "completions", "a"), make_version(filled, "sft", "b")):
+        rows = {s: datasets.open_split(version=version, split=s) for s in SPLITS}
+        sides.append({row["prompt_id"]: side for side, held in rows.items() for row in held})
+    assert sides[0] == sides[1]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rows"), [({"categories": ["law"]}, 1), ({"sources": ["imports"]}, 1), ({}, 2)]
+)
+def test_a_recipe_selects_completions(filled, recipe, rows):
+    record = imports.start_import(
+        project=filled.project, kind="prompts", file=io.BytesIO(b'{"prompt": "x"}\n'), filename="p.jsonl",
+        acting_user=filled.admin,
+    )  # fmt: skip
+    Completion.objects.filter(generator="tiny-sft").update(import_record=record)
+    version = frozen(filled, **recipe)
+    counts = preview_counts(filled.project, "completions", Recipe.from_json(recipe))
+    assert (version.row_count, counts["rows"], counts["prompts"]) == (rows, rows, rows)
+    if not recipe:
+        assert counts["by_source"] == {"people": 1, "imports": 1}
+
+
+def test_archived_prompts_stay_out_and_nothing_is_a_sentence(filled):
+    for prompt in Prompt.objects.filter(completions__isnull=False).distinct():
+        archive_prompt(prompt=prompt, acting_user=filled.admin)
+    with pytest.raises(Invalid, match="no completion"):
+        frozen(filled)
+
+
+def told(records):
+    return [
+        (list(each.messages), [(c.text, c.generator) for c in each.completions])
+        for each in group_completions(records)
+    ]
+
+
+@pytest.mark.parametrize("format", ["canonical", "completions", "model_outputs", "completions_csv"])
+def test_what_is_exported_comes_back(filled, format):
+    make_completions(make_prompt(filled.project, "Ünï 👩‍🚀 ‮bidi‬"), ["a\r\nb", "\ufeffx", 'quo"te, and'])
+    version = frozen(filled)
+    data = b"".join(datasets.export_version(version=version, format=format))
+    name = "x.csv" if format.endswith("csv") else "x.jsonl"
+    records = list(read_file(io.BytesIO(data), filename=name, kind="completions"))
+    held = [
+        (row["messages"], [(c["text"], c["generator"]) for c in row["completions"]])
+        for row in rows_of(version)
+    ]
+    if format == "completions_csv":  # a table shows no spreadsheet a formula
+        held = [(m, [(t.replace("=Right", "'=Right"), g) for t, g in texts]) for m, texts in held]
+    assert told(records) == held
+
+
+def test_parquet_of_it_comes_back_whatever_the_settings(filled, tmp_path):
+    for sampling in ({"top_p": "high"}, {"seed": None, "stop": ["a"]}, {}):
+        Completion.objects.create(
+            project=filled.project, prompt=make_prompt(filled.project), text="x", sampling=sampling,
+            origin=CompletionOrigin.MODEL,
+        )  # fmt: skip
+    rows = rows_of(frozen(filled, include_fields=["category"]))
+    [shard] = write_shards(lambda: iter(rows), tmp_path, "train")
+    records = list(read_file(shard, kind="completions"))
+    assert told(records) == [
+        (r["messages"], [(c["text"], c["generator"]) for c in r["completions"]]) for r in rows
+    ]
+    assert [each.category for each in records] == [row.get("fields", {}).get("category", "") for row in rows]
+
+
+def test_prompts_alone_come_out_as_lines_and_messages(filled):
+    version = frozen(filled, categories=["law"])
+    assert {each.name for each in formats_for("completions")} >= {"asked_prompts", "asked_prompts_text"}
+    assert b"".join(datasets.export_version(version=version, format="asked_prompts_text")) == b"Which way?\n"
+    data = b"".join(datasets.export_version(version=version, format="asked_prompts"))
+    [record] = read_file(io.BytesIO(data), filename="x.jsonl", kind="prompts")
+    assert record.messages[0]["content"] == "Which way?"
+
+
+def test_the_command_freezes_exports_and_imports_it_again(filled, tmp_path):
+    slug, out = filled.project.slug, tmp_path / "answers.jsonl"
+    call_command("freeze_dataset", "--project", slug, "--as", "completions", "--name", "Answers")
+    version = DatasetVersion.objects.get()
+    assert version.dataset.kind == "completions"
+    call_command("export_dataset", str(version.public_id), "--format", "completions", "--out", str(out))
+    other = filled.other_project
+    call_command("import_data", "--project", other.slug, "--as", "completions", str(out))
+    texts = Completion.objects.filter(project=other).values_list("text", flat=True)
+    sent = Completion.objects.filter(project=filled.project).exclude(text=" \n")
+    assert sorted(texts) == sorted(sent.values_list("text", flat=True))
+
+
+def test_the_page_offers_the_kind_and_shows_completions_without_ranks(admin, filled):
+    form = admin.get(url(filled, "new/"), {"kind": "completions"}).content.decode()
+    assert "Completions without an order" in form and "no run learns from them" in form
+    made = admin.post(url(filled, "new/"), {"name": "Mine", "kind": "completions", **RECIPE})
+    admin.post(f"{made['Location']}freeze/", {"note": ""})
+    version = DatasetVersion.objects.get()
+    split = next(split for split in SPLITS if version.row_counts[split])
+    page = admin.get(version_url(filled, version), {"split": split}).content.decode()
+    assert "sft-1" in page or "tiny-sft" in page
+    assert "unrankable" not in page and ">rank" not in page
+
+
+def test_the_api_freezes_it(api_client_of, filled):
+    client = api_client_of(filled.admin)
+    base = f"/api/projects/{filled.project.slug}/datasets/"
+    made = client.post(base, {"kind": "completions", "name": "Answers"}, format="json")
+    assert made.status_code == 201
+    version = client.post(f"{base}{made.json()['id']}/versions/", {}, format="json").json()
+    assert (version["kind"], sum(version["row_counts"].values())) == ("completions", 2)
+
+
+def test_filters_of_texts_reach_completions(filled):
+    version = frozen(filled, filters={"blocked_words": ["ask"]})
+    assert version.row_count == 1
+    masked = Completion.objects.filter(text="Ask.").update(text="Ask ada@example.org.")
+    assert masked
+    rows = rows_of(frozen(filled, name="masked", filters={"personal_data": "mask"}))
+    assert "Ask [email]." in [each["text"] for row in rows for each in row["completions"]]
