@@ -12,7 +12,6 @@ LOSS_WORDS: dict[str, Any] = {
     "turns": _("conversations of several turns"),
     "system": _("system messages"),
     "line_breaks": _("line breaks and tabs"),
-    "formulas": _("the first character of what a spreadsheet would run"),
     "speaker_marks": _("texts with “Human:” or “Assistant:” after a blank line"),
     "exact_texts": _("texts without the marks of the format"),
     "completions": _("the completions"),

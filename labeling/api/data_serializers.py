@@ -286,7 +286,10 @@ class RowsQuery(serializers.Serializer):
         required=False, default="", max_length=100, help_text="Of `fields`, such as category; with `value`."
     )
     value = serializers.CharField(
-        required=False, default="none", help_text="As text; “none” for rows without the field."
+        required=False,
+        default="none",
+        max_length=10_000,
+        help_text="As text; “none” for rows without the field.",
     )
     page = serializers.IntegerField(min_value=1, required=False, default=1)
     page_size = serializers.IntegerField(min_value=1, max_value=500, required=False, default=50)

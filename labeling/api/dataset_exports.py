@@ -39,7 +39,9 @@ class RowsAfterQuery(serializers.Serializer):
     field = serializers.CharField(
         required=False, max_length=100, help_text="Of `fields`, such as category; with `value`."
     )
-    value = serializers.CharField(required=False, help_text="As text; “none” for rows without the field.")
+    value = serializers.CharField(
+        required=False, max_length=10_000, help_text="As text; “none” for rows without the field."
+    )
 
     def get_fields(self):  # `import` is a word of Python's, so it cannot be an attribute
         imported = serializers.CharField(required=False, help_text="Id of an import, or “none”.")

@@ -1,6 +1,16 @@
 """Export formats of completions without an order."""
 
-from .export_base import CSV, JSONL, TEXT, CannotHold, ExportFormat, flat_prompt
+from .export_base import (
+    CSV,
+    JSONL,
+    TEXT,
+    TSV,
+    CannotHold,
+    ExportFormat,
+    check_tabs,
+    flat_prompt,
+    one_line,
+)
 
 _KIND = ("completions",)
 _ONE_TURN = "single-turn prompts only: others are left out and counted"
@@ -27,6 +37,12 @@ def _table(row):
         yield {**prompt, "completion": each["text"], "generator": each["generator"]}
 
 
+def _tabbed(row):
+    for out in _table(row):
+        check_tabs(out)
+        yield out
+
+
 def _asked(row):
     yield {"messages": row["messages"]}
 
@@ -35,9 +51,7 @@ def _asked_lines(row):
     prompt = flat_prompt(row["messages"])
     if "system" in prompt:
         raise CannotHold("the format has no place for a system message")
-    if prompt["prompt"].splitlines() != [prompt["prompt"]]:
-        raise CannotHold("the prompt has line breaks, and a line is one prompt")
-    yield {"text": prompt["prompt"]}
+    yield {"text": one_line(prompt["prompt"])}
 
 
 COMPLETION_FORMATS = (
@@ -66,6 +80,16 @@ COMPLETION_FORMATS = (
         f"prompt, completion, generator as a table, one row per completion; {_ONE_TURN}; cells that a"
         " spreadsheet would run get a leading apostrophe",
         _table,
+        ("system", "prompt", "completion", "generator"),
+    ),
+    ExportFormat(
+        "completions_tsv",
+        _KIND,
+        "tsv",
+        TSV,
+        "the same with tabs between cells, no quoting: texts with tabs or line breaks are left out;"
+        f" {_ONE_TURN}",
+        _tabbed,
         ("system", "prompt", "completion", "generator"),
     ),
     ExportFormat("asked_prompts", _KIND, "jsonl", JSONL, "messages of each prompt alone", _asked),

@@ -13,6 +13,9 @@ from .strict_json import decode_utf8
 # row's bytes, checked on each line below, so the module's only has to stay out of the way.
 csv.field_size_limit(max(csv.field_size_limit(), DEFAULT_LIMITS.max_line_bytes * 4))
 
+# The column in which our own tables name those of a row that got an apostrophe in front, so that no
+# spreadsheet runs them. Only there it is taken away again: one that somebody wrote is theirs.
+NEUTRALISED = "neutralised"
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
@@ -36,12 +39,21 @@ def read_delimited(
     for cells in table.rows():
         fault = _row_fault(cells, header)
         if fault is None:
-            yield table.row, dict(zip(header, cells, strict=True))
+            yield table.row, _restored(dict(zip(header, cells, strict=True)))
             continue
         fault.located(file=source.filename, row=table.row)
         if on_fault is None:
             raise fault
         on_fault(fault)
+
+
+def _restored(values: dict[str, str]) -> dict[str, str]:
+    """The row as it was before it was neutralised; anything else under that name is metadata."""
+    names = values[NEUTRALISED].split() if NEUTRALISED in values else None
+    if names is None or not all(values.get(name, "").startswith("'") for name in names):
+        return values
+    whole = {name: value for name, value in values.items() if name != NEUTRALISED}
+    return whole | {name: values[name][1:] for name in names}
 
 
 def _row_fault(cells, header) -> RowError | None:

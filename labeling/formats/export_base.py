@@ -104,5 +104,14 @@ def check_tabs(cells: Mapping[str, Any]) -> None:
         raise CannotHold("a text holds a tab or a line break, which a table with tabs has no place for")
 
 
+def one_line(prompt: str) -> str:
+    """A prompt as a line of a file of lines. Raises CannotHold for what would not come back."""
+    if prompt.splitlines() != [prompt]:
+        raise CannotHold("the prompt has line breaks, and a line is one prompt")
+    if prompt.startswith(("\ufeff", "{", "[")):
+        raise CannotHold("the prompt begins as a file of another format does: with a byte order mark, { or [")
+    return prompt
+
+
 def turn(text):
     return {"role": "assistant", "content": text}

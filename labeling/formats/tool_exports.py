@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .canonical import tiers_from_ranks
 from .export_base import (
+    CSV,
     JSONL,
     TEXT,
     TSV,
@@ -15,6 +16,7 @@ from .export_base import (
     check_tabs,
     decided_pairs,
     flat_prompt,
+    one_line,
     turn,
 )
 
@@ -199,9 +201,7 @@ def _line(row):
     text = flat_prompt(row["messages"])
     if "system" in text:
         raise CannotHold("the format has no place for a system message")
-    if text["prompt"].splitlines() != [text["prompt"]]:
-        raise CannotHold("the prompt has line breaks, and a line is one prompt")
-    yield {"text": text["prompt"]}
+    yield {"text": one_line(text["prompt"])}
 
 
 def _tabs(encode):
@@ -226,6 +226,18 @@ def _preferred(row):
 
 def _asked(row):
     yield flat_prompt(row["messages"])
+
+
+def _kwise_table(row):
+    """A row for each completion; `score`: steps above the last rank, equal where they tie."""
+    prompt = flat_prompt(row["messages"])
+    ranked = [(c, rank) for c, rank in zip(row["completions"], row["ranks"], strict=True) if rank is not None]
+    if len(ranked) < 2:
+        raise CannotHold("fewer than two are ranked, so that there is nothing to score by")
+    worst = max(rank for _, rank in ranked)
+    for each, rank in ranked:
+        named = {"completion": each["text"], "generator": each["generator"]}
+        yield {**prompt, **named, "score": worst - rank}
 
 
 def _jsonl(name, kinds, description, encode, **more) -> ExportFormat:
@@ -334,6 +346,31 @@ TOOL_FORMATS = (
         f"prompt, chosen, rejected, margin; {_TABS}; {_ONE_TURN}",
         _tabs(_preferred),
         ("system", "prompt", "chosen", "rejected", "margin"),
+    ),
+    *(
+        ExportFormat(
+            f"kwise_{extension}",
+            COMPARISON,
+            extension,
+            media_type,
+            "prompt, completion, generator, score (steps above the last rank), a row per completion; rankings"
+            f" of one prompt are read as one; unrankable ones are left out; no margins; {more}{_ONE_TURN}",
+            encode,
+            ("system", "prompt", "completion", "generator", "score"),
+        )
+        for extension, media_type, encode, more in (
+            ("csv", CSV, _kwise_table, ""),
+            ("tsv", TSV, _tabs(_kwise_table), f"{_TABS}; "),
+        )
+    ),
+    ExportFormat(
+        "prompts_tsv",
+        PROMPTS,
+        "tsv",
+        TSV,
+        f"prompt; {_TABS}; {_ONE_TURN}",
+        _tabs(_asked),
+        ("system", "prompt"),
     ),
     ExportFormat(
         "prompts_text",

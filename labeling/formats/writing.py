@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from .canonical import canonical_line
+from .delimited import NEUTRALISED
 from .errors import ExportError
 from .export_base import TSV, CannotHold, ExportFormat, check_tabs, field_columns, spread_fields
 from .exports import EXPORT_FORMATS
@@ -51,10 +52,10 @@ def export_lines(
     `marks`: what is chosen of a format that leaves something to choose. `fields`: those of prompts that the
     version's recipe includes; a table has columns for them."""
     export = find_format(format)
-    columns = export.columns and (*export.columns, *field_columns(fields))
+    columns = export.columns and (*export.columns, *field_columns(fields), NEUTRALISED)
     line_of = _line_writer(export, columns)
     if columns:
-        yield line_of(dict(zip(columns, columns, strict=True)))
+        yield _table_line(export, columns)
     for out in encoded_rows(rows, format, summary=summary, marks=marks):
         yield line_of(out)
 
@@ -102,9 +103,11 @@ def _line_writer(
         return lambda out: f"{out['text']}\n".encode()
     if columns is None:
         return canonical_line
-    if export.media_type == TSV:
-        return lambda out: ("\t".join(_cells(out, columns)) + "\n").encode()
-    return lambda out: _csv_line(_cells(out, columns))
+    return lambda out: _table_line(export, _cells(out, columns))
+
+
+def _table_line(export: ExportFormat, cells: Sequence[str]) -> bytes:
+    return ("\t".join(cells) + "\n").encode() if export.media_type == TSV else _csv_line(cells)
 
 
 def find_format(name: str) -> ExportFormat:
@@ -130,8 +133,12 @@ def neutralise(text: str) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 
-def _cells(row, columns):
-    return [_cell(row.get(column)) for column in columns]
+def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    """The last column names those that were changed, for the way back (delimited.NEUTRALISED)."""
+    *named, _ = columns
+    cells = [_cell(row.get(column)) for column in named]
+    changed = [name for name, cell in zip(named, cells, strict=True) if cell[:1] == "'" and cell != row[name]]
+    return [*cells, " ".join(changed)]
 
 
 def _cell(value):

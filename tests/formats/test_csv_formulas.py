@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from labeling.formats import export_lines, neutralise, sft_row
+from labeling.formats import export_lines, neutralise, read_file, sft_row
 
 FORMULAS = [
     "=1+1",
@@ -34,7 +34,31 @@ def lines(text, format):
 def test_a_formula_gets_an_apostrophe_in_a_table(text):
     table = b"".join(lines(text, "prompt_response_csv")).decode()
     rows = list(csv.reader(io.StringIO(table, newline="")))
-    assert rows == [["system", "prompt", "response"], ["", "'" + text, "a"]]
+    assert rows == [["system", "prompt", "response", "neutralised"], ["", "'" + text, "a", "prompt"]]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "'=1", "plain"])
+@pytest.mark.parametrize("format", ["prompt_response_csv", "prompt_response_tsv"])
+def test_reading_takes_our_apostrophe_away_again(text, format):
+    data = b"".join(lines(text, format))
+    if data.count(b"\n") == 1:  # tabs and line breaks have no place in a table with tabs
+        return
+    [record] = read_file(io.BytesIO(data), filename=f"x.{format[-3:]}", kind="demonstrations")
+    assert record.messages[0]["content"] == text and "neutralised" not in record.metadata
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "prompt,response\n'=1,a\n",
+        "prompt,response,neutralised\n'=1,a,\n",
+        "prompt,response,neutralised\n'=1,a,no\n",
+        "prompt,response,neutralised\n'=1,a,response\n",
+    ],
+)
+def test_an_apostrophe_that_somebody_wrote_stays(data):
+    [record] = read_file(io.BytesIO(data.encode()), filename="x.csv", kind="demonstrations")
+    assert record.messages[0]["content"] == "'=1"
 
 
 @pytest.mark.parametrize("text", FORMULAS)

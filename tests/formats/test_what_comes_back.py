@@ -12,6 +12,7 @@ IMPLIED = {
     ("openai_legacy", "line_breaks"),
     ("openai_legacy", "formulas"),
     ("preference_tsv", "speaker_marks"),
+    ("kwise_tsv", "speaker_marks"),
 }
 EACH = [
     pytest.param(format, kind, what, id=f"{format}-{what}")

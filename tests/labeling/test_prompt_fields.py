@@ -167,6 +167,6 @@ def test_a_table_has_columns_for_fields_only_where_the_recipe_has_some(filled):
         data = b"".join(datasets.export_version(version=version, format="prompt_response_csv"))
         return next(csv.reader(io.StringIO(data.decode())))
 
-    assert header(version_of(filled)) == ["system", "prompt", "response"]
+    assert header(version_of(filled)) == ["system", "prompt", "response", "neutralised"]
     some = version_of(filled, name="some", include_fields=["language", "source"])
-    assert header(some) == ["system", "prompt", "response", "language", "fields"]
+    assert header(some) == ["system", "prompt", "response", "language", "fields", "neutralised"]
