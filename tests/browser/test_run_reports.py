@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.db import transaction
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import check
-from tests.training.conftest import comparison, demonstration, make_sft_run, make_version
+from tests.training.conftest import comparison, demonstration, make_letters_model, make_sft_run, make_version
 from tests.training.test_frontier import ppo_run
 from tests.training.test_learning_curves import ended
 from tests.training.test_reports import evaluation
@@ -87,3 +89,18 @@ def test_a_comparison_goes_on_drawing_and_keeps_ones_place(cast, open_as):
 def told(run, step: int, loss: float) -> None:
     with transaction.atomic():
         append_event(run.pk, type="metrics", step=step, data={"train_loss": loss})
+
+
+def test_what_fits_is_told_on_the_form_by_the_library_itself(cast, settings, open_as):
+    make_letters_model(Path(settings.DATA_DIR) / "models" / "letters")
+    page = open_as(cast.admin, bypass_csp=True, viewport=PHONE)
+    page.goto(reverse("training:run_new", args=[cast.project.slug]) + "?stage=sft")
+    page.locator("#id_base_model").select_option("letters")
+    page.locator("#id_hp_batch_size").fill("48")
+    page.get_by_role("button", name="Estimate").click()
+    part = page.locator("#run-fit")
+    expect(part).to_contain_text("MiB that are free here", timeout=90_000)
+    expect(part).to_contain_text("48 rows")
+    assert page.locator("#id_hp_batch_size").input_value() == "48"  # nothing that was filled in is lost
+    assert page.evaluate(WIDER_THAN_THE_PAGE) <= 0
+    assert not check(page, page.url)

@@ -29,7 +29,7 @@ from training.rlhf.run import Follower, Run
 from training.rlhf.team import own_rank
 from training.rlhf.template_styles import template_of
 
-PREVIEW, ENCODE, SIZES = "preview", "encode", "sizes"
+PREVIEW, ENCODE, SIZES, ESTIMATE = "preview", "encode", "sizes", "estimate"
 # Fields that may be given as options too, by stage: what one types rather than writes into a file.
 AS_OPTIONS = {"export": ("checkpoint", "format", "weights", "license")}
 
@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _encode(options)
     if options.stage == SIZES:
         return _sizes(options)
+    if options.stage == ESTIMATE:
+        return _estimate(options)
     try:
         opened = Follower if own_rank() else Run
         with opened(Path(options.out), options.stage) as run:
@@ -115,6 +117,19 @@ def _sizes(options: argparse.Namespace) -> int:
         return _refused(SIZES, error)
     print(json.dumps(found))
     return 0
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    """Say what a run would choose and need; the exit status is that of a run which would be refused."""
+    from training.rlhf.estimate import estimate
+
+    try:
+        values = _read_config(options.data)
+        found = estimate(options.of_stage, values or {}, completions=options.completions)
+    except (RlhfError, OSError) as error:
+        return _refused(ESTIMATE, error)
+    print(json.dumps(found))
+    return EXIT_REFUSED if found["refused"] else 0
 
 
 def _template_of(options: argparse.Namespace) -> str:
@@ -247,7 +262,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_preview(stages)
     _add_encode(stages)
     _add_sizes(stages)
+    _add_estimate(stages)
     return parser
+
+
+def _add_estimate(stages: Any) -> None:
+    text = "Say which micro-batch a run would choose and what memory it needs; no row is read."
+    command = stages.add_parser(ESTIMATE, help=text, description=text)
+    command.add_argument("--data", required=True, metavar="CONFIG", help="JSON as for --config of a run")
+    command.add_argument("--stage", dest="of_stage", required=True, choices=("sft", "reward", "ppo"))
+    command.add_argument(
+        "--completions", type=_whole(2, 1000), default=4, help="completions of a ranking (4), for reward"
+    )
+    command.add_argument("--allow-hub-id", action="append", default=[], help="hub id that may be loaded")
 
 
 def _add_sizes(stages: Any) -> None:

@@ -327,23 +327,32 @@ def fit(
     free = free_bytes(accelerator.device)
     if accelerator.device.type == "cpu":
         free //= neighbours()
-    found = estimate(config, load, sizes, room_for_cache, accelerator.device.type)
-    if not config.micro_batch_tokens:
-        tokens = int((AUTO_USES * free - found.fixed) / found.per_token) // STEP * STEP
-        tokens = max(load.longest, min(tokens, load.batch, AUTO_MOST_TOKENS))
-        config = footing.config = _with_tokens(config, tokens)
-        found = estimate(config, load, sizes, room_for_cache, accelerator.device.type)
+    config, found = settled(config, load, sizes, room_for_cache, free, accelerator.device.type)
+    footing.config = config
     run.log(
         found.sentence(free),
         memory={**dataclasses.asdict(found), "needed": found.needed, "peak": found.peak, "free": free},
     )
     if found.needed > USABLE * free:
-        raise _refusal(config, load, found, free, shorten)
+        raise refusal(config, load, found, free, shorten)
     if run.leads:
         checkpoints.write_json(
             path, {"micro_batch_tokens": config.micro_batch_tokens, "needed": found.needed}
         )
     return config
+
+
+def settled(
+    config: Any, load: Load, sizes: list[ModelSize], cache: int, free: int, device: str
+) -> tuple[Any, Estimate]:
+    """The configuration with its micro-batch (the most that fits, where that is 0), and what it costs."""
+    found = estimate(config, load, sizes, cache, device)
+    if not config.micro_batch_tokens:
+        tokens = int((AUTO_USES * free - found.fixed) / found.per_token) // STEP * STEP
+        tokens = max(load.longest, min(tokens, load.batch, AUTO_MOST_TOKENS))
+        config = _with_tokens(config, tokens)
+        found = estimate(config, load, sizes, cache, device)
+    return config, found
 
 
 def estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device: str) -> Estimate:
@@ -361,7 +370,7 @@ def estimate(config: Any, load: Load, sizes: list[ModelSize], cache: int, device
     )
 
 
-def _refusal(config: Any, load: Load, found: Estimate, free: int, shorten: str) -> ConfigError:
+def refusal(config: Any, load: Load, found: Estimate, free: int, shorten: str) -> ConfigError:
     short = (
         f"the run needs about {size_words(found.needed)} and may take {size_words(USABLE * free)} of the "
         f"{size_words(free)} that are free; "

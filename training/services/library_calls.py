@@ -100,7 +100,7 @@ def _command(command: str, options: list[str]) -> list[str]:
 
 def _too_slow(patience: float) -> Invalid:
     return Invalid(
-        _("The tokens were not there after %(n)s seconds.") % {"n": f"{patience:.0f}"},
+        _("The library had not answered after %(n)s seconds.") % {"n": f"{patience:.0f}"},
         hint="Does the model's chat template loop? On a busy machine, try again.",
     )
 

@@ -27,6 +27,8 @@ from training.preview_form import TEMPLATE_FIELDS
 from training.services import runs as service
 from training.services.event_log import curves, live_message, log_lines, reports
 from training.services.exports import has_files, open_export
+from training.services.fitting import STAGES as FITTED
+from training.services.fitting import estimate_run
 from training.services.learning_curves import create_learning_curve
 from training.services.presets import delete_preset, save_preset
 from training.services.run_settings import form_values_of, settings_of
@@ -115,14 +117,17 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
         initial=form_values_of(source) if source else initial,
     )
     keep = PresetForm(request.POST if "keep" in request.POST else None)
-    if "keep" in request.POST:
+    if "keep" in request.POST or "fit" in request.POST:
         form.ask_for_hyperparameters_only()
-    if request.method == "POST" and form.is_valid():
+    fit = _fit(form) if "fit" in request.POST else None
+    if request.method == "POST" and fit is None and form.is_valid():
         answer = _keep_preset(request, form, keep) if "keep" in request.POST else _launch(request, form)
         if answer is not None:
             return answer
     context = {
         "form": form,
+        "can_fit": stage in FITTED,
+        "fit": fit,
         "source": source,
         "stage": stage,
         "stage_label": Stage(stage).label,
@@ -130,8 +135,26 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
         "preset_form": keep,
         "upload_form": TextUploadForm() if stage in UPLOADS else None,
     }
-    status = 422 if request.method == "POST" else 200
+    status = 422 if request.method == "POST" and fit is None else 200
     return render(request, "training/run_new.html", context, status=status)
+
+
+def _fit(form: RunForm) -> dict[str, Any]:
+    """What such a run would choose and need: {"found"}, {"problem"}, or {"waits": True} until it is known."""
+    if not form.is_valid():
+        name, errors = next(iter(form.errors.items()))
+        return {"problem": f"{name.removeprefix(PREFIX)}: {errors[0]}"}
+    try:
+        found = estimate_run(
+            project=form.project,
+            stage=form.stage,
+            hyperparameters=form.hyperparameters(),
+            inputs=form.inputs(),
+            base_model=form.cleaned_data.get("base_model", ""),
+        )
+    except DomainError as error:
+        return {"problem": error.message}
+    return {"found": found} if found else {"waits": True}
 
 
 def _run_to_copy(request: HttpRequest, project, stage: str) -> TrainingRun | None:

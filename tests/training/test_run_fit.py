@@ -1,0 +1,132 @@
+"""What a run would choose and need, shown on its form before it starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import pytest
+from django.urls import reverse
+
+from training.models import TrainingRun
+from training.services import fitting
+
+pytestmark = pytest.mark.django_db
+
+FOUND = {
+    "tokens": 4096,
+    "batch": 32,
+    "passes": 4,
+    "longest": 512,
+    "needed_mib": 1234,
+    "free_mib": 5678,
+    "parts": {},
+    "refused": "",
+}
+
+
+@pytest.fixture
+def library(data_dir, settings):
+    """Call it with what the library prints; what it was asked lies in the file that is returned."""
+
+    def says(answer, *, error: str = "", pause: float = 0.0):
+        script, asked = data_dir / "library.py", data_dir / "asked.jsonl"
+        script.write_text(
+            "import json, sys, time, pathlib\n"
+            f"config = json.loads(pathlib.Path(sys.argv[sys.argv.index('--data') + 1]).read_text())\n"
+            f"line = json.dumps([sys.argv[1:], config]) + chr(10)\n"
+            f"open({str(asked)!r}, 'a').write(line)\n"
+            f"time.sleep({pause})\n"
+            f"print({json.dumps(answer)!r} if not {error!r} else '')\n"
+            f"print({error!r}, file=sys.stderr)\n"
+        )
+        settings.TRAINER_COMMAND = [sys.executable, str(script)]
+        return asked
+
+    return says
+
+
+@pytest.fixture
+def ask(client, cast, checkpoint, monkeypatch):
+    """Press the button; the part of the page that answers."""
+    client.force_login(cast.admin)
+    monkeypatch.setattr(fitting, "WAIT_SECONDS", 20.0)
+
+    def press(stage: str = "sft", **fields) -> str:
+        address = reverse("training:run_new", args=[cast.project.slug]) + f"?stage={stage}"
+        data = {"fit": "1", "model": str(checkpoint.pk), "hp_batch_size": "32", "hp_micro_batch_tokens": "0"}
+        answer = client.post(address, {k: v for k, v in (data | fields).items() if v is not None})
+        assert answer.status_code == 200
+        return answer.content.decode().split('id="run-fit"')[1].split("</section>")[0]
+
+    return press
+
+
+@pytest.mark.parametrize(
+    ("stage", "is_there"), [("sft", 1), ("reward", 1), ("ppo", 1), ("pretrain", 0), ("evaluate", 0)]
+)
+def test_stages_whose_memory_can_be_told_have_the_button(client, cast, data_dir, stage, is_there):
+    client.force_login(cast.admin)
+    page = client.get(reverse("training:run_new", args=[cast.project.slug]) + f"?stage={stage}")
+    assert page.content.decode().count('id="run-fit"') == is_there
+
+
+def test_batch_passes_and_memory_are_shown_and_no_run_is_made(ask, library, checkpoint):
+    asked = library(FOUND)
+    before = TrainingRun.objects.count()
+    part = ask()
+    for words in ("32 rows", "4,096", "1,234 of 5,678 MiB", "512 tokens"):
+        assert words in part
+    assert TrainingRun.objects.count() == before
+    options, config = json.loads(asked.read_text())
+    assert options[0] == "estimate" and options[options.index("--stage") + 1] == "sft"
+    assert (config["batch_size"], config["micro_batch_tokens"]) == (32, 0)
+    assert config["model"].endswith(str(checkpoint.directory))
+
+
+def test_the_same_question_is_asked_once_and_another_again(ask, library):
+    asked = library(FOUND)
+    ask(), ask(), ask(hp_batch_size="64")
+    assert len(asked.read_text().splitlines()) == 2
+
+
+def test_what_does_not_fit_is_said_as_the_run_would_say_it(ask, library):
+    library({**FOUND, "refused": "micro_batch_tokens: lower it to 64"})
+    assert "micro_batch_tokens: lower it to 64" in ask()
+
+
+def test_ppo_asks_about_policy_and_reward_model(ask, library, reward_checkpoint):
+    asked = library(FOUND)
+    assert "32 episodes" in ask("ppo", reward_model=str(reward_checkpoint.pk), hp_minibatch_size="32")
+    _options, config = json.loads(asked.read_text())
+    assert config["reward_model"].endswith(str(reward_checkpoint.directory)) and config["policy"]
+
+
+def test_without_a_model_it_says_what_to_choose(ask, library):
+    asked = library(FOUND)
+    assert "Choose the model first" in ask(model=None)
+    assert not asked.exists()
+
+
+def test_a_wrong_field_is_named(ask, library):
+    library(FOUND)
+    assert "learning_rate: Ensure this value is less than or equal to 1" in ask(hp_learning_rate="7")
+
+
+def test_what_the_library_refuses_is_shown_and_asked_anew(ask, library):
+    library(None, error="estimate: model: has no weights")
+    assert "has no weights" in ask()
+    library(FOUND)
+    assert "4,096" in ask()
+
+
+def test_until_it_is_there_the_page_asks_again(ask, library, monkeypatch):
+    library(FOUND, pause=1.0)
+    monkeypatch.setattr(fitting, "WAIT_SECONDS", 0.01)
+    assert 'hx-trigger="every 2s"' in ask()
+    until = time.monotonic() + 30
+    while "4,096" not in (part := ask()):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert "every 2s" not in part
