@@ -28,7 +28,7 @@ EVENT_CHOICES = [(name, label) for name, (label, _actions) in WEBHOOK_EVENTS.ite
 EVENT_GROUPS: dict[str, tuple[str, ...]] = {
     _("Submissions and appeals"): ("submission", "appeal"),
     _("Tasks and batches"): ("task", "batch", "comment"),
-    _("Guidelines and forms"): ("guideline", "form"),
+    _("Guidelines, forms and screening"): ("guideline", "form", "qualification"),
     _("Datasets"): ("dataset",),
     _("Runs and rounds"): ("run", "round"),
 }

@@ -92,6 +92,21 @@ def test_only_what_was_asked_for_of_this_project_is_told(cast, hook):
     assert [each.event for each in WebhookDelivery.objects.all()] == ["run.ended"]
 
 
+@pytest.mark.parametrize(
+    ("action", "event"),
+    [
+        ("task.parked", "task.parked"),
+        ("batch.open", "batch.resumed"),
+        ("qualification.passed", "qualification.decided"),
+        ("qualification.failed", "qualification.decided"),
+    ],
+)
+def test_what_a_lead_decides_on_and_what_brings_people_back_is_told(cast, hook, action, event):
+    webhooks.change_webhook(webhook=hook, events=[event], acting_user=cast.admin)
+    happen(cast, action)
+    assert [each.event for each in WebhookDelivery.objects.all()] == [event]
+
+
 def test_an_action_that_is_no_event_costs_no_query(cast, hook):
     with (
         transaction.atomic(),
