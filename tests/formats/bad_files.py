@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from backports import zstd
 
 GOOD = b'{"prompt": "One?", "completion": "Yes."}\n'
 PARQUET_ROWS = {"prompt": ["One?", "Two?"], "completion": ["Yes.", "No."]}
@@ -57,6 +58,17 @@ def _bomb() -> bytes:
     return gzip.compress((b" " * 1023 + b"\n") * 1024, 9) * 1024
 
 
+def _zip_bomb() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.jsonl", b" " * (256 * 2**20))
+    return file.getvalue()
+
+
+def _zstd(data: bytes) -> bytes:
+    return zstd.compress(data)
+
+
 def _parquet(columns: dict) -> Callable[[], bytes]:
     def make() -> bytes:
         file = io.BytesIO()
@@ -75,6 +87,18 @@ BAD_FILES = (
     BadFile("xz", "a.jsonl.xz", lambda: lzma.compress(GOOD), "xz file"),
     BadFile("7-Zip", "a.7z", lambda: b"7z\xbc\xaf\x27\x1c\0\4" + b"\0" * 40, "7-Zip archive"),
     BadFile("RAR", "a.rar", lambda: b"Rar!\x1a\x07\x01\0" + b"\0" * 40, "RAR archive"),
+    BadFile("a zip archive in gzip", "a.jsonl.gz", lambda: gzip.compress(_zip()), "ZIP archive"),
+    BadFile("a bomb in a zip archive", "a.zip", _zip_bomb, "ZIP archive"),
+    BadFile("Zstandard in Zstandard", "a.zst", lambda: _zstd(_zstd(GOOD)), "one layer"),
+    BadFile("gzip in Zstandard", "a.jsonl.zst", lambda: _zstd(gzip.compress(GOOD)), "one layer"),
+    BadFile("Zstandard in gzip", "a.jsonl.gz", lambda: gzip.compress(_zstd(GOOD)), "one layer"),
+    BadFile(
+        "a bomb of one line in Zstandard",
+        "a.jsonl.zst",
+        lambda: _zstd(b" " * (64 * 2**20)),
+        "longer than 4 MiB",
+        row=1,
+    ),
     BadFile("gzip in gzip", "a.gz", lambda: gzip.compress(gzip.compress(GOOD)), "one layer"),
     BadFile("a bomb of blank lines", "a.jsonl.gz", _bomb, "larger than 1,000,000,000 bytes when unpacked"),
     BadFile(
@@ -144,6 +168,38 @@ BAD_FILES = (
         row=2,
         field="prompt",
     ),
+    BadFile(
+        "a key twice, deep inside",
+        "a.json",
+        lambda: b'[{"prompt": "a", "completion": "b", "meta": {"deep": [{"k": 1, "k": 2}]}}]',
+        "given twice",
+        row=1,
+        field="k",
+    ),
+    BadFile(
+        "half a surrogate pair in a field that is only kept",
+        "a.jsonl",
+        _lines(rb'{"prompt": "a", "completion": "b", "fields": {"note": "\udc00"}}'),
+        "surrogate",
+        row=2,
+        field="note",
+    ),
+    BadFile(
+        "an escaped NUL in a field that is only kept",
+        "a.jsonl",
+        _lines(rb'{"prompt": "a", "completion": "b", "fields": {"note": "\u0000"}}'),
+        "NUL",
+        row=2,
+        field="note",
+    ),
+    BadFile(
+        "a NUL in a cell between tabs",
+        "a.tsv",
+        lambda: b"prompt\tcompletion\nok\tok\na\tb\0\n",
+        "NUL",
+        row=2,
+        field="completion",
+    ),
     BadFile("a raw NUL", "a.jsonl", _lines(b'{"prompt": "a\0", "completion": "b"}'), "U+0000", row=2),
     BadFile(
         "an escaped NUL",
@@ -177,10 +233,33 @@ BAD_FILES = (
         row=2,
     ),
     BadFile(
+        "a quote never closed between semicolons",
+        "a.csv",
+        lambda: b'prompt;completion\n"a;b\n',
+        "never closed",
+        row=1,
+    ),
+    BadFile(
         "text after a quote", "a.csv", lambda: b'prompt,completion\n"a"b,c\n', "after a closing quote", row=1
     ),
     BadFile("quotes in a table with tabs", "a.tsv", lambda: b'prompt\tcompletion\n"a\t"b" c\n', rows=1),
     BadFile("Latin-1", "a.csv", lambda: "prompt,completion\nCafé,x\n".encode("latin-1"), "not UTF-8", row=1),
+    BadFile(
+        "Windows-1252 between tabs",
+        "a.tsv",
+        lambda: b"prompt\tcompletion\na\t\x93b\x94\n",
+        "not UTF-8",
+        row=1,
+    ),
+    BadFile(
+        "Shift JIS",
+        "a.jsonl",
+        _lines(b'{"prompt": "\x93\xfa\x96\x7b", "completion": "b"}'),
+        "not UTF-8",
+        row=2,
+    ),
+    BadFile("UTF-16 in gzip", "a.jsonl.gz", lambda: gzip.compress(GOOD.decode().encode("utf-16")), "UTF-16"),
+    BadFile("a byte order mark in gzip", "a.jsonl.gz", lambda: gzip.compress(b"\xef\xbb\xbf" + GOOD), rows=1),
     BadFile("UTF-16", "a.jsonl", lambda: GOOD.decode().encode("utf-16"), "UTF-16"),
     BadFile("UTF-32", "a.jsonl", lambda: GOOD.decode().encode("utf-32"), "UTF-32"),
     BadFile("UTF-16 without a mark", "a.csv", lambda: "prompt,completion\na,b\n".encode("utf-16-le"), "NUL"),
@@ -216,6 +295,30 @@ BAD_FILES = (
         _parquet({**PARQUET_ROWS, "picture": [b"\xff", b"\0"]}),
         "of type binary",
         field="picture",
+    ),
+    BadFile(
+        "a Parquet with a NUL",
+        "a.parquet",
+        _parquet({"prompt": ["a", "b\0"], "completion": ["c", "d"]}),
+        "NUL",
+        row=2,
+        field="prompt",
+    ),
+    BadFile(
+        "a Parquet with lists for text",
+        "a.parquet",
+        _parquet({**PARQUET_ROWS, "completion": [["a", "b"], []]}),
+        "a list",
+        row=1,
+        field="completion",
+    ),
+    BadFile(
+        "a Parquet without an answer",
+        "a.parquet",
+        _parquet({**PARQUET_ROWS, "completion": ["Yes.", None]}),
+        "must be text, not null",
+        row=2,
+        field="completion",
     ),
     BadFile("a Parquet cut short", "a.parquet", lambda: _parquet(PARQUET_ROWS)()[:-9], "Parquet"),
     BadFile(

@@ -99,5 +99,7 @@ def test_through_the_command_with_bounded_memory(cast, bad, tmp_path, capsys):
     assert (bad.said in said, bool(said)) == (True, bool(bad.said))
     if bad.said and bad.row is not None:
         assert f"{bad.name}, row {bad.row}" in said
+    if bad.field is not None:
+        assert f"field {bad.field}" in said
     assert peak < MOST_MEMORY
     check_nothing_by_halves(bad)
