@@ -39,6 +39,9 @@ WORDS: dict[str, tuple[str, int | None]] = {
     "score_mean": (_("Mean score"), 3),
     "score_deviation": (_("Spread of scores"), 3),
     "validation_reward": (_("Held-out reward"), 3),
+    "validation_objective": (_("Held-out reward less the KL penalty"), 3),
+    "objective_mean": (_("Reward of rollouts less the KL penalty"), 3),
+    "validation_objective_before": (_("Held-out reward less the KL penalty before training"), 3),
     "validation_reward_before": (_("Held-out reward before training"), 3),
     "validation_kl_before": (_("Held-out KL before training"), 3),
     "validation_kl_k3_before": (_("Held-out KL before training, k3 estimate"), 3),
@@ -169,7 +172,9 @@ def figures(metrics: Mapping[str, Any]) -> list[Figure]:
     return [Figure(key, label_of(key), text_of(key, metrics[key])) for key in ordered]
 
 
-def deciding(stage: str, metrics: Mapping[str, Any]) -> list[Figure]:
-    """What decides between the checkpoints of a stage: always the same metrics, in one order."""
-    keys = DECIDING.get(stage, OTHERWISE)
+def deciding(stage: str, metrics: Mapping[str, Any], best_metric: str = "") -> list[Figure]:
+    """What decides between the checkpoints of a stage: always the same metrics, in one order; what chose the
+    best one (`best_metric`, where a run has that field) comes first.
+    """
+    keys = dict.fromkeys([*filter(None, [best_metric]), *DECIDING.get(stage, OTHERWISE)])
     return [Figure(key, label_of(key), text_of(key, metrics.get(key))) for key in keys]

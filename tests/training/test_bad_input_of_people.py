@@ -80,6 +80,10 @@ def looping(folder):
     (folder / "chat_template.jinja").write_text(LOOPS)
 
 
+def filling(folder):
+    (folder / "chat_template.jinja").write_text("{{ 'x' * 10000000000 }}{{ messages }}")
+
+
 GOOD = demonstrations(*[(USER, ANSWER)] * 4)
 CASES = {
     "prompt longer than the context": Case(
@@ -118,7 +122,11 @@ CASES = {
     "a folder without weights": Case(["has no weights", "give another folder"], folder=without_weights),
     "a pickle": Case(["pickle", "convert them to safetensors"], folder=pickled),
     "remote code": Case(["auto_map", "choose one of a family"], folder=foreign_code),
-    "a template that loops": Case(["does it loop?", "give another"], folder=looping, only_the_run=True),
+    "a template that loops": Case(["does it loop?", "give another"], folder=looping),
+    "a template that fills the memory": Case(["1 GiB of memory", "give another"], folder=filling),
+    "a typed template that loops": Case(
+        ["does it loop?", "give another"], values={"chat_template": LOOPS}, field="chat_template"
+    ),
     "lr = NaN": Case(
         ["learning_rate", "finite number"], values={"learning_rate": float("nan")}, field="learning_rate",
         form=["Enter a number."],

@@ -7,6 +7,7 @@ token can match.
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 from training.rlhf.errors import ModelFolderError, first_line
 from training.rlhf.model_folders import is_encoder_decoder
 from training.rlhf.template_styles import SIMPLE, wrapping_of
+from training.rlhf.template_trial import check_template
 
 ROLE_TOKENS = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
 END_TOKEN, PAD_TOKEN = "<|endoftext|>", "<|pad|>"
@@ -41,6 +43,8 @@ PLAIN_TEMPLATE = (
 )
 # For encoder–decoder models: what the encoder reads ends with the end token, as in T5's own training.
 ENCODER_TEMPLATE = PLAIN_TEMPLATE.replace("'Assistant: ' }}", "'Assistant: ' + eos_token }}")
+
+OUR_TEMPLATES = (MARKED_TEMPLATE, PLAIN_TEMPLATE, ENCODER_TEMPLATE)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
     if takes_ours and is_encoder_decoder(name):
         chat_template = ENCODER_TEMPLATE
     prepare_tokenizer(tokenizer, chat_template)
+    if tokenizer.chat_template not in OUR_TEMPLATES:
+        check_template(tokenizer.chat_template)
     tokenizer.padding_side = "right"
     return tokenizer
 
@@ -254,9 +260,10 @@ class ChatEncoder:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """TimeoutError in the block once it takes too long. Only the main thread can be stopped that way."""
+    """TimeoutError in the block once it takes too long."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        with _time_limit_of_a_thread(seconds):
+            yield
         return
 
     def give_up(*_: object) -> None:
@@ -269,3 +276,32 @@ def _time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+
+
+class _TookTooLong(BaseException):
+    """Raised in another thread, by its name alone; nothing that a template does catches it."""
+
+
+@contextmanager
+def _time_limit_of_a_thread(seconds: float) -> Iterator[None]:
+    """As `_time_limit` where signals do not reach. It acts between two steps of the interpreter."""
+    thread, done, lock = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def give_up() -> None:
+        with lock:
+            if not done.is_set():
+                raised = ctypes.py_object(_TookTooLong)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+        with lock:  # from here on nothing is raised any more
+            done.set()
+    except _TookTooLong:
+        raise TimeoutError(f"it takes longer than {seconds:g} seconds: does it loop?") from None
+    finally:
+        done.set()
+        timer.cancel()

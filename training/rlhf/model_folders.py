@@ -67,6 +67,16 @@ def check_folder(folder: Path, *, field: str = "model", digests: bool = True) ->
     return config
 
 
+def template_in(folder: Path) -> str:
+    """The chat template of a checked local folder; empty where it has none."""
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return own.read_text(encoding="utf-8", errors="replace")
+    settings = folder / "tokenizer_config.json"
+    found = _read_object(settings, "").get("chat_template") if settings.is_file() else ""
+    return found if isinstance(found, str) else ""
+
+
 def is_reward_model(folder: str) -> bool:
     """Whether a checked local folder holds a sequence classifier."""
     config = _read_object(Path(folder) / "config.json", "")

@@ -228,9 +228,11 @@ class Roller:
             k1 += float(ratio.double().sum())
             k3 += float((torch.expm1(-ratio.double()) + ratio.double()).sum())
         k1, k3 = self.team.add_up({"": [k1, k3]})[""]
+        reward, kl = float(scores.double().mean()), k1 / len(prompts)
         found = {
-            "validation_reward": float(scores.double().mean()),
-            "validation_kl": k1 / len(prompts),
+            "validation_reward": reward,
+            "validation_objective": reward - self.config.kl_coefficient * kl,
+            "validation_kl": kl,
             "validation_kl_k3": k3 / len(prompts),
         }
         if not all(math.isfinite(value) for value in found.values()):

@@ -98,11 +98,17 @@ class Session:
         self.modules = {name: module.to(accelerator.device) for name, module in modules.items()}
         self.loss_scale = LossScale(active=config.precision == "fp16")
         self.optimizer = Optimizer(self.modules, rates, config, self.team, self.loss_scale)
-        self.state: dict[str, Any] = {"step": 0, "best": None, "patience": 0, "window": {}}
+        self.state: dict[str, Any] = {
+            "step": 0,
+            "best": None,
+            "patience": 0,
+            "window": {},
+            "last_metrics": {},
+        }
+        self.measured: dict[str, float] = {}  # by an evaluation of this very step
         self._save_models, self._prepare_save = save_models, prepare_save
         self.sharding = sharding
         self.best_metric, self.best_direction = best
-        self.last_metrics: dict[str, float] = {}
         self._clock = time.monotonic()
         self._steps_timed = 0
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
@@ -110,6 +116,11 @@ class Session:
     @property
     def step(self) -> int:
         return self.state["step"]
+
+    @property
+    def last_metrics(self) -> dict[str, float]:
+        """Of the last evaluation, which may be some steps ago."""
+        return self.state["last_metrics"]
 
     def resume_from(self, folder: Path | None) -> None:
         """Take up optimizer and state of a verified checkpoint; models were loaded from it before."""
@@ -123,13 +134,15 @@ class Session:
                 self.loss_scale.resume(self.state["loss_scale"])
         except (OSError, KeyError, ValueError) as error:
             raise CheckpointError(f"{folder} has no usable trainer state: {error}") from error
-        self.last_metrics = checkpoints.load_manifest(folder).metrics
+        # Checkpoints of former versions have them in the manifest alone.
+        self.state.setdefault("last_metrics", checkpoints.load_manifest(folder).metrics)
         self.run.step = self.step
         self.run.state("running", total_steps=self.total_steps, resumed_from=self.run.relative(folder))
 
     def begin_step(self) -> int:
         """Count the step and seed everything for it."""
         self.state["step"] += 1
+        self.measured = {}
         self.run.step = self.step
         torch.manual_seed(derived_seed(self.config.seed, "step", self.step))
         return self.step
@@ -170,7 +183,7 @@ class Session:
         one.
         """
         self.run.metrics(metrics)
-        self.last_metrics = metrics
+        self.measured = self.state["last_metrics"] = metrics
         value = metrics.get(self.best_metric)
         if value is None or not eligible:
             return False
@@ -182,6 +195,15 @@ class Session:
             return True
         self.state["patience"] += 1
         return False
+
+    def is_out_of_patience(self) -> bool:
+        """Whether as many evaluations as are allowed have brought nothing better by the best metric."""
+        patience = self.config.early_stopping_patience
+        return bool(patience) and self.state["patience"] >= patience
+
+    def log_lost_patience(self) -> None:
+        count = self.config.early_stopping_patience
+        self.run.log(f"stopped early: {count} evaluations without a better {self.best_metric}")
 
     def checkpoint(self) -> None:
         """The leader writes `checkpoints/step-N`, then drops what retention no longer keeps. The others come
@@ -212,7 +234,7 @@ class Session:
             step=self.step,
             stage=self.run.stage,
             base=self.base,
-            metrics=self.last_metrics,
+            metrics=self.measured,  # of an earlier step they would be another model's
         )
         self.run.events.write(
             "checkpoint",

@@ -99,11 +99,8 @@ def train(session: Session, task: Task) -> dict[str, float]:
         finished = step >= session.total_steps
         if session.due_for_evaluation():
             improved = session.note(task.evaluate())
-            patience = config.early_stopping_patience
-            if patience and session.state["patience"] >= patience:
-                session.run.log(
-                    f"stopped early: {patience} evaluations without a better {session.best_metric}"
-                )
+            if session.is_out_of_patience():
+                session.log_lost_patience()
                 finished = True
         session.state["finished"] = finished
         session.end_step(improved=improved, finished=finished)

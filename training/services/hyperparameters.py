@@ -15,7 +15,8 @@ from labeling.models import Project
 from training.models import Preset, Stage
 from training.rlhf.config import PRESETS, as_dict, describe, validate
 from training.rlhf.config.fields import FieldSpec, check_value, unknown_field
-from training.rlhf.errors import ConfigError
+from training.rlhf.errors import ConfigError, ModelFolderError
+from training.rlhf.template_trial import check_template
 
 # Filled in by us: paths, lists of paths, and the hub ids that settings allow.
 OURS = ("path", "paths", "list")
@@ -51,6 +52,14 @@ def check_hyperparameters(stage: str, values: dict[str, Any]) -> dict[str, Any]:
     except ConfigError as error:
         raise _refusal([error]) from error
     return {name: config[name] for name in by_name}
+
+
+def check_typed_template(values: dict[str, Any]) -> None:
+    """Raises Invalid where the chat template that somebody typed loops, or fills the memory."""
+    try:
+        check_template(values.get("chat_template"), "chat_template")
+    except ModelFolderError as error:
+        raise Invalid(error.message, field="chat_template", code=error.code) from error
 
 
 def _stand_ins(stage: str) -> dict[str, Any]:

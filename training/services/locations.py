@@ -12,7 +12,8 @@ from annotate.words import _
 from labeling.models import Project
 from training.models import Checkpoint, TrainingRun
 from training.rlhf.errors import RlhfError
-from training.rlhf.model_folders import check_folder
+from training.rlhf.model_folders import check_folder, template_in
+from training.rlhf.template_trial import check_template
 
 LONGEST_TEXT_FILE = 512 * 2**20  # bytes of one uploaded text to pretrain on
 SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -93,10 +94,11 @@ def check_base_model(name: str) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    """What its JSON and the names of its files say; no weight is read."""
+    """What its JSON and the names of its files say, and whether its chat template ends; no weight is read."""
     try:
         if folder.is_dir():
             check_folder(folder, field="base_model", digests=False)
+            check_template(template_in(folder), f"base_model: the chat template of {folder}")
     except RlhfError as error:
         said = error.message.replace(f"{folder}", folder.name)
         raise Invalid(said, field="base_model", code=error.code) from error

@@ -26,7 +26,7 @@ from .evaluations import fitted_answers
 from .event_log import append_event
 from .exports import check_export
 from .follow_up_plans import check_follow_up
-from .hyperparameters import check_hyperparameters, preset_values
+from .hyperparameters import check_hyperparameters, check_typed_template, preset_values
 from .inputs import check_inputs, check_labels, check_options, check_texts, fitted_batch_size
 from .leases import note_ring
 from .locations import check_base_model
@@ -58,6 +58,7 @@ def create_run(
     values = preset_values(project, stage, preset) if preset else {}
     checked = check_hyperparameters(stage, {**values, **hyperparameters})
     check_device(checked)
+    check_typed_template(checked)
     base_model = check_base_model(base_model) if base_model else ""
     checked_options = check_options(project, stage, options or {})
     check_texts(stage, checked, checked_options)

@@ -253,6 +253,7 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
     run = find_run(project, number)
     found, told = curves(run), reports(run)
     searched = request.GET.get("log", "").replace("\x00", "").strip()[:200]
+    best_metric = str(run.hyperparameters.get("best_metric", ""))
     context = {
         "run": run,
         "charts": run_charts(run, found),
@@ -266,8 +267,10 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
         "lines": log_lines(run, searched),
         "searched": searched,
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
-        "checkpoints": [(each, deciding(run.stage, each.metrics)) for each in run.checkpoints.all()],
-        "decides": deciding(run.stage, {}),
+        "checkpoints": [
+            (each, deciding(run.stage, each.metrics, best_metric)) for each in run.checkpoints.all()
+        ],
+        "decides": deciding(run.stage, {}, best_metric),
         "fraction": min(1.0, run.step / run.total_steps) if run.total_steps else None,
         "final_metrics": figures({**undrawn(run, found), **run.metrics}),
         "hyperparameters": sorted(run.hyperparameters.items()),

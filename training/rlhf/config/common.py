@@ -163,6 +163,18 @@ class OptimizerConfig(RunConfig):
         group=TIMING,
         source=ours("the newest may turn out damaged, and then there is one more"),
     )
+    early_stopping_patience: int = integer(
+        0,
+        0,
+        10_000,
+        "Stop after so many evaluations that are not better by the metric that chooses the best checkpoint "
+        "(best_metric; in pretraining the validation loss); 0 never.",
+        group=TIMING,
+        source=ours(
+            "off: InstructGPT preferred SFT models of 16 epochs though their validation loss rose after "
+            "one (C.1)"
+        ),
+    )
     micro_batch_tokens: int = integer(
         8192,
         0,
@@ -222,17 +234,6 @@ class SupervisedConfig(OptimizerConfig):
         "Stop after so many steps; 0 goes by epochs.",
         group=TIMING,
         source=ours("epochs say how long a run is, as in the papers"),
-    )
-    early_stopping_patience: int = integer(
-        0,
-        0,
-        10_000,
-        "Stop after so many evaluations without a better validation loss; 0 never.",
-        group=TIMING,
-        source=ours(
-            "off: InstructGPT preferred SFT models of 16 epochs though their validation loss rose after "
-            "one (C.1)"
-        ),
     )
 
     @property

@@ -125,6 +125,16 @@ class SftConfig(FineTuneConfig):
     dropout: float = number(
         0.0, 0.0, 0.9, "Residual dropout while training.", source=INSTRUCT + ", C.1 (0.2)", group=PARTS
     )
+    best_metric: str = choice(
+        "validation_loss",
+        ("validation_loss", "validation_accuracy"),
+        "What the best checkpoint is best at, which is kept, and early stopping waits for: loss per token of "
+        "held-out responses, or the share of these tokens that the model finds likeliest.",
+        group=TIMING,
+        source=ours(
+            "the loss is what is learnt; InstructGPT, C.1, chooses by a reward model, if there is one"
+        ),
+    )
     group_by_length: bool = boolean(
         True,
         "Put rows of like length into one batch, where rows are padded.",
@@ -221,7 +231,8 @@ class RewardConfig(FineTuneConfig):
     best_metric: str = choice(
         "validation_loss",
         ("validation_loss", "validation_accuracy"),
-        "What the best checkpoint is best at.",
+        "What the best checkpoint is best at, which is kept, and early stopping waits for: loss over "
+        "held-out rankings, or accuracy over their untied pairs.",
         group=TIMING,
         source=ours("the loss also tells how sure the model is, accuracy only who is ahead"),
     )

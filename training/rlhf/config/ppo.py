@@ -170,6 +170,15 @@ class PpoConfig(OptimizerConfig):
             "of 50 to 85"
         ),
     )
+    best_metric: str = choice(
+        "validation_reward",
+        ("validation_reward", "validation_objective"),
+        "What the best checkpoint within kl_budget is best at, which is kept, and early stopping waits for: "
+        "held-out reward, or that less kl_coefficient times held-out KL, what PPO seeks. Without "
+        "validation_prompts_file both are of the practice prompts.",
+        source=INSTRUCT + ", equation 2, without the pretraining term",
+        group=TIMING,
+    )
     gamma: float = number(1.0, 0.0, 1.0, "Discount per token.", source=SUMMARIZE, group=SURROGATE)
     gae_lambda: float = number(
         0.95,

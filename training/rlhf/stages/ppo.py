@@ -36,6 +36,8 @@ from training.rlhf.run import Run
 from training.rlhf.session import Session, derived_seed, open_accelerator
 
 LIVE_POLICY = "live_policy.safetensors"
+# What the best checkpoint is chosen by where there are no held-out prompts.
+OF_ROLLOUTS = {"validation_reward": "reward_mean", "validation_objective": "objective_mean"}
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
@@ -65,7 +67,7 @@ class PpoTrainer:
         self.controller = ppo_math.KlController(
             config.kl_coefficient, config.kl_controller == "adaptive", config.kl_target, config.kl_horizon
         )
-        metric = "validation_reward" if self.held_out_prompts else "reward_mean"
+        metric = config.best_metric if self.held_out_prompts else OF_ROLLOUTS[config.best_metric]
         self.session = Session(
             run,
             config,
@@ -257,22 +259,34 @@ class PpoTrainer:
 
     def _judge(self, step: int, measured: dict[str, float]) -> tuple[bool, bool]:
         """(is this the best checkpoint so far, is the run over)."""
-        improved, finished = False, step >= self.session.total_steps
-        kl, budget = measured["kl"], self.config.kl_budget
-        if self.session.due_for_evaluation():
-            found = self._evaluate() or {name: measured[name] for name in ("reward_mean", "kl")}
-            kl = found.get("validation_kl", kl)
-            improved = self.session.note(found, eligible=not budget or kl <= budget)
-        elif self.held_out_prompts:
-            return improved, finished
-        if budget and kl > budget:
-            if self.session.state["best"] is None:
+        session, budget = self.session, self.config.kl_budget
+        finished, evaluates = step >= session.total_steps, session.due_for_evaluation()
+        if self.held_out_prompts and not evaluates:
+            return False, finished
+        found = self._evaluate() or self._measured_in_practice(measured)
+        kl = found.get("validation_kl", measured["kl"])
+        is_over = bool(budget) and kl > budget
+        improved = (evaluates or is_over) and session.note(found, eligible=not is_over)
+        if is_over:
+            if session.state["best"] is None:
                 self.run.log(
                     "no checkpoint stayed within the KL budget: evaluate more often, or learn more slowly"
                 )
             self.run.log(f"stopped: KL {kl:.2f} nats exceeds the budget of {budget:g}")
             finished = True
+        elif evaluates and session.is_out_of_patience():
+            session.log_lost_patience()
+            finished = True
         return improved, finished
+
+    def _measured_in_practice(self, measured: dict[str, float]) -> dict[str, float]:
+        """What chooses between checkpoints where no prompts are held out."""
+        reward, kl = measured["reward_mean"], measured["kl"]
+        return {
+            "reward_mean": reward,
+            "kl": kl,
+            "objective_mean": reward - self.config.kl_coefficient * kl,
+        }
 
     def _evaluate(self) -> dict[str, float]:
         if not self.held_out_prompts:
@@ -353,7 +367,11 @@ class PpoTrainer:
             if len(ids) <= limit and self._is_readable(row, ids)
         ]
         if not kept:
-            raise DataError(f"every prompt is longer than {limit} tokens", file=file)
+            raise DataError(
+                f"every prompt is longer than {limit} tokens; shorten them, raise maximum_prompt_length, or "
+                "lower maximum_new_tokens if prompt and response together fill what the models read",
+                file=file,
+            )
         if len(kept) < len(encoded):
             self.run.log(
                 f"{len(encoded) - len(kept)} of {len(encoded)} prompts of {file} are longer than {limit} "

@@ -83,7 +83,7 @@ def execute(run: Run, config: Any, resume: Path | None) -> None:
         save_models=task.save,
         prepare_save=task.prepare_save,
         sharding=shard_if_asked(task, run, accelerator.device),
-        best=("validation_loss", "min"),
+        best=(config.best_metric, "max" if config.best_metric == "validation_accuracy" else "min"),
     )
     session.resume_from(resume)
     metrics = train(session, task)
