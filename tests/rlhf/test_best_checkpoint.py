@@ -89,10 +89,15 @@ def test_early_stopping_waits_for_the_same_metric(world, sft_model, tmp_path, sc
 @pytest.fixture
 def ppo(world, sft_model, reward_model):
     def make(**changes):
-        return world.config(
-            "ppo", policy=str(sft_model), reward_model=str(reward_model), evaluate_every=1, steps=4,
-            kl_coefficient=0.5, keep_checkpoints=1, ppo_epochs=1, **changes,
-        )  # fmt: skip
+        settings = {
+            "evaluate_every": 1,
+            "steps": 4,
+            "kl_coefficient": 0.5,
+            "keep_checkpoints": 1,
+            "ppo_epochs": 1,
+        }
+        models = {"policy": str(sft_model), "reward_model": str(reward_model)}
+        return world.config("ppo", **models, **settings | changes)
 
     return make
 
