@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from annotate.api.schema import ENUM_NAMES
 from annotate.environment import BASE_DIR, data_dir, load_environment, make_folder
 from annotate.logs import configure_logging
+from annotate.postgres import GONE
 from annotate.static_headers import add_static_headers
 
 env = load_environment()
@@ -116,7 +117,7 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         "PRAGMA cache_size=-16000;",
     )
 else:
-    DATABASE.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    DATABASE["OPTIONS"] = {**GONE, **DATABASE.get("OPTIONS", {})}
 # On PostgreSQL, statements of hot paths are prepared on the server; not possible behind a pooler that lends a
 # connection for one transaction.
 DATABASE_PREPARE = env.bool("DATABASE_PREPARE", default=True)

@@ -28,6 +28,9 @@ django.setup()
 settings.DATABASES["default"]["NAME"] = {database!r}
 from django.db import connections
 connections["default"].settings_dict["NAME"] = {database!r}
+if {port!r}:
+    connections["default"].settings_dict.update(HOST="127.0.0.1", PORT=str({port!r}))
+    connections["default"].settings_dict["OPTIONS"].pop("host", None)
 from pathlib import Path
 settings.DATA_DIR = Path({data_dir!r})
 settings.MODEL_DIRS = [{data_dir!r} + "/models"]
@@ -70,8 +73,10 @@ print(sorted(rung), flush=True)
 class Workers:
     """Starts processes and ends them all."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
+    def __init__(self, data_dir: Path, trainer: list[str] | None = FAKE_TRAINER) -> None:
+        """`trainer`: None for the real one."""
+        self.data_dir, self.trainer = data_dir, trainer
+        self.port = 0  # where the database is met; 0: where this process meets it
         self.started: list[subprocess.Popen] = []
 
     def start(self, run: TrainingRun, body: str = SUPERVISE, lease: float = LEASE) -> subprocess.Popen:
@@ -79,7 +84,8 @@ class Workers:
             root=str(ROOT),
             database=str(connection.settings_dict["NAME"]),
             data_dir=str(self.data_dir),
-            trainer=FAKE_TRAINER,
+            trainer=self.trainer,
+            port=self.port,
             lease=lease,
             run=str(run.pk),
         )

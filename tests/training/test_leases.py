@@ -140,6 +140,9 @@ def test_lines_are_stored_once_whoever_reads_them(sft_run):
     run = claim(sft_run)
     event = {"type": "log", "time": "2026-01-01T00:00:00+00:00", "step": 1, "data": {"message": "hello"}}
     leases.store_progress(run.pk, 1, events=[event], old_offset=0, new_offset=10, values={})
+    # Told again by the same attempt, to which the answer was lost: they are there.
+    leases.store_progress(run.pk, 1, events=[event], old_offset=0, new_offset=10, values={})
     with pytest.raises(LeaseLost):
-        leases.store_progress(run.pk, 1, events=[event], old_offset=0, new_offset=10, values={})
+        leases.store_progress(run.pk, 1, events=[event], old_offset=0, new_offset=25, values={})
     assert run.events.filter(type="log").count() == 1
+    assert TrainingRun.objects.get(pk=run.pk).event_count == run.events.count()

@@ -18,6 +18,7 @@ import structlog
 from django.db import transaction
 
 from annotate.errors import Conflict, Gone
+from annotate.postgres import answers_within
 from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
@@ -25,7 +26,7 @@ from training.models import Checkpoint, TrainingRun
 from training.rlhf import checkpoints as files
 from training.rlhf.errors import CheckpointError
 
-from .leases import LeaseLost, held
+from .leases import LeaseLost, held, patience
 from .locations import checkpoint_directory, checkpoints_directory, data_dir, run_directory
 from .tar_stream import tar_stream
 
@@ -88,9 +89,10 @@ def _name(path: Any) -> str:
 def _register(
     run, folder: Path, manifest: files.Manifest, sha256: str, is_best: bool, is_final: bool
 ) -> Checkpoint:
-    known = Checkpoint.objects.filter(run=run, step=manifest.step).first()
+    with answers_within(patience):
+        known = Checkpoint.objects.filter(run=run, step=manifest.step).first()
     if known is not None and known.manifest_sha256 == sha256 and known.removed_at is None:
-        with transaction.atomic():
+        with answers_within(patience), transaction.atomic():
             _must_hold(run)
             Checkpoint.objects.filter(pk=known.pk).update(is_best=is_best, is_final=is_final)
         return known
@@ -112,7 +114,7 @@ def _register(
         "removed_at": None,
     }
     try:
-        with transaction.atomic():
+        with answers_within(patience), transaction.atomic():
             _must_hold(run)
             if known is None:
                 return Checkpoint.objects.create(id=key, run=run, step=manifest.step, **values)

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
+from annotate.postgres import answers_within
 from training.models import RunStatus, TrainingRun
 
 from .event_log import append_event, append_trainer_events
@@ -25,6 +26,13 @@ SLOWEST_REPEAT = 300  # seconds between two rings for a run that nobody takes
 
 class LeaseLost(Exception):
     """Somebody else has the run, or nobody has: this worker must end its child and write nothing more."""
+
+
+def patience() -> float:
+    """Seconds for which a worker waits for the database's answer: there is time for a second try before its
+    lease is over.
+    """
+    return settings.TRAINING_LEASE_SECONDS / 2
 
 
 def lease_end():
@@ -89,6 +97,7 @@ def _takeable() -> QuerySet[TrainingRun]:
     return rows if takes_gpu_runs() else rows.exclude(hyperparameters__device=CUDA)
 
 
+@answers_within(patience)
 def renew_lease(run_id, attempt: int) -> bool:
     """Say that we are alive; True if somebody has asked to cancel. Raises LeaseLost."""
     if held(run_id, attempt).update(lease_expires_at=lease_end(), heartbeat_at=Now()) != 1:
@@ -96,6 +105,7 @@ def renew_lease(run_id, attempt: int) -> bool:
     return is_cancel_requested(run_id, attempt)
 
 
+@answers_within(patience)
 def is_cancel_requested(run_id, attempt: int) -> bool:
     """Reads only. Raises LeaseLost."""
     row = held(run_id, attempt).values_list("cancel_requested_at", flat=True).first()
@@ -104,6 +114,7 @@ def is_cancel_requested(run_id, attempt: int) -> bool:
     return row is not None
 
 
+@answers_within(patience)
 @transaction.atomic
 def store_progress(
     run_id,
@@ -130,11 +141,14 @@ def store_progress(
         )
     )
     if stored != 1:
+        if held(run_id, attempt).filter(events_offset=new_offset).exists():
+            return  # by this attempt, which was not told: the answer to its commit was lost
         raise LeaseLost(f"attempt {attempt} of run {run_id} does not hold it any more")
     last = TrainingRun.objects.values_list("event_count", flat=True).get(pk=run_id)
     append_trainer_events(run_id, events, attempt=attempt, last_sequence=last)
 
 
+@answers_within(patience)
 @transaction.atomic
 def report(run_id, attempt: int, message: str) -> None:
     """A log line of the supervisor. Raises LeaseLost."""

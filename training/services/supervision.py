@@ -20,9 +20,10 @@ from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, connection
 
 from annotate.errors import DomainError
+from annotate.postgres import answers_within
 from training.models import Stage, TrainingRun
 from training.rlhf.errors import EXIT_INTERRUPTED, EXIT_ORPHANED
 
@@ -79,6 +80,10 @@ class RunSupervisor:
             return self._attempt()
         except LeaseLost as error:
             log.warning("lease_lost", run=str(self.run.pk), attempt=self.run.attempt, cause=str(error))
+            return Outcome.LOST
+        except DATABASE_AWAY as error:  # its lease runs out, and a sweep finds it
+            log.warning("database_away", run=str(self.run.pk), attempt=self.run.attempt, cause=str(error))
+            connection.close()
             return Outcome.LOST
         finally:
             if self.child is not None and self.child.poll() is None:
@@ -232,8 +237,14 @@ class RunSupervisor:
     def _conclude(self, status: int) -> Outcome:
         assert self.child is not None  # noqa: S101 - for the type checker
         result = self._read_result() or {}
+        whole = self._while_beating(lambda: whole_checkpoints(self.run))
+        self._patiently(lambda: register_checkpoints(self.run, whole, result))
+        return self._patiently(lambda: self._end(status, result))
+
+    @answers_within(leases.patience)
+    def _end(self, status: int, result: dict[str, Any]) -> Outcome:
+        assert self.child is not None  # noqa: S101 - for the type checker
         verdict = result.get("status")
-        register_checkpoints(self.run, self._while_beating(lambda: whole_checkpoints(self.run)), result)
         if status == 0 and verdict == "succeeded":
             endings.succeed(self.run, metrics={**self.metrics, **_plain(result.get("metrics"))})
         elif verdict == "failed":
@@ -267,6 +278,12 @@ class RunSupervisor:
             return None
         return result if isinstance(result, dict) else None
 
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """`work`, as soon as the database answers; LeaseLost when the lease must be over before that."""
+        while True:
+            with _Patience(self):
+                return work()
+
     def _while_beating(self, work: Callable[[], T]) -> T:
         """Slow work that touches no database (digests of large files), while the lease is kept alive here."""
         with ThreadPoolExecutor(1) as pool:
@@ -297,7 +314,8 @@ class _Patience:
         if self.supervisor.lease_must_be_over():
             raise LeaseLost(f"the database was away for longer than the lease: {error}") from error
         log.warning("database_away", run=str(self.supervisor.run.pk), cause=str(error))
-        close_old_connections()
+        if not connection.in_atomic_block:  # of a test: there it is for it to end
+            connection.close()
         time.sleep(LOOK_SECONDS)
         return True
 
