@@ -41,7 +41,7 @@ def main() -> None:
     # ends the process, also in the middle of a single long operation.
     signal.setitimer(signal.ITIMER_PROF, asked["seconds"])
     try:
-        found = {"characters": most_characters(asked)}
+        found: dict[str, Any] = {"characters": most_characters(asked)}
     except (MemoryError, OverflowError):
         found = {"problem": "memory"}
     except Exception:  # noqa: BLE001 - what else it may raise is told when it is used, with the row

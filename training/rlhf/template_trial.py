@@ -13,6 +13,7 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from training.rlhf.errors import ModelFolderError
 
@@ -50,7 +51,7 @@ def _problem_of(template: str, seconds: float) -> str:
         return ""
     if ended.returncode == -signal.SIGPROF:
         return f"cannot render a short conversation (it takes longer than {seconds:g} seconds: does it loop?)"
-    found = json.loads(ended.stdout) if ended.returncode == 0 else {"problem": "memory"}
+    found: dict[str, Any] = json.loads(ended.stdout) if ended.returncode == 0 else {"problem": "memory"}
     if found.get("problem"):
         return f"needs more than {MEMORY // 2**30} GiB of memory for a short conversation"
     if found["characters"] > MOST_CHARACTERS:
