@@ -22,6 +22,7 @@ WIRING_FOR_ROOMS = (
     "annotate.quoted_rows",
     "annotate.sealing",
     "annotate.errors",
+    "annotate.postgres",
     "annotate.prepared",
     "annotate.words",
     "annotate.names",
@@ -139,7 +140,7 @@ def test_only_rlhf_imports_the_heavy_libraries():
 def test_rlhf_is_used_by_the_site_only_where_it_needs_no_torch():
     """The site reads configuration and manifests; everything else happens in the child process."""
     pure = ("config", "checkpoints", "events", "errors", "presets", "learning_curve", "model_folders")
-    pure += ("template_styles", "export.shapes", "devices")
+    pure += ("template_styles", "template_trial", "export.shapes", "devices")
     allowed = tuple(f"{RLHF}.{name}" for name in pure)
     assert not breaches(
         lambda who, what: (
