@@ -19,6 +19,7 @@ from labeling.models import (
     Adjudication,
     Completion,
     CompletionOrigin,
+    DatasetKind,
     DatasetVersion,
     DatasetVersionStatus,
     Demonstration,
@@ -326,6 +327,8 @@ def _of_import(project: Project, record: ImportRecord) -> Lineage:
     """What of a file is in which versions: judgments that came with it, answer its prompts, rank its
     completions or began with one of them; and prompts."""
     prompts = list(record.prompts.values_list("pk", flat=True)[:MOST_IDS])
+    # The rows of versions of completions are prompts, also such as were there before the file.
+    answered = {*prompts, *record.completions.values_list("prompt_id", flat=True)[:MOST_IDS]}
     ids: set[int] = set()
     for model in (Demonstration, Ranking):
         rows = model.objects.filter(submission__project=project, is_current=True)
@@ -343,6 +346,8 @@ def _of_import(project: Project, record: ImportRecord) -> Lineage:
     ).select_related("dataset__project")
     for version in ready[:MOST_SHOWN]:
         members: Collection[int] = prompts if version.dataset.kind in UNJUDGED else ids
+        if version.dataset.kind == DatasetKind.COMPLETIONS:
+            members = answered
         try:
             count = dataset_files.count_members(version, members)
         except FileNotFoundError:  # `verify` says so loudly

@@ -142,6 +142,19 @@ def test_judgments_of_an_imports_completions_are_counted_too(cast):
     assert (held.title, held.facts["Rows of it"]) == (str(version), "1")
 
 
+def test_completions_of_an_import_to_prompts_that_were_there_are_counted_in_versions_of_completions(cast):
+    record = make_import(cast, kind="completions")
+    completions = make_completions(make_prompt(cast.project), 2)
+    completions[0].import_record = record
+    completions[0].save()
+    make_completions(make_prompt(cast.project), 2)  # of others
+    version = make_version(cast, "completions")
+    [held] = [
+        step for step in lineage_of(cast.project, "import", record.pk).forward if step.kind == "version"
+    ]
+    assert (held.title, held.facts["Rows of it"]) == (str(version), "1")
+
+
 def test_what_is_of_another_project_is_not_there(cast, chain):
     submission, record, _version, _checkpoint = chain
     for kind, pk in (("judgment", submission.pk), ("prompt", submission.prompt_id), ("import", record.pk)):
