@@ -8,6 +8,7 @@ from labeling.api.base import PROJECT
 from .checkpoints import Checkpoints, Rounds
 from .continuations import ContinuationOfRun, Continuations
 from .runs import Presets, Runs, Sampling, Stages
+from .texts import Texts
 
 
 def _named_as_elsewhere(route: Route | DynamicRoute) -> Route | DynamicRoute:
@@ -32,5 +33,6 @@ urlpatterns = [
     path(f"{PROJECT}continuations/", Continuations.as_view(), name="api_continuations"),
     path(f"{PROJECT}continuations/<int:number>/", ContinuationOfRun.as_view(), name="api_continuation"),
     path(f"{PROJECT}sample/", Sampling.as_view(), name="api_sample"),
+    path(f"{PROJECT}texts/", Texts.as_view(), name="api_texts"),
     path(PROJECT, include(router.urls)),
 ]
