@@ -54,7 +54,7 @@ def make_version(project, kind: str, splits: dict[str, list[dict]], name: str = 
         frozen_at=timezone.now(),
     )
     folder = dataset_files.folder_of(version)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # windows of one site share their folder
     for split in ("train", "validation", "test"):
         lines = [json.dumps(row) + "\n" for row in splits.get(split, [])]
         (folder / f"{split}.jsonl").write_text("".join(lines))
@@ -171,7 +171,7 @@ def make_letters_model(folder: Path) -> Path:
     core = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(letters)}, merges=[]))
     core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     core.add_special_tokens(["<end>"])
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # windows of one site share their folder
     core.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
