@@ -54,6 +54,7 @@ TABLES_WITHOUT = {
     "profile": "one's own API tokens",
     "presets": "the presets of a project, by stage",
     "round_detail": "the ten steps of one round",
+    "_frontier": "the evaluations of the runs of one plot, with their own CSV",
     "run_compare": "at most six runs side by side",
     "_compare_reports": "at most six runs side by side",
     "_compare_behaviour": "at most six runs side by side",

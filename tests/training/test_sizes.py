@@ -175,7 +175,7 @@ def test_the_site_asks_a_child_which_tells_how_far_it_is(cast, sft_version, base
     with pytest.raises(Invalid, match="row 1.*no row of a dataset version") as refusal:
         followed_answer_of("sizes", asked, tell=told.append, patience=300.0, field="model")
     assert (refusal.value.field, str(data_dir) in refusal.value.message) == ("model", False)
-    with pytest.raises(Invalid, match="not there after 0 seconds"):
+    with pytest.raises(Invalid, match="not answered after 0 seconds"):
         followed_answer_of("sizes", asked, tell=told.append, patience=0.01, field="model")
 
 

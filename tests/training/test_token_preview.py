@@ -92,7 +92,7 @@ def test_a_preview_that_takes_too_long_is_ended(cast, sft_version, base_folder, 
 
     settings.TRAINER_COMMAND = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setattr(token_preview, "PATIENCE_SECONDS", 0.3)
-    with pytest.raises(Invalid, match="not there after"):
+    with pytest.raises(Invalid, match="not answered after"):
         token_preview.preview_tokens(
             version=sft_version, split="train", base_model="letters", maximum_length=128, rows=3
         )

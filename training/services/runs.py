@@ -21,13 +21,14 @@ from labeling.models import DatasetVersion, Project
 from labeling.services.activity import record_event
 from training.models import FollowUpStatus, RunInput, RunStatus, Stage, TrainingRun
 
+from .batch_sizes import fitted_batch_size
 from .endings import EXECUTE, FOLLOW_UP
 from .evaluations import fitted_answers
 from .event_log import append_event
 from .exports import check_export
 from .follow_up_plans import check_follow_up
 from .hyperparameters import check_hyperparameters, check_typed_template, preset_values
-from .inputs import check_inputs, check_labels, check_options, check_texts, fitted_batch_size
+from .inputs import check_inputs, check_labels, check_options, check_texts
 from .leases import note_ring
 from .locations import check_base_model
 from .machines import check_device
