@@ -46,7 +46,7 @@ def test_a_killed_supervisor_takes_its_trainer_with_it_and_the_run_is_resumed(wo
     first.kill()
     wait_for(lambda: not is_alive(pid))
     wait_for(lambda: endings.take_up_lost_runs())
-    workers.start(sft_run)
+    workers.start(sft_run, lease=90.0)  # a busy machine must not lose the heir
     wait_for(lambda: TrainingRun.objects.get(pk=sft_run.pk).status == RunStatus.SUCCEEDED)
     resumed = sft_run.events.filter(type="metrics", attempt=2).order_by("sequence").first()
     assert resumed.step >= 5, "it went on from a checkpoint"
