@@ -22,6 +22,7 @@ from .event_log import append_event, append_trainer_events
 from .machines import CUDA, takes_gpu_runs
 
 SLOWEST_REPEAT = 300  # seconds between two rings for a run that nobody takes
+LEAST_PATIENCE = 5.0  # seconds
 
 
 class LeaseLost(Exception):
@@ -30,9 +31,9 @@ class LeaseLost(Exception):
 
 def patience() -> float:
     """Seconds for which a worker waits for the database's answer: there is time for a second try before its
-    lease is over.
+    lease is over. A busy machine may answer late, too, so it is never less than LEAST_PATIENCE.
     """
-    return settings.TRAINING_LEASE_SECONDS / 2
+    return max(settings.TRAINING_LEASE_SECONDS / 2, LEAST_PATIENCE)
 
 
 def lease_end():
