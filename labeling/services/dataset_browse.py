@@ -27,7 +27,7 @@ SPOILT = (orjson.JSONDecodeError, UnicodeDecodeError, FileNotFoundError, IndexEr
 
 
 class Wanted(NamedTuple):
-    """What rows of a page have; an empty one wants all."""
+    """What rows of a page have; without text and field it wants all."""
 
     text: str
     field: str = ""
@@ -91,7 +91,7 @@ def _not_as_frozen(version: DatasetVersion) -> Conflict:
 def _browse(
     version: DatasetVersion, path: Path, split: str, wanted: Wanted, page: int, per_page: int
 ) -> RowPage:
-    if not any(wanted):
+    if not (wanted.text or wanted.field):  # a value alone looks for nothing: it is there with every request
         found = RowPage(page, version.row_counts.get(split, 0), per_page)
         found.number = min(max(1, page), found.pages)
         first = (found.number - 1) * per_page

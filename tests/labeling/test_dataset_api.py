@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from labeling.models import Completion, DatasetVersion, ImportRecord, Prompt
-from labeling.services import datasets, imports
+from labeling.services import dataset_browse, datasets, imports
 from tests.factories import make_completions, make_prompt
 
 from .judgments import make_demonstration
@@ -146,6 +146,17 @@ def test_an_unknown_entry_of_a_recipe_is_named(program, cast):
     body = {"kind": "sft", "name": "Mine", "recipe": {"colour": "red"}}
     answer = program.post(url(cast, "datasets/"), body)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "colour")
+
+
+def test_all_rows_are_counted_where_nothing_is_looked_for(program, cast, monkeypatch):
+    for number in range(5):
+        make_demonstration(cast.project, cast.annotator, f"Answer {number}.")
+    version = make_version(cast, fractions={"train": 1})
+    monkeypatch.setattr(dataset_browse, "MOST_MATCHES", 2)
+    rows = url(cast, f"datasets/{version.dataset_id}/versions/1/rows/")
+    last = program.get(rows, {"page": 3, "page_size": 2}).json()
+    assert (last["count"], last["next"], len(last["results"])) == (5, None, 1)
+    assert program.get(rows, {"q": "answer"}).json()["count"] == 2
 
 
 def test_rows_beyond_the_last_page_are_none(program, cast):

@@ -9,7 +9,7 @@ import pytest
 from django.test import AsyncClient
 
 from labeling.models import AuditEvent, Dataset, DatasetVersion
-from labeling.services import datasets
+from labeling.services import dataset_browse, datasets
 from tests.factories import make_prompt
 
 from .judgments import make_demonstration, make_ranking
@@ -82,6 +82,18 @@ def test_rows_are_paged_and_searched(admin, cast):
     assert "Answer number 17." in found
     assert "Answer number 16." not in found
     assert "<html" not in found
+
+
+def test_a_version_beyond_what_a_search_counts_is_paged_to_its_end(admin, cast, monkeypatch):
+    """A plain look is no search: it neither stops counting nor reads the rows before."""
+    for number in range(25):
+        make_demonstration(cast.project, cast.annotator, f"Answer {number}.")
+    version = make_version(cast, fractions={"train": 1})
+    monkeypatch.setattr(dataset_browse, "MOST_MATCHES", 2)
+    monkeypatch.setattr(dataset_browse, "_matches", None)
+    rows = admin.get(version_url(cast, version), {"split": "train", "page": "2"}).context["rows"]
+    assert (rows.total, rows.pages, rows.is_cut) == (25, 2, False)
+    assert [number for number, _ in rows.rows] == list(range(21, 26))
 
 
 def test_verify_says_what_was_changed(admin, cast):
