@@ -79,6 +79,11 @@ def count_by_reason(*, project: Project, kind: str, recipe: Recipe) -> Counts:
     _ask(key, asked)
     heartbeat = Progress(JOB, key)
     if heartbeat.is_silent():
+        heartbeat.attempt = heartbeat.attempts()
+        if heartbeat.attempt >= ATTEMPTS:
+            _path(key, ".asked").unlink(missing_ok=True)
+            heartbeat.end()
+            raise Conflict(DIED, code="not_counted")
         heartbeat.tell(WAITING, 0, now=True)
         ring_on_commit("labeling.tasks.count_recipe", key)
         timer = threading.Timer(PATIENCE_SECONDS, _take_up, [key])

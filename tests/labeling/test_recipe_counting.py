@@ -128,6 +128,25 @@ def test_one_whose_process_died_is_begun_again_and_told_of_after_three(large, mo
     assert count_by_reason(project=large.project, **SFT).result["looked_at"] == 11
 
 
+def test_one_that_kills_each_process_is_given_up_while_somebody_watches(large, monkeypatch):
+    monkeypatch.setattr("labeling.services.progress.SILENT_SECONDS", -1.0)
+
+    class Killed(BaseException):
+        """The process ends here: nothing after it is done, the heartbeat stays as it was told."""
+
+    def kill(*_arguments):
+        raise Killed
+
+    monkeypatch.setattr(recipe_counting, "read_counts", kill)
+    monkeypatch.setattr(Progress, "end", lambda self: None)
+    for _ in range(recipe_counting.ATTEMPTS):
+        assert count_by_reason(project=large.project, **SFT).progress is not None
+        with pytest.raises(Killed):
+            in_background()
+    with pytest.raises(Conflict, match="died too often"):
+        count_by_reason(project=large.project, **SFT)
+
+
 def test_page_and_api_show_how_far_it_is_and_then_the_counts(large, admin):
     here = f"projects/{large.project.slug}/datasets/count/"
     asked = {"kind": "sft", "recipe": {"filters": RECIPE.to_json()["filters"]}}
