@@ -75,7 +75,6 @@ def create_project(
     return project
 
 
-@transaction.atomic
 def check_description(description: str) -> None:
     if len(description) > LONGEST_DESCRIPTION:
         raise Invalid(
@@ -83,6 +82,7 @@ def check_description(description: str) -> None:
         )
 
 
+@transaction.atomic
 def update_project(*, project: Project, name: str, description: str, acting_user) -> Project:
     """Rename or redescribe; the slug stays, because links rely on it."""
     name = check_name(name)

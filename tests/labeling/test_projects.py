@@ -1,7 +1,8 @@
 import pytest
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from labeling.models import AuditEvent, Role
+from labeling.models import AuditEvent, Project, Role
+from labeling.services import projects
 from labeling.services.projects import create_project, update_settings
 from tests.factories import make_project, make_user
 
@@ -69,6 +70,19 @@ def test_a_change_of_which_a_part_is_refused_changes_nothing(cast, api_client_of
     cast.project.refresh_from_db()
     assert cast.project.name == "Tidy answers"
     assert not AuditEvent.objects.filter(action="project.renamed").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_project_is_not_renamed_where_that_cannot_be_put_on_record(monkeypatch):
+    project = make_project()
+
+    def refuse(**kwargs):
+        raise RuntimeError("no room for the trail")
+
+    monkeypatch.setattr(projects, "record_event", refuse)
+    with pytest.raises(RuntimeError):
+        projects.update_project(project=project, name="Anew", description="", acting_user=project.created_by)
+    assert Project.objects.get(pk=project.pk).name != "Anew"
 
 
 def test_a_role_is_not_given_where_the_pause_beside_it_is_refused(cast, api_client_of):
