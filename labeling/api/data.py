@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
+from django.db.models import Max, Prefetch
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -201,7 +202,7 @@ class Datasets(ProjectRows):
     queryset = Dataset.objects.none()
 
     def get_queryset(self):
-        return self.project.datasets.prefetch_related("revisions").order_by("-id")
+        return self.project.datasets.annotate(newest_revision=Max("revisions__number")).order_by("-id")
 
     @extend_schema(
         summary="Make a dataset",
@@ -213,7 +214,8 @@ class Datasets(ProjectRows):
         dataset = datasets.create_dataset(
             project=self.project, acting_user=request.user, **valid_input(shapes.NewDataset, request)
         )
-        return Response(self.get_serializer(dataset).data, status=status.HTTP_201_CREATED)
+        shown = self.get_serializer(self.get_queryset().get(pk=dataset.pk))
+        return Response(shown.data, status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change a recipe", request=shapes.RecipeChange, responses=shapes.DatasetSerializer)
     def partial_update(self, request, slug, pk):
@@ -255,7 +257,9 @@ class RecipeRevisions(ProjectRows):
 
     def get_queryset(self):
         rows = RecipeRevision.objects.filter(dataset=_dataset_of(self)).select_related("created_by")
-        return rows.prefetch_related("versions").order_by("-number")
+        # Without manifests, which are large.
+        numbers = DatasetVersion.objects.only("number", "recipe_revision")
+        return rows.prefetch_related(Prefetch("versions", numbers)).order_by("-number")
 
 
 def _dataset_of(view: ProjectRows) -> Dataset:

@@ -174,16 +174,16 @@ class NewUpload(serializers.Serializer):
 
 
 class DatasetSerializer(serializers.ModelSerializer):
-    recipe_revision = serializers.SerializerMethodField(
-        help_text="The number of the newest, which is `recipe`."
+    recipe_revision = serializers.IntegerField(
+        source="newest_revision",
+        read_only=True,
+        allow_null=True,
+        help_text="The number of the newest, which is `recipe`.",
     )
 
     class Meta:
         model = Dataset
         fields = ["id", "kind", "name", "recipe", "recipe_revision", "created_at"]
-
-    def get_recipe_revision(self, dataset: Dataset) -> int | None:
-        return max((each.number for each in dataset.revisions.all()), default=None)
 
 
 class RecipeChange(serializers.Serializer):

@@ -6,6 +6,8 @@ import importlib
 
 import pytest
 from django.apps import apps
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from annotate.errors import Conflict, Invalid
 from labeling.models import AuditEvent, DatasetVersion, RecipeRevision
@@ -103,6 +105,25 @@ def test_it_is_changed_and_looked_up_over_the_api(cast, admin, dataset):
     assert version["recipe_revision"] == 1
     assert AuditEvent.objects.get(action="dataset.recipe_changed").data["revision"] == 2
     assert DatasetVersion.objects.get().recipe_revision.number == 1
+
+
+def test_lists_read_no_recipe_and_no_manifest_to_say_a_number(cast, admin, dataset):
+    """Either may be a megabyte, for each revision and each version."""
+    freeze(cast, dataset)
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin)
+    url = f"/api/projects/{cast.project.slug}/datasets/"
+    with CaptureQueriesContext(connection) as asked:
+        assert [each["recipe_revision"] for each in admin.get(url).json()["results"]] == [2]
+    assert not [sql for sql in said(asked) if '"labeling_reciperevision"."recipe"' in sql]
+    with CaptureQueriesContext(connection) as asked:
+        history = admin.get(f"{url}{dataset.pk}/recipes/").json()["results"]
+    assert [each["versions"] for each in history] == [[], [1]]
+    large = ('"labeling_datasetversion"."manifest"', '"labeling_datasetversion"."recipe",')
+    assert not [sql for sql in said(asked) if any(column in sql for column in large)]
+
+
+def said(queries) -> list[str]:
+    return [each["sql"] for each in queries.captured_queries]
 
 
 def test_who_may_not_freeze_changes_no_recipe(cast, client, dataset):
