@@ -17,13 +17,16 @@ COLUMNS = ("score", "rating", "reward")  # in what a file brought along with a p
 def scores_of_rows(kind: str, rows: Iterable[Selected]) -> dict[int, float]:
     """{member: score} of those that have one (two queries at most for each LOOKUP rows).
 
-    Of a comparison: its best completion's, as the person scored it, else as its file did. Of demonstrations
-    and prompts: what their file named `score`, `rating` or `reward`. Scores of reward models are none: they
-    only mean something beside one another.
+    Of a comparison: its best completion's, as the person scored it, else as its file did. Of completions
+    without an order: the best one's, as its file scored it. Of demonstrations and prompts: what their file
+    named `score`, `rating` or `reward`. Scores of reward models are none: they only mean something beside
+    one another.
     """
     present = [selected for selected in rows if selected.row is not None]
     if kind == DatasetKind.COMPARISON:
-        return _best_scores(present)
+        return _best_of_rankings(present)
+    if kind == DatasetKind.COMPLETIONS:
+        return _best_of_files(present)
     prompts = {int(selected.present_row["prompt_id"]): None for selected in present}
     given: dict[int, float] = {}
     for ids in chunked(prompts, LOOKUP):
@@ -37,7 +40,7 @@ def scores_of_rows(kind: str, rows: Iterable[Selected]) -> dict[int, float]:
     return found
 
 
-def _best_scores(present: list[Selected]) -> dict[int, float]:
+def _best_of_rankings(present: list[Selected]) -> dict[int, float]:
     members = [selected.member_id for selected in present]
     found: dict[int, float] = {}
     for ids in chunked(members, LOOKUP):
@@ -45,10 +48,14 @@ def _best_scores(present: list[Selected]) -> dict[int, float]:
         for pk, scores in ranked.values_list("submission_id", "scores"):
             numbers = [number for value in scores.values() if (number := as_score(value)) is not None]
             found |= {pk: max(numbers)} if numbers else {}
+    return _best_of_files([selected for selected in present if selected.member_id not in found]) | found
+
+
+def _best_of_files(present: list[Selected]) -> dict[int, float]:
+    """What their files gave the completions in these rows; no person's score is among them."""
     shown = {
         selected.member_id: [int(each["id"]) for each in selected.present_row["completions"]]
         for selected in present
-        if selected.member_id not in found
     }
     wanted = {pk for ids in shown.values() for pk in ids}
     of_files: dict[int, float] = {}
@@ -57,6 +64,7 @@ def _best_scores(present: list[Selected]) -> dict[int, float]:
         for pk, sampling in rows.values_list("pk", "sampling"):
             if (number := as_score(sampling.get("score"))) is not None:
                 of_files[pk] = number
+    found = {}
     for member, ids in shown.items():
         if numbers := [of_files[pk] for pk in ids if pk in of_files]:
             found[member] = max(numbers)

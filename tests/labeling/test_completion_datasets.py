@@ -94,11 +94,7 @@ def test_a_prompt_is_on_the_side_on_which_its_demonstrations_are(filled):
     ("recipe", "rows"), [({"categories": ["law"]}, 1), ({"sources": ["imports"]}, 1), ({}, 2)]
 )
 def test_a_recipe_selects_completions(filled, recipe, rows):
-    record = imports.start_import(
-        project=filled.project, kind="prompts", file=io.BytesIO(b'{"prompt": "x"}\n'), filename="p.jsonl",
-        acting_user=filled.admin,
-    )  # fmt: skip
-    Completion.objects.filter(generator="tiny-sft").update(import_record=record)
+    Completion.objects.filter(generator="tiny-sft").update(import_record=imported(filled))
     version = frozen(filled, **recipe)
     counts = preview_counts(filled.project, "completions", Recipe.from_json(recipe))
     assert (version.row_count, counts["rows"], counts["prompts"]) == (rows, rows, rows)
@@ -111,6 +107,13 @@ def test_archived_prompts_stay_out_and_nothing_is_a_sentence(filled):
         archive_prompt(prompt=prompt, acting_user=filled.admin)
     with pytest.raises(Invalid, match="no completion"):
         frozen(filled)
+
+
+def imported(cast):
+    return imports.start_import(
+        project=cast.project, kind="prompts", file=io.BytesIO(b'{"prompt": "x"}\n'), filename="p.jsonl",
+        acting_user=cast.admin,
+    )  # fmt: skip
 
 
 def told(records):
@@ -199,3 +202,26 @@ def test_filters_of_texts_reach_completions(filled):
     assert masked
     rows = rows_of(frozen(filled, name="masked", filters={"personal_data": "mask"}))
     assert "Ask [email]." in [each["text"] for row in rows for each in row["completions"]]
+
+
+@pytest.mark.parametrize(
+    ("filters", "kept", "left_out"),
+    [
+        ({"least_score": 4}, {"Good?", "None?"}, {"scored under 4": 1}),
+        ({"most_score": 3}, {"Bad?", "None?"}, {"scored over 3": 1}),
+        ({"least_score": 4, "scored_only": True}, {"Good?"}, {"scored under 4": 1, "without a score": 1}),
+    ],
+)
+def test_a_row_is_scored_as_the_file_of_its_completions_scored_the_best(cast, filters, kept, left_out):
+    """Whatever the file of the prompt says of the prompt."""
+    record = imported(cast)
+    for question, scores in (("Good?", (2, 5)), ("Bad?", (1, 3)), ("None?", ())):
+        prompt = make_prompt(cast.project, question, metadata={"score": 5 if question == "Bad?" else 3})
+        texts = [f"answer {place}" for place in range(2)]
+        for completion, score in zip(make_completions(prompt, texts), scores, strict=False):
+            completion.import_record, completion.sampling = record, {"score": score}
+            completion.save()
+        Completion.objects.filter(prompt=prompt, import_record=None).update(sampling={"score": 4.5})
+    version = frozen(cast, filters=filters)
+    assert {row["messages"][0]["content"] for row in rows_of(version)} == kept
+    assert version.manifest["left_out"] == left_out
