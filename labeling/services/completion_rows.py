@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Func, OuterRef, Q, QuerySet, TextField, Value
 
 from labeling.formats import completions_row, prompt_group
 from labeling.models import Completion, Project, Prompt, TaskCompletion
@@ -19,11 +19,22 @@ from .recipes import DEFAULT_SOURCES, Recipe
 from .selected_rows import Selected, count_turns
 
 FETCH = 200
+BLANKS = "".join(filter(str.isspace, map(chr, range(1 << 16))))
 NO_TEXT = "a completion without text"
 _FIELDS = (
     "prompt_id", "pk", "text", "generator", json_text_of("sampling"), "origin", "checkpoint_key", "run_key",
     "author__pseudonym", "import_record_id",
 )  # fmt: skip
+
+
+class _Stripped(Func):
+    """As str.strip: TRIM alone takes nothing but blanks away."""
+
+    function = "TRIM"
+    output_field = TextField()
+
+    def as_postgresql(self, compiler, connection, **context):
+        return self.as_sql(compiler, connection, function="BTRIM", **context)
 
 
 def select_completions(project: Project, recipe: Recipe) -> QuerySet[Completion]:
@@ -59,9 +70,19 @@ def select_answered(project: Project, recipe: Recipe) -> QuerySet[Prompt]:
     return Prompt.objects.filter(Exists(completions), project=project)
 
 
-def without_imported(rows: QuerySet) -> QuerySet:
-    """Prompts none of whose completions came with a file."""
-    return rows.exclude(Exists(Completion.objects.filter(prompt=OuterRef("pk"), import_record__isnull=False)))
+def select_kept(project: Project, recipe: Recipe) -> QuerySet[Prompt]:
+    """The prompts of the rows that a version holds: one of the completions is more than blanks."""
+    return Prompt.objects.filter(Exists(_written(project, recipe)), project=project)
+
+
+def without_imported(rows: QuerySet[Prompt], project: Project, recipe: Recipe) -> QuerySet[Prompt]:
+    """Those whose rows hold no completion that came with a file."""
+    return rows.exclude(Exists(_written(project, recipe).filter(import_record__isnull=False)))
+
+
+def _written(project: Project, recipe: Recipe) -> QuerySet[Completion]:
+    completions = select_completions(project, recipe).filter(prompt=OuterRef("pk"))
+    return completions.annotate(bare=_Stripped("text", Value(BLANKS))).exclude(bare="")
 
 
 def completion_rows(project: Project, recipe: Recipe) -> Iterator[Selected]:

@@ -31,7 +31,7 @@ from labeling.models import (
 
 from .adjudicated_rows import with_settled_orders
 from .bulk_reading import json_text_of, parsed, with_ids
-from .completion_rows import completion_rows, select_answered, without_imported
+from .completion_rows import completion_rows, select_answered, select_kept, without_imported
 from .dataset_extras import edit_row, none_ranked, notes_by_judgment, with_notes
 from .dataset_origins import Origin, from_files, imports_of, not_of, without_files
 from .prompt_fields import count_fields, with_fields
@@ -380,11 +380,15 @@ def _margin(margin: str | float | None) -> float | None:
 
 
 def preview_counts(project: Project, kind: str, recipe: Recipe) -> dict[str, Any]:
-    """How many rows a recipe selects now, in all and by source (three counting queries)."""
-    rows = select(project, kind, recipe)
+    """How many rows a recipe selects now, in all and by source (three counting queries).
+
+    Of completions: rows that hold text; those that hold a completion of a file are from imports.
+    """
     if kind == DatasetKind.COMPLETIONS:
-        people = without_imported(rows).count()
+        rows: QuerySet = select_kept(project, recipe)
+        people = without_imported(rows, project, recipe).count()
     else:
+        rows = select(project, kind, recipe)
         imported = "import_record" if kind == DatasetKind.PROMPTS else "submission__import_record"
         people = rows.filter(**{f"{imported}__isnull": True}).count()
     edits = select_edits(project, kind, recipe).count()

@@ -15,6 +15,7 @@ from labeling.models import Completion, CompletionOrigin, DatasetVersion, Prompt
 from labeling.services import datasets, imports, verification
 from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_rows import preview_counts
+from labeling.services.gold import mark_gold
 from labeling.services.lineage import versions_with_prompt
 from labeling.services.prompts import archive_prompt
 from labeling.services.recipes import Recipe
@@ -202,6 +203,64 @@ def test_filters_of_texts_reach_completions(filled):
     assert masked
     rows = rows_of(frozen(filled, name="masked", filters={"personal_data": "mask"}))
     assert "Ask [email]." in [each["text"] for row in rows for each in row["completions"]]
+
+
+@pytest.fixture
+def mixed(cast):
+    """Prompts by name: what each has of completions is in `MIXED`; the last one is archived."""
+    record = imported(cast)
+    for name, completions in MIXED.items():
+        prompt = make_prompt(cast.project, name, category="law" if "file" in name else "tea")
+        for number, (origin, text) in enumerate(completions):
+            Completion.objects.create(
+                project=cast.project, prompt=prompt, text=text and f"{text} {number}", origin=origin,
+                import_record=record if origin == "imported" else None, generator="x",
+                author=cast.annotator if origin == "person" else None,
+            )  # fmt: skip
+        if "retired" in name:
+            archive_prompt(prompt=prompt, acting_user=cast.admin)
+    make_ranking(cast.project, cast.annotator)
+    task = make_ranking(cast.project, cast.annotator).task
+    mark_gold(task=task, tiers=[list(task.completions.values_list("pk", flat=True))], acting_user=cast.lead)
+    Completion.objects.filter(text="").update(text=BLANK)
+    return cast
+
+
+BLANK = " \n\t\u00a0\u3000\x1f"
+MIXED: dict[str, list[tuple[str, str]]] = {
+    "sampled": [("model", "a"), ("model", "b")],
+    "human": [("person", "c")],
+    "file": [("imported", "d"), ("imported", "e")],
+    "file and sampled": [("imported", "f"), ("model", "g"), ("person", "h")],
+    "blank file, sampled": [("imported", ""), ("model", "i")],
+    "file, blank sample": [("imported", "j"), ("model", "")],
+    "nothing": [("model", ""), ("imported", "")],
+    "never": [],
+    "retired file": [("imported", "k"), ("model", "l")],
+}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"sources": ["people"]},
+        {"sources": ["imports"]},
+        {"categories": ["law"]},
+        {"categories": ["law"], "sources": ["people"]},
+        {"exclude_annotators": ["annotator"]},
+    ],
+)
+def test_the_form_counts_by_source_what_a_version_then_holds(mixed, recipe):
+    if "exclude_annotators" in recipe:
+        recipe = {"exclude_annotators": [mixed.annotator.pseudonym]}
+    version = frozen(mixed, **recipe)
+    counts = preview_counts(mixed.project, "completions", Recipe.from_json(version.recipe))
+    held = rows_of(version)
+    of_files = [row for row in held if any("import" in each["source"] for each in row["completions"])]
+    assert held
+    assert (counts["rows"], counts["prompts"]) == (len(held), len(held))
+    assert counts["by_source"] == {"people": len(held) - len(of_files), "imports": len(of_files)}
 
 
 @pytest.mark.parametrize(
