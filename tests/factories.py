@@ -61,6 +61,9 @@ def make_completions(
 
 
 def make_demonstration_batch(project: Project, tasks: int = 3, **policy) -> Batch:
+    """Nothing of it is sampled for review unless `policy` says so: a test must not go one way or the other by
+    the numbers that the rows happen to have."""
+    policy.setdefault("review_rate", 0.0)
     prompts = [make_prompt(project) for _ in range(tasks)]
     return create_demonstration_batch(
         project=project,
@@ -72,6 +75,8 @@ def make_demonstration_batch(project: Project, tasks: int = 3, **policy) -> Batc
 
 
 def make_ranking_batch(project: Project, tasks: int = 3, k: int = 4, **policy) -> Batch:
+    """As of demonstrations: nothing is sampled for review by itself."""
+    policy.setdefault("review_rate", 0.0)
     sets = []
     for _ in range(tasks):
         prompt = make_prompt(project)

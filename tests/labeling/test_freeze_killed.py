@@ -21,6 +21,7 @@ from .test_dataset_freeze import fill, make_version
 pytestmark = pytest.mark.django_db(transaction=True)
 MOST_STEPS = 400
 AT_A_TIME = 3  # every so many steps of the freeze are tried
+IN_PLACE = -1  # the moment after the rename, before the commit
 
 
 @pytest.fixture(autouse=True)
@@ -30,15 +31,15 @@ def data_dir(settings, tmp_path):
 
 class Steps:
     """Kills this process before its `last`-th step: a statement of the database, or a call that touches the
-    disk."""
+    disk. IN_PLACE: after the first rename."""
 
     def __init__(self, last: int):
-        self.left = last
+        self.left, self.is_in_place = last, last == IN_PLACE
 
     def __call__(self) -> None:
-        self.left -= 1
-        if self.left < 0:
+        if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
 
     def before(self, call: Callable) -> Callable:
         def counted(*args, **kwargs):
@@ -46,6 +47,14 @@ class Steps:
             return call(*args, **kwargs)
 
         return counted
+
+    def rename(self, call: Callable) -> Callable:
+        def renamed(*args, **kwargs):
+            call(*args, **kwargs)
+            if self.is_in_place:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return self.before(renamed)
 
     def on_statement(self, execute, *args):
         self()
@@ -60,7 +69,7 @@ def build_and_die(version: DatasetVersion, last: int) -> bool:
         code = 1
         try:
             steps = Steps(last)
-            os.fsync, os.rename = steps.before(os.fsync), steps.before(os.rename)
+            os.fsync, os.rename = steps.before(os.fsync), steps.rename(os.rename)
             shutil.rmtree = steps.before(shutil.rmtree)
             hashed = dataset_files._HashedFile
             hashed.write, hashed.seal = steps.before(hashed.write), steps.before(hashed.seal)
@@ -83,7 +92,7 @@ def test_a_freeze_killed_at_any_step_is_whole_or_absent_and_is_made_again(monkey
     fill(cast, 4)
     whole = make_version(cast)
     found = set()
-    for last in range(0, MOST_STEPS, AT_A_TIME):
+    for last in (IN_PLACE, *range(0, MOST_STEPS, AT_A_TIME)):
         version = begin(whole.dataset, cast)
         died = build_and_die(version, last)
         version.refresh_from_db()
