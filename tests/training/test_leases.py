@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from training.models import RunStatus, TrainingRun
-from training.services import endings, leases
+from training.services import checkpoints, endings, leases
 from training.services.checkpoints import register_checkpoints
 from training.services.leases import LeaseLost
 from training.services.runs import cancel_run
@@ -131,6 +134,33 @@ def test_a_zombie_cannot_register_checkpoints(zombie, checkpoint, data_dir):
     )
 
 
+def test_a_commit_whose_answer_is_lost_keeps_the_files_of_the_checkpoint(
+    sft_run, checkpoint, data_dir, monkeypatch
+):
+    from training.rlhf import checkpoints as files
+
+    run, folder = claim(sft_run), data_dir / checkpoint.directory
+    whole = checkpoints.WholeCheckpoint(folder, files.load_manifest(folder), checkpoint.manifest_sha256)
+
+    @contextmanager
+    def unanswered():
+        with transaction.atomic():
+            yield
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "transaction", SimpleNamespace(atomic=unanswered))
+        with pytest.raises(OperationalError):
+            register_checkpoints(run, [whole], {})
+    made = run.checkpoints.get()
+    assert checkpoints.checkpoint_directory(made).is_dir()
+    assert register_checkpoints(run, [whole], {}) == [made]
+
+    shutil.rmtree(checkpoints.checkpoint_directory(made))
+    (again,) = register_checkpoints(run, [whole], {})
+    assert again.pk == made.pk and checkpoints.checkpoint_directory(again).is_dir()
+
+
 def test_a_zombie_cannot_renew_its_lease(zombie):
     with pytest.raises(LeaseLost):
         leases.renew_lease(zombie.pk, 1)
@@ -140,9 +170,11 @@ def test_lines_are_stored_once_whoever_reads_them(sft_run):
     run = claim(sft_run)
     event = {"type": "log", "time": "2026-01-01T00:00:00+00:00", "step": 1, "data": {"message": "hello"}}
     leases.store_progress(run.pk, 1, events=[event], old_offset=0, new_offset=10, values={})
-    # Told again by the same attempt, to which the answer was lost: they are there.
-    leases.store_progress(run.pk, 1, events=[event], old_offset=0, new_offset=10, values={})
-    with pytest.raises(LeaseLost):
-        leases.store_progress(run.pk, 1, events=[event], old_offset=0, new_offset=25, values={})
+    # The answer was lost, and the diary has grown meanwhile: nothing is stored twice, and it goes on from 10.
+    for new_offset in (10, 25):
+        told = leases.store_progress(
+            run.pk, 1, events=[event], old_offset=0, new_offset=new_offset, values={}
+        )
+        assert told == 10
     assert run.events.filter(type="log").count() == 1
     assert TrainingRun.objects.get(pk=run.pk).event_count == run.events.count()

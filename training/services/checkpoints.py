@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from annotate.errors import Conflict, Gone
 from annotate.postgres import answers_within
@@ -91,7 +91,8 @@ def _register(
 ) -> Checkpoint:
     with answers_within(patience):
         known = Checkpoint.objects.filter(run=run, step=manifest.step).first()
-    if known is not None and known.manifest_sha256 == sha256 and known.removed_at is None:
+    is_there = known is not None and known.manifest_sha256 == sha256 and known.removed_at is None
+    if known is not None and is_there and checkpoint_directory(known).is_dir():
         with answers_within(patience), transaction.atomic():
             _must_hold(run)
             Checkpoint.objects.filter(pk=known.pk).update(is_best=is_best, is_final=is_final)
@@ -118,13 +119,17 @@ def _register(
             _must_hold(run)
             if known is None:
                 return Checkpoint.objects.create(id=key, run=run, step=manifest.step, **values)
-            # The same step with other bytes: the run was started over. The row keeps its id,
-            # its old files go.
+            # The same step with other bytes (the run was started over), or without its files. The row keeps
+            # its id, its old files go.
             old = checkpoint_directory(known)
             Checkpoint.objects.filter(pk=known.pk).update(**values)
             known.refresh_from_db()
             transaction.on_commit(lambda: shutil.rmtree(old, ignore_errors=True))
             return known
+    except (OperationalError, InterfaceError):
+        # The answer of a commit that was done may be lost: then the row names these files. If it was not,
+        # nothing names them, and a sweep takes them.
+        raise
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise

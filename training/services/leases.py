@@ -125,28 +125,26 @@ def store_progress(
     old_offset: int,
     new_offset: int,
     values: dict[str, Any],
-) -> None:
-    """Lines of events.jsonl as rows, the run's progress and the lease, in one commit. Raises LeaseLost.
+) -> int:
+    """Lines of events.jsonl as rows, the run's progress and the lease, in one commit; up to where the lines
+    are stored now. Raises LeaseLost.
 
-    The offset is part of the condition: lines are stored once, whoever reads the file.
+    The offset is part of the condition: lines are stored once, whoever reads the file. An attempt that holds
+    its run and is not where it thinks it is was not told of a commit: nothing is stored, and it goes on from
+    the answer.
     """
-    stored = (
-        held(run_id, attempt)
-        .filter(events_offset=old_offset)
-        .update(
-            event_count=F("event_count") + len(events),
-            events_offset=new_offset,
-            lease_expires_at=lease_end(),
-            heartbeat_at=Now(),
-            **values,
-        )
+    mine = held(run_id, attempt)
+    now = {"lease_expires_at": lease_end(), "heartbeat_at": Now()}
+    stored = mine.filter(events_offset=old_offset).update(
+        event_count=F("event_count") + len(events), events_offset=new_offset, **now, **values
     )
     if stored != 1:
-        if held(run_id, attempt).filter(events_offset=new_offset).exists():
-            return  # by this attempt, which was not told: the answer to its commit was lost
-        raise LeaseLost(f"attempt {attempt} of run {run_id} does not hold it any more")
+        if mine.update(**now) != 1:
+            raise LeaseLost(f"attempt {attempt} of run {run_id} does not hold it any more")
+        return mine.values_list("events_offset", flat=True).get()
     last = TrainingRun.objects.values_list("event_count", flat=True).get(pk=run_id)
     append_trainer_events(run_id, events, attempt=attempt, last_sequence=last)
+    return new_offset
 
 
 @answers_within(patience)

@@ -173,8 +173,9 @@ class RunSupervisor:
         if not batch.events:
             return True
         values = self._values(batch)
+        stored = self.offset
         with _Patience(self) as patience:
-            leases.store_progress(
+            stored = leases.store_progress(
                 self.run.pk,
                 self.run.attempt,
                 events=batch.events,
@@ -185,7 +186,7 @@ class RunSupervisor:
             self._renewed_at = time.monotonic()
         if patience.was_tried:
             return True  # the database is away: the lines wait in the file
-        self.offset = batch.offset
+        self.offset = stored
         announce(self.run.pk)
         return False
 
