@@ -134,6 +134,56 @@ def test_keys_and_values_while_sampling_are_answered_with_fewer_rows(world, monk
     assert found.fixed + 2**30 * 16 / 64 <= memory.USABLE * room
 
 
+@pytest.mark.parametrize(
+    ("share", "changes", "lower"),
+    [
+        (
+            0.4,
+            {"batch_size": 512, "minibatch_size": 64},
+            {"batch_size": 64},
+        ),  # 256 are sampled together: 102 fit
+        (0.5, {"batch_size": 64, "minibatch_size": 64}, {"maximum_new_tokens": 84}),
+        (
+            0.2,
+            {"batch_size": 64, "minibatch_size": 64},
+            {"maximum_prompt_length": 30, "maximum_new_tokens": 30},
+        ),
+    ],
+)
+def test_what_sampling_is_told_to_lower_is_a_configuration(world, monkeypatch, share, changes, lower):
+    lengths = {"maximum_prompt_length": 66, "maximum_new_tokens": 234}
+    ground = footing(world, longest=300, cache=2**30, **lengths, **changes)
+    found = memory.estimate(ground.config, ground.load, ground.networks(), 2**30, "cpu")
+    room = (found.fixed + share * 2**30) / memory.USABLE + 1
+    monkeypatch.setattr(out_of_memory, "has_had", lambda _: int(room))
+    told = out_of_memory.advice(ground)
+    assert told.lower == lower
+    validate("ppo", world.config("ppo", policy="p", reward_model="r", **lengths | changes | told.lower))
+
+
+def test_nothing_is_told_to_be_lowered_to_more(world, monkeypatch):
+    """A micro-batch holds one row at least, however small it was asked to be."""
+    ground = footing(world, tokens=128, longest=400, maximum_prompt_length=384, maximum_new_tokens=16)
+    found = memory.estimate(ground.config, ground.load, ground.networks(), 0, "cpu")
+    room = (found.fixed + 200 * found.per_token) / memory.USABLE + 1
+    monkeypatch.setattr(out_of_memory, "has_had", lambda _: int(room))
+    told = out_of_memory.advice(ground)
+    assert told.lower == {"maximum_prompt_length": 176} and "micro_batch_tokens from" not in told.message
+
+
+@pytest.mark.parametrize(
+    ("stage", "files", "names"),
+    [
+        ("sample", {"checkpoints": ["x"], "prompts_file": "x"}, {"batch_size"}),
+        ("evaluate", {"model": "x", "messages_file": "x"}, {"micro_batch_tokens", "batch_size"}),
+    ],
+)
+def test_stages_that_only_read_and_write_are_told_their_own_fields(stage, files, names):
+    config = validate(stage, files)
+    told = out_of_memory.told(MemoryError(), None, config)
+    assert told.lower == {name: getattr(config, name) // 2 for name in names}
+
+
 def test_weights_alone_that_are_too_much_are_said_so(world, monkeypatch):
     monkeypatch.setattr(out_of_memory, "has_had", lambda _: 2**20)
     told = out_of_memory.advice(footing(world))

@@ -48,10 +48,16 @@ def told(error: BaseException, footing: Footing | None, config: Any) -> OutOfMem
 
 
 def without_estimate(config: Any) -> OutOfMemoryError:
-    """Stages that do not learn are not estimated: half of what failed."""
-    tokens = getattr(config, "micro_batch_tokens", 0)
-    if tokens >= 2 * LEAST_TOKENS:
-        lower = {"micro_batch_tokens": tokens // 2}
+    """Stages that do not learn are not estimated: half of what failed, of which the results know nothing."""
+    fields = {"micro_batch_tokens": LEAST_TOKENS}
+    if not hasattr(config, "learning_rate"):  # there it is only how many rows are computed together
+        fields["batch_size"] = 1
+    lower = {
+        name: getattr(config, name) // 2
+        for name, least in fields.items()
+        if getattr(config, name, 0) >= 2 * least
+    }
+    if lower:
         return OutOfMemoryError(f"out of memory: {_in_words(lower, config)} (results stay the same)", lower)
     fields = [name for name in ("gradient_checkpointing", "method") if hasattr(config, name)]
     return OutOfMemoryError(f"out of memory: {_otherwise(config) if fields else 'take a smaller model'}")
@@ -70,10 +76,20 @@ def advice(footing: Footing) -> OutOfMemoryError:
         from training.rlhf.rollout import ROWS_AT_A_TIME
 
         rows = min(config.batch_size, ROWS_AT_A_TIME)
-        fitting = min(int(rows * (most - found.fixed) / found.cache), rows // 2)
-        if fitting >= 1:
+        share = min((most - found.fixed) / found.cache, 0.5)
+        # A batch is cut into whole minibatches.
+        if fitting := int(rows * share) // config.minibatch_size * config.minibatch_size:
             less = dataclasses.replace(found, cache=found.cache * fitting // rows)
             return _lowered(short, {"batch_size": fitting}, config, less.needed, room)
+        less = dataclasses.replace(found, cache=int(found.cache * share))
+        shorter = int(load.longest * share)
+        prompt = load.longest - config.maximum_new_tokens
+        if shorter - prompt >= LEAST_TOKENS:
+            return _lowered(short, {"maximum_new_tokens": shorter - prompt}, config, less.needed, room)
+        if shorter >= 2 * LEAST_TOKENS:
+            half = shorter // 2
+            lower = {footing.shorten: half, "maximum_new_tokens": half}
+            return _lowered(short, lower, config, less.needed, room)
     tokens = min(int((most - found.fixed) / found.per_token), found.tokens // 2)
     tokens = tokens // memory.STEP * memory.STEP or tokens
     less = dataclasses.replace(found, tokens=tokens)
@@ -110,6 +126,7 @@ def has_had(footing: Footing) -> int:
 def _lowered(short: str, lower: dict[str, int], config: Any, needed: int, room: int) -> OutOfMemoryError:
     from training.rlhf.memory import size_words
 
+    lower = {name: value for name, value in lower.items() if not 0 < getattr(config, name) <= value}
     same = " (results stay the same)" if set(lower) == {"micro_batch_tokens"} else ""
     return OutOfMemoryError(
         f"{short}{_in_words(lower, config)}{same}, which takes about {size_words(needed)} of "
