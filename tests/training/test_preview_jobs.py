@@ -114,7 +114,7 @@ def test_what_dies_too_often_is_given_up_and_says_so(wanted, waiting, monkeypatc
 def test_of_a_version_that_is_gone_nothing_is_begun(wanted, waiting):
     preview_jobs.begin_preview(wanted)
     asked = wanted.to_json() | {"version": "00000000-0000-0000-0000-000000000000"}
-    preview_jobs._question(wanted.key).write_bytes(orjson.dumps(asked))
+    preview_jobs.FILES.question(wanted.key).write_bytes(orjson.dumps(asked))
     grow_silent(wanted.key)
     assert preview_jobs.revive_lost_previews() == 0 and Progress(JOB, wanted.key).read() is None
 

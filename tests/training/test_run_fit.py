@@ -130,3 +130,17 @@ def test_until_it_is_there_the_page_asks_again(ask, library, monkeypatch):
         assert time.monotonic() < until
         time.sleep(0.2)
     assert "every 2s" not in part
+
+
+def test_two_are_asked_at_a_time_and_the_page_waits_for_its_turn(ask, library, monkeypatch):
+    asked = library(FOUND)
+    monkeypatch.setattr(fitting, "WAIT_SECONDS", 0.01)
+    for _ in range(2):
+        assert fitting.places.acquire(timeout=30)
+    try:
+        assert 'hx-trigger="every 2s"' in ask() and not asked.exists()
+    finally:
+        for _ in range(2):
+            fitting.places.release()
+    monkeypatch.setattr(fitting, "WAIT_SECONDS", 20.0)
+    assert "4,096" in ask()

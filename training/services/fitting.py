@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,17 @@ from annotate.words import _
 from labeling.models import Project
 from training.models import Checkpoint, RunInputRole, Stage
 
+from .answer_files import AnswerFiles
 from .hyperparameters import check_hyperparameters
-from .library_calls import answer_of
-from .locations import check_base_model, checkpoint_directory, data_dir
+from .library_calls import answer_of, places
+from .locations import check_base_model, checkpoint_directory, state_of_files
 
 log = structlog.get_logger(__name__)
 STAGES = (Stage.SFT, Stage.REWARD, Stage.PPO)
 COMMAND = "estimate"
 WAIT_SECONDS = 1.0  # a request waits so long
 PATIENCE = 120.0
-KEPT_SECONDS = 600  # what is free on the machine changes
+FILES = AnswerFiles("estimates", kept_seconds=600)  # what is free on the machine changes
 
 
 def estimate_run(
@@ -45,23 +45,22 @@ def estimate_run(
     config["allowed_hub_ids"] = list(settings.ALLOWED_HUB_MODELS)
     count = min(9, max(2, project.settings.completions_per_task))
     asked = {"stage": stage, "completions": count, "config": config}
-    key = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    answer, question = _folder() / f"{key}.json", _folder() / f"{key}.asked.json"
-    if _is_old(answer, KEPT_SECONDS):
+    key = hashlib.sha256(
+        orjson.dumps(asked | {"files": state_of_files(base_model)}, option=orjson.OPT_SORT_KEYS)
+    ).hexdigest()
+    answer, question = FILES.answer(key), FILES.question(key)
+    if FILES.is_old(answer, FILES.kept_seconds):
         answer.unlink(missing_ok=True)
-    if not answer.exists() and _is_old(question, PATIENCE):
-        _forget_old()
-        _put(question, config)
+    # Without a place nothing is begun: the page asks again.
+    if not answer.exists() and FILES.is_old(question, PATIENCE) and places.acquire(blocking=False):
+        FILES.forget_old()
+        FILES.put(question, config)
         options = ["--stage", stage, "--completions", str(count)]
         work = (question, answer, options, get_language() or "en")
         threading.Thread(target=_ask, args=work, daemon=True).start()
-    until = time.monotonic() + WAIT_SECONDS
-    while not answer.exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    if not answer.exists():
-        return None
-    said = orjson.loads(answer.read_bytes())
-    if "problem" in said:
+    FILES.wait_for(key, WAIT_SECONDS)
+    said = FILES.read(answer)
+    if said is not None and "problem" in said:
         answer.unlink(missing_ok=True)  # asked for once more, it is tried once more
         raise Invalid(said["problem"], field=said["field"])
     return said
@@ -85,38 +84,17 @@ def _models(stage: str, inputs: dict[str, Any], base_model: str) -> dict[str, st
 
 
 def _ask(question: Path, answer: Path, options: list[str], language: str) -> None:
-    with override(language):
-        try:
-            said = answer_of(COMMAND, options, data=question, patience=PATIENCE, field="model")
-        except DomainError as error:
-            said = {"problem": str(error.message), "field": error.field}
-        except Exception:
-            log.exception("estimate_failed")
-            said = {"problem": str(_("Something broke on our side. Try again.")), "field": None}
-        _put(answer, said)
-        question.unlink(missing_ok=True)
-
-
-def _folder() -> Path:
-    return data_dir() / "estimates"
-
-
-def _is_old(path: Path, seconds: float) -> bool:
-    """Whether it is not there, or is older than this."""
+    """Has a place, and gives it back."""
     try:
-        return time.time() - path.stat().st_mtime > seconds
-    except FileNotFoundError:
-        return True
-
-
-def _put(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_suffix(f".{threading.get_ident()}")
-    temporary.write_bytes(orjson.dumps(value))
-    temporary.replace(path)
-
-
-def _forget_old() -> None:
-    for path in _folder().glob("*"):
-        if _is_old(path, KEPT_SECONDS):
-            path.unlink(missing_ok=True)
+        with override(language):
+            try:
+                said = answer_of(COMMAND, options, data=question, patience=PATIENCE, field="model")
+            except DomainError as error:
+                said = {"problem": str(error.message), "field": error.field}
+            except Exception:
+                log.exception("estimate_failed")
+                said = {"problem": str(_("Something broke on our side. Try again.")), "field": None}
+        FILES.put(answer, said)
+        question.unlink(missing_ok=True)
+    finally:
+        places.release()

@@ -18,6 +18,9 @@ from annotate.words import _
 from .child import child_environment, trainer_command
 from .locations import without_our_folders
 
+# Children at a time that answer a waiting page: each takes some 300 MB. Whoever begins one takes a place.
+places = threading.BoundedSemaphore(2)
+
 
 def answer_of(command: str, options: list[str], *, data: Path, patience: float, field: str) -> Any:
     """What `python -m training.rlhf COMMAND` prints about `data`, read as JSON.

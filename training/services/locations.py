@@ -112,3 +112,13 @@ def known_base_models() -> list[str]:
         if root.is_dir():
             found += sorted(path.name for path in root.iterdir() if (path / "config.json").is_file())
     return [*dict.fromkeys(found), *settings.ALLOWED_HUB_MODELS]
+
+
+def state_of_files(base_model: str) -> list[tuple[str, int, int]]:
+    """Of a base model, whose folder somebody may change: name, size and time of each of its files."""
+    try:
+        folder = Path(check_base_model(base_model)) if base_model else None
+    except Invalid:  # whoever uses it says so
+        folder = None
+    found = [(path.name, path.stat()) for path in folder.glob("*")] if folder and folder.is_dir() else []
+    return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)

@@ -9,14 +9,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
-from django.conf import settings
 from django.db import close_old_connections, connections
 from django.utils.translation import get_language, override
 
@@ -26,15 +23,15 @@ from labeling.models import DatasetVersion
 from labeling.services.progress import Progress, silent_jobs
 from training.models import Checkpoint
 
-from .locations import check_base_model
+from .answer_files import AnswerFiles
+from .locations import state_of_files
 from .token_preview import preview_tokens
 
 log = structlog.get_logger(__name__)
 JOB, PHASE = "preview", "reading"
 ATTEMPTS = 3
-KEPT_SECONDS = 3_600
 WAIT_SECONDS = 1.0  # a request waits so long: a page that is there at once needs no second one
-LOOK_SECONDS = 0.05
+FILES = AnswerFiles("previews", kept_seconds=3_600)
 
 
 @dataclass(frozen=True)
@@ -62,17 +59,8 @@ class PreviewRequest:
 
     @functools.cached_property
     def key(self) -> str:
-        asked = self.to_json() | {"files": self._files()}
+        asked = self.to_json() | {"files": state_of_files(self.base_model)}
         return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-    def _files(self) -> list[tuple[str, int, int]]:
-        """Of a base model, whose folder somebody may change: name, size and time of each of its files."""
-        try:
-            folder = Path(check_base_model(self.base_model)) if self.base_model else None
-        except Invalid:  # the preview says so
-            folder = None
-        found = [(path.name, path.stat()) for path in folder.glob("*")] if folder and folder.is_dir() else []
-        return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
     @classmethod
     def from_json(cls, asked: dict[str, Any]) -> PreviewRequest | None:
@@ -89,29 +77,26 @@ class PreviewRequest:
 
 def begin_preview(request: PreviewRequest) -> bool:
     """Whether the preview is there, or will be within a second. Whoever asks first has it begun."""
-    answer, heartbeat = _answer(request.key), Progress(JOB, request.key)
-    if not answer.exists() and heartbeat.is_silent():
-        _forget_old()
-        _put(_question(request.key), request.to_json())
+    heartbeat = Progress(JOB, request.key)
+    if not FILES.answer(request.key).exists() and heartbeat.is_silent():
+        FILES.forget_old()
+        FILES.put(FILES.question(request.key), request.to_json())
         heartbeat.attempt = heartbeat.attempts()
         heartbeat.tell(PHASE, 0, now=True)
         thread = threading.Thread(target=_in_thread, args=[request, get_language() or "en"], daemon=True)
         thread.start()
-    until = time.monotonic() + WAIT_SECONDS
-    while not answer.exists() and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS)
-    return answer.exists()
+    return FILES.wait_for(request.key, WAIT_SECONDS)
 
 
 def take_preview(request: PreviewRequest) -> dict[str, Any] | None:
     """The preview, or None where it is not there yet. Raises Invalid with what the library refused; asked for
     once more, that is tried once more.
     """
-    said = _read(_answer(request.key))
+    said = FILES.read(FILES.answer(request.key))
     if said is None:
         return None
     if "problem" in said:
-        _answer(request.key).unlink(missing_ok=True)
+        FILES.answer(request.key).unlink(missing_ok=True)
         raise Invalid(said["problem"], field=said["field"], hint=said["hint"])
     return said["found"]
 
@@ -131,14 +116,14 @@ def build_preview(request: PreviewRequest) -> None:
                 rows=request.rows,
                 template=request.template,
             )
-        _put(_answer(request.key), {"found": found})
+        FILES.put(FILES.answer(request.key), {"found": found})
     except DomainError as error:
         _refuse(request.key, error.message, error.field, error.hint)
     except Exception:
         _refuse(request.key, _("Something broke on our side while the preview was made."))
         raise
     finally:
-        _question(request.key).unlink(missing_ok=True)
+        FILES.question(request.key).unlink(missing_ok=True)
         heartbeat.end()
 
 
@@ -149,13 +134,13 @@ def revive_lost_previews() -> int:
     revived = 0
     for key in silent_jobs(JOB):
         heartbeat = Progress(JOB, key)
-        request = PreviewRequest.from_json(asked) if (asked := _read(_question(key))) else None
+        request = PreviewRequest.from_json(asked) if (asked := FILES.read(FILES.question(key))) else None
         if request is None or request.key != key:  # gone, or its model is another by now: nobody asks so
-            _question(key).unlink(missing_ok=True)
+            FILES.question(key).unlink(missing_ok=True)
             heartbeat.end()
         elif heartbeat.attempts() >= ATTEMPTS:
             _refuse(key, _("The process that made the preview died too often."))
-            _question(key).unlink(missing_ok=True)
+            FILES.question(key).unlink(missing_ok=True)
             heartbeat.end()
         else:
             revived += 1
@@ -182,37 +167,4 @@ def _in_thread(request: PreviewRequest, language: str) -> None:
 
 def _refuse(key: str, problem: str, field: str | None = None, hint: str | None = None) -> None:
     said = {"problem": str(problem), "field": field, "hint": str(hint) if hint else None}
-    _put(_answer(key), said)
-
-
-def _folder() -> Path:
-    return Path(settings.DATA_DIR) / "previews"
-
-
-def _question(key: str) -> Path:
-    return _folder() / f"{key}.asked.json"
-
-
-def _answer(key: str) -> Path:
-    return _folder() / f"{key}.json"
-
-
-def _put(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_suffix(f".{threading.get_ident()}")
-    temporary.write_bytes(orjson.dumps(value, default=str))
-    temporary.replace(path)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-
-
-def _forget_old() -> None:
-    before = time.time() - KEPT_SECONDS
-    for path in _folder().glob("*"):
-        if path.stat().st_mtime < before:
-            path.unlink(missing_ok=True)
+    FILES.put(FILES.answer(key), said)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from labeling.models import DatasetKind, DatasetVersion
 from labeling.services.datasets import open_split
 from training.models import Checkpoint, Stage
 
-from .library_calls import answer_of
+from .library_calls import answer_of, places
 from .locations import check_base_model, checkpoint_directory
 from .rankings import ranking_of
 
@@ -27,7 +26,6 @@ STAGE_OF: dict[str, Stage] = {DatasetKind.SFT: Stage.SFT, DatasetKind.COMPARISON
 MEASURED_ROWS = 2_000  # evenly spread over the split: seconds, whatever its size
 PATIENCE_SECONDS = 120.0
 QUEUE_SECONDS = 120.0
-_places = threading.BoundedSemaphore(2)  # each takes some 300 MB
 
 
 def preview_tokens(
@@ -49,7 +47,7 @@ def preview_tokens(
     if stage is None:
         raise Invalid("Prompts alone teach no tokens: choose demonstrations or comparisons.", field="version")
     model = str(checkpoint_directory(checkpoint)) if checkpoint else check_base_model(base_model)
-    if not _places.acquire(timeout=QUEUE_SECONDS):
+    if not places.acquire(timeout=QUEUE_SECONDS):
         raise Conflict("Two previews are being made already.", hint="Try again in a moment.")
     try:
         with tempfile.TemporaryDirectory(prefix="preview-") as folder:
@@ -61,7 +59,7 @@ def preview_tokens(
             asked += [f"--{name.replace('_', '-')}={text}" for name, text in (template or {}).items()]
             found = answer_of("preview", asked, data=data, patience=PATIENCE_SECONDS, field="model")
     finally:
-        _places.release()
+        places.release()
     return found | {"rows": total}
 
 
