@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import threading
 import time
 
@@ -58,8 +60,10 @@ def quick(monkeypatch):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_does_not_end_is_refused_with_what_to_do(name):
+def test_what_does_not_end_is_refused_with_what_to_do(name, monkeypatch):
     template, words = BAD[name]
+    if words != "does it loop?":  # it ends by another limit, however slow the machine is
+        monkeypatch.setattr(template_trial, "SECONDS", 60.0)
     with pytest.raises(ModelFolderError, match=re.escape(words)) as refused:
         check_template(template)
     assert refused.value.message.endswith("mend it, or give another (chat_template)")
@@ -95,6 +99,37 @@ def test_the_template_of_a_folder_is_found_where_the_library_looks(tmp_path):
     assert template_in(tmp_path) == "old"
     (tmp_path / "chat_template.jinja").write_text("new")
     assert template_in(tmp_path) == "new"
+
+
+def test_each_of_several_templates_is_tried(tmp_path):
+    several = [
+        {"name": "default", "template": PLAIN_TEMPLATE},
+        {"name": "tools", "template": "{{ 9 ** 999999999 }}"},
+    ]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}))
+    found = template_in(tmp_path)
+    assert list(found) == ["default", "tools"]
+    with pytest.raises(ModelFolderError):
+        check_template(found)
+    check_template({"default": PLAIN_TEMPLATE})
+
+
+def test_a_trial_that_fails_itself_is_no_verdict_and_is_not_remembered(monkeypatch):
+    """A child that cannot be started, or dies of something else, says nothing about the template."""
+    ends = [OSError("no more processes"), (1, "no module"), (-9, ""), (0, '{"characters": 300000}')]
+
+    def run(command, **named):
+        end = ends.pop(0)
+        if isinstance(end, OSError):
+            raise end
+        return subprocess.CompletedProcess(command, end[0], stdout=end[1], stderr=end[1])
+
+    monkeypatch.setattr(template_trial.subprocess, "run", run)
+    for _ in range(3):
+        check_template("tried four times")
+    with pytest.raises(ModelFolderError, match="characters"):
+        check_template("tried four times")
+    assert ends == []
 
 
 def limited(seconds: float, work) -> list[BaseException]:

@@ -67,14 +67,16 @@ def check_folder(folder: Path, *, field: str = "model", digests: bool = True) ->
     return config
 
 
-def template_in(folder: Path) -> str:
-    """The chat template of a checked local folder; empty where it has none."""
+def template_in(folder: Path) -> str | dict[str, Any]:
+    """The chat template of a checked local folder, or several by name; empty where it has none."""
     own = folder / "chat_template.jinja"
     if own.is_file():
         return own.read_text(encoding="utf-8", errors="replace")
     settings = folder / "tokenizer_config.json"
     found = _read_object(settings, "").get("chat_template") if settings.is_file() else ""
-    return found if isinstance(found, str) else ""
+    if isinstance(found, list):
+        return {str(each.get("name")): each.get("template") for each in found if isinstance(each, dict)}
+    return found if isinstance(found, str | dict) else ""
 
 
 def is_reward_model(folder: str) -> bool:

@@ -6,6 +6,7 @@ other. It answers {"characters": most of a conversation}, {"problem": "memory"},
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import resource
@@ -35,8 +36,8 @@ class Generation(Extension):
 
 def main() -> None:
     asked = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_AS, (asked["memory"], asked["memory"]))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_AS, asked["memory"])
+    _limit(resource.RLIMIT_CORE, 0)
     # The processor's time, not the clock's: other work on the machine is not the template's fault. SIGPROF
     # ends the process, also in the middle of a single long operation.
     signal.setitimer(signal.ITIMER_PROF, asked["seconds"])
@@ -47,6 +48,15 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - what else it may raise is told when it is used, with the row
         found = {"characters": 0}
     print(json.dumps(found))
+
+
+def _limit(kind: int, most: int) -> None:
+    """As little as the system allows us at most; some systems take no limit of memory at all."""
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(kind, (most, most))
 
 
 def most_characters(asked: dict[str, Any]) -> int:
