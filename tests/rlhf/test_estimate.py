@@ -87,6 +87,30 @@ def test_ppo_counts_four_networks_and_the_cache_of_sampling(sft_model, reward_mo
     assert found["parts"]["cache"] >= 1
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_ppo_counts_the_value_model_that_a_run_would_have(sft_model, reward_model, free, monkeypatch, alike):
+    """It starts from the policy where the reward model reads other tokens, however small that is."""
+    from training.rlhf import estimate as module
+
+    free(PLENTY)
+    asked, real = [], module.network_sizes
+    monkeypatch.setattr(
+        module, "network_sizes", lambda *c, rereads: asked.append(rereads) or real(*c, rereads=rereads)
+    )
+    monkeypatch.setattr(module, "reads_alike", lambda policy, reward: alike)
+    monkeypatch.setattr(module, "load_reader", shorter(module.load_reader, reward_model))
+    values = {"policy": str(sft_model), "reward_model": str(reward_model), "maximum_new_tokens": 12}
+    longest = estimate("ppo", values | {"batch_size": 8, "minibatch_size": 4})["longest"]
+    assert (asked, longest) == ([not alike], 40 if alike else 64)
+
+
+def shorter(load, model):
+    """The same reader, but `model` reads 40 tokens."""
+    return lambda name, **named: (
+        (found := load(name, **named)) and (found[0], 40 if name == str(model) else found[1])
+    )
+
+
 def test_other_stages_and_wrong_fields_are_refused_by_name(base_model):
     with pytest.raises(ConfigError, match="stage"):
         estimate("sample", {})

@@ -19,6 +19,7 @@ from training.rlhf.model_folders import is_encoder_decoder
 from training.rlhf.models import load_reader
 from training.rlhf.pair_memory import load_of_pairs, pair_size
 from training.rlhf.ppo_networks import network_sizes
+from training.rlhf.rereading import reads_alike
 from training.rlhf.rollout import ROWS_AT_A_TIME
 
 MIB = 2**20
@@ -69,15 +70,18 @@ def _weigh(stage: str, config: Any, completions: int) -> tuple[memory.Load, list
     """(load, networks, bytes of keys and values, the field that makes rows shorter)."""
     hub = config.allowed_hub_ids
     if stage == "ppo":
-        _, context = load_reader(config.policy, allowed_hub_ids=hub, field="policy")
-        load_reader(config.reward_model, allowed_hub_ids=hub, field="reward_model")
+        policy, context = load_reader(config.policy, allowed_hub_ids=hub, field="policy")
+        reward, of_reward = load_reader(config.reward_model, allowed_hub_ids=hub, field="reward_model")
+        rereads = not reads_alike(policy, reward)
+        if not rereads:
+            context = min(context, of_reward)
         prompt = max(1, min(config.maximum_prompt_length, context - config.maximum_new_tokens))
         load = memory.load_of_episodes(
             [prompt] * config.minibatch_size, config.maximum_new_tokens, config.minibatch_size
         )
         rows, tokens = min(config.batch_size, ROWS_AT_A_TIME), prompt + config.maximum_new_tokens
         cache = memory.cache_bytes(config.policy, rows=rows, tokens=tokens)
-        return load, network_sizes(config, rereads=False), cache, "maximum_prompt_length"
+        return load, network_sizes(config, rereads=rereads), cache, "maximum_prompt_length"
     _, context = load_reader(config.model, allowed_hub_ids=hub, encoder_decoder=stage == "sft")
     longest = min(config.maximum_length, context)
     if stage == "reward":
