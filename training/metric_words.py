@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from annotate.words import _
+from training.rlhf.config.ppo import OF_ROLLOUTS
 
 from .models import Stage
 
@@ -178,3 +179,13 @@ def deciding(stage: str, metrics: Mapping[str, Any], best_metric: str = "") -> l
     """
     keys = dict.fromkeys([*filter(None, [best_metric]), *DECIDING.get(stage, OTHERWISE)])
     return [Figure(key, label_of(key), text_of(key, metrics.get(key))) for key in keys]
+
+
+def chosen_by(hyperparameters: Mapping[str, Any], checkpoints: Iterable[Any]) -> str:
+    """The metric that chooses a run's best checkpoint; empty where its stage has no such field. PPO without
+    held-out prompts goes by its practice prompts, and what it measured tells.
+    """
+    name = str(hyperparameters.get("best_metric", ""))
+    measured = set().union(*(each.metrics for each in checkpoints))
+    instead = OF_ROLLOUTS.get(name, name)
+    return instead if name not in measured and instead in measured else name

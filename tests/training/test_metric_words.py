@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from django.urls import reverse
 
-from training.metric_words import deciding, figures, text_of
+from training.metric_words import chosen_by, deciding, figures, text_of
 from training.models import RunStatus, Stage
 from training.views.charts import run_charts, undrawn
 
@@ -49,6 +51,17 @@ def test_each_stage_shows_what_decides_between_its_checkpoints():
     assert [each.text for each in deciding(Stage.PPO, measured)] == ["1.500", "0.250"]
     assert [each.text for each in deciding(Stage.REWARD, measured)] == ["0.700"]
     assert [each.text for each in deciding(Stage.SFT, measured)] == ["–"]
+
+
+def test_the_metric_that_chose_is_the_one_that_was_measured():
+    chosen = {"best_metric": "validation_objective"}
+    for measured, name in (
+        ({"validation_objective": 1.0, "objective_mean": 2.0}, "validation_objective"),
+        ({"objective_mean": 2.0}, "objective_mean"),  # PPO without held-out prompts
+        ({}, "validation_objective"),
+    ):
+        assert chosen_by(chosen, [SimpleNamespace(metrics=measured)]) == name
+    assert chosen_by({}, []) == ""
 
 
 def test_one_dot_is_a_figure_and_a_line_is_a_plot(sft_run):

@@ -21,7 +21,7 @@ from labeling.list_pages import Column, answer_list
 from labeling.listing import Filter, Listing
 from labeling.permissions import Action
 from training.forms import PREFIX, PresetForm, RunForm, TextUploadForm
-from training.metric_words import deciding, figures
+from training.metric_words import chosen_by, deciding, figures
 from training.models import Preset, RunStatus, Stage, TrainingRun
 from training.preview_form import TEMPLATE_FIELDS
 from training.services import runs as service
@@ -253,7 +253,8 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
     run = find_run(project, number)
     found, told = curves(run), reports(run)
     searched = request.GET.get("log", "").replace("\x00", "").strip()[:200]
-    best_metric = str(run.hyperparameters.get("best_metric", ""))
+    checkpoints = list(run.checkpoints.all())
+    best_metric = chosen_by(run.hyperparameters, checkpoints)
     context = {
         "run": run,
         "charts": run_charts(run, found),
@@ -267,9 +268,7 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
         "lines": log_lines(run, searched),
         "searched": searched,
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
-        "checkpoints": [
-            (each, deciding(run.stage, each.metrics, best_metric)) for each in run.checkpoints.all()
-        ],
+        "checkpoints": [(each, deciding(run.stage, each.metrics, best_metric)) for each in checkpoints],
         "decides": deciding(run.stage, {}, best_metric),
         "fraction": min(1.0, run.step / run.total_steps) if run.total_steps else None,
         "final_metrics": figures({**undrawn(run, found), **run.metrics}),

@@ -20,6 +20,8 @@ from training.rlhf.config.common import (
 from training.rlhf.config.fields import boolean, choice, integer, number, ours, path, paths
 from training.rlhf.errors import ConfigError
 
+# What the best checkpoint is chosen by where there are no held-out prompts.
+OF_ROLLOUTS = {"validation_reward": "reward_mean", "validation_objective": "objective_mean"}
 PPO = "PPO, arXiv 1707.06347"
 PREFERENCES = "Fine-tuning language models from human preferences, arXiv 1909.08593"
 ROLLOUT, KL, SURROGATE = "rollout", "KL", "objective"

@@ -18,6 +18,7 @@ from training.rlhf.adapters import save_model
 from training.rlhf.averaging import WeightAverage
 from training.rlhf.batches import epoch_batches
 from training.rlhf.chat import ChatEncoder
+from training.rlhf.config.ppo import OF_ROLLOUTS
 from training.rlhf.data import PromptRow, read_prompts
 from training.rlhf.errors import DataError, NonFiniteError
 from training.rlhf.models import load_reader
@@ -36,8 +37,6 @@ from training.rlhf.run import Run
 from training.rlhf.session import Session, derived_seed, open_accelerator
 
 LIVE_POLICY = "live_policy.safetensors"
-# What the best checkpoint is chosen by where there are no held-out prompts.
-OF_ROLLOUTS = {"validation_reward": "reward_mean", "validation_objective": "objective_mean"}
 
 
 def execute(run: Run, config: Any, resume: Path | None) -> None:
