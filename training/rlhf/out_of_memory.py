@@ -49,12 +49,12 @@ def told(error: BaseException, footing: Footing | None, config: Any) -> OutOfMem
 
 def without_estimate(config: Any) -> OutOfMemoryError:
     """Stages that do not learn are not estimated: half of what failed, of which the results know nothing."""
-    fields = {"micro_batch_tokens": LEAST_TOKENS}
+    least_of = {"micro_batch_tokens": LEAST_TOKENS}
     if not hasattr(config, "learning_rate"):  # there it is only how many rows are computed together
-        fields["batch_size"] = 1
+        least_of["batch_size"] = 1
     lower = {
         name: getattr(config, name) // 2
-        for name, least in fields.items()
+        for name, least in least_of.items()
         if getattr(config, name, 0) >= 2 * least
     }
     if lower:

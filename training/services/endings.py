@@ -11,18 +11,20 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from annotate.doorbell import ring_on_commit
+from annotate.postgres import answers_within
 from annotate.words import later
 from labeling.services.activity import notify, record_event, run_followers
 from training.models import FollowUpStatus, RunStatus, TrainingRun
 
 from .event_log import append_event
-from .leases import LeaseLost, held
+from .leases import LeaseLost, held, patience
 from .locations import without_our_folders
 
 log = structlog.get_logger(__name__)
 EXECUTE, FOLLOW_UP = "training.tasks.execute_run", "training.tasks.finish_follow_up"
 
 
+@answers_within(patience)
 def succeed(run: TrainingRun, *, metrics: dict[str, Any]) -> None:
     """running → succeeded; its follow-up waits from now on. Raises LeaseLost."""
     waiting = FollowUpStatus.WAITING if run.follow_up else FollowUpStatus.NONE
@@ -40,6 +42,7 @@ def succeed(run: TrainingRun, *, metrics: dict[str, Any]) -> None:
             ring_on_commit(FOLLOW_UP, str(run.pk))
 
 
+@answers_within(patience)
 def fail(run: TrainingRun, *, code: str, message: str) -> None:
     """running → failed, with a sentence a person can act on. Raises LeaseLost."""
     with transaction.atomic():
@@ -53,6 +56,7 @@ def fail(run: TrainingRun, *, code: str, message: str) -> None:
         )
 
 
+@answers_within(patience)
 def finish_cancelled(run: TrainingRun) -> None:
     """running → cancelled. Raises LeaseLost."""
     with transaction.atomic():
@@ -60,6 +64,7 @@ def finish_cancelled(run: TrainingRun) -> None:
         _tell(run, RunStatus.CANCELLED, later("%(run)s was cancelled.", run=run))
 
 
+@answers_within(patience)
 def hand_back(run: TrainingRun) -> None:
     """running → queued, because this worker is asked to stop; not counted as a failure. Raises LeaseLost."""
     with transaction.atomic():
@@ -68,6 +73,7 @@ def hand_back(run: TrainingRun) -> None:
         )
 
 
+@answers_within(patience)
 def give_up_attempt(run: TrainingRun, *, reason: str) -> None:
     """The training process is gone without a result.
 

@@ -49,6 +49,7 @@ def held(run_id, attempt: int) -> QuerySet[TrainingRun]:
     return TrainingRun.objects.filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING)
 
 
+@answers_within(patience)
 @transaction.atomic
 def claim_run(*, run_id, worker: str) -> TrainingRun | None:
     """Make a queued run ours; None where it is not queued (any more), or asks for a GPU that another machine
@@ -83,6 +84,7 @@ def claim_run(*, run_id, worker: str) -> TrainingRun | None:
     return run
 
 
+@answers_within(patience)
 def claim_oldest(*, worker: str) -> TrainingRun | None:
     """The queued run that has waited longest, made ours."""
     for run_id in _takeable().order_by("created_at").values_list("pk", flat=True)[:10]:

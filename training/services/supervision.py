@@ -23,7 +23,6 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from annotate.errors import DomainError
-from annotate.postgres import answers_within
 from training.models import Stage, TrainingRun
 from training.rlhf.errors import EXIT_INTERRUPTED, EXIT_ORPHANED
 
@@ -242,7 +241,6 @@ class RunSupervisor:
         self._patiently(lambda: register_checkpoints(self.run, whole, result))
         return self._patiently(lambda: self._end(status, result))
 
-    @answers_within(leases.patience)
     def _end(self, status: int, result: dict[str, Any]) -> Outcome:
         assert self.child is not None  # noqa: S101 - for the type checker
         verdict = result.get("status")
