@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from annotate.accounts import services
 from annotate.accounts.models import ApiToken
 from annotate.accounts.preferences import change_preferences, preferences_of
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.api.filters import refuse_unknown
 from annotate.api.serializers import (
     MeSerializer,
@@ -87,14 +88,13 @@ class Tokens(APIView):
         tags=["account"],
     )
     def post(self, request):
-        data = TokenInputSerializer(data=request.data)
-        data.is_valid(raise_exception=True)
-        token, text = services.create_api_token(user=request.user, **data.validated_data)
+        data = valid_input(TokenInputSerializer, request)
+        token, text = services.create_api_token(user=request.user, **data)
         return Response({**TokenSerializer(token).data, "token": text}, status=201)
 
 
 class Token(APIView):
-    @extend_schema(summary="Revoke an API token", responses={204: None}, tags=["account"])
+    @takes_nothing(summary="Revoke an API token", responses={204: None}, tags=["account"])
     def delete(self, request, digest):
         services.revoke_api_token(user=request.user, digest=digest)
         return Response(status=204)

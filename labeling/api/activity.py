@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing
 from labeling.models import AuditEvent, Notification
 from labeling.permissions import Action
 from labeling.services import notifications
@@ -60,7 +60,7 @@ class Notifications(mixins.ListModelMixin, viewsets.GenericViewSet):
     def get_queryset(self):
         return self.request.user.notifications.select_related("project")
 
-    @extend_schema(request=None, responses={204: None})
+    @takes_nothing(responses={204: None})
     def read_all(self, request):
         notifications.mark_all_read(user=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from annotate.api.bodies import valid_input
 from annotate.errors import Invalid
 from labeling.live_check import check_while_typing
 from labeling.models import TaskKind
@@ -14,7 +15,6 @@ from labeling.permissions import Action
 from labeling.services.answer_checks import CHECKS
 from labeling.services.judgments import LONGEST_ANSWER
 
-from .base import valid_input
 from .work import SLOT, Assignments
 
 

@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import NotFound
 from annotate.words import _
 from labeling.models import Appeal, Review
@@ -16,7 +17,7 @@ from labeling.services.bulk_reviews import DECISIONS, MOST_AT_ONCE, Chosen, deci
 from labeling.services.reviews import LONGEST_NOTE
 from labeling.services.undo import undo_decision
 
-from .base import LIST_CREATE, LONGEST_KEY, ONE, PROJECT, ProjectRows, ProjectViewMixin, valid_input
+from .base import LIST_CREATE, LONGEST_KEY, ONE, PROJECT, ProjectRows, ProjectViewMixin
 from .quality import ReviewSerializer, SubmissionOutput
 
 
@@ -134,7 +135,7 @@ class Appeals(ProjectRows):
         )
         return Response(AppealOutput(appeal).data)
 
-    @extend_schema(request=None, responses=AppealOutput)
+    @takes_nothing(responses=AppealOutput)
     def withdraw(self, request, slug, pk):
         """Let the decision stand after all."""
         appeal = self.get_queryset().filter(pk=pk, author=request.user).first()
@@ -194,7 +195,7 @@ class BulkReviews(ProjectViewMixin, viewsets.GenericViewSet):
         }
         return Response(BulkOutput(answer).data)
 
-    @extend_schema(request=None, responses=SubmissionOutput)
+    @takes_nothing(responses=SubmissionOutput)
     def undo(self, request, slug, pk):
         """Take back one's own last decision within two minutes. 409 `too_late` or `built_upon` afterwards."""
         rows = Review.objects.filter(submission__project=self.project).select_related("submission__project")

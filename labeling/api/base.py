@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from rest_framework import mixins, viewsets
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import BasePermission
-from rest_framework.serializers import ListSerializer, Serializer
 
 from annotate.api.filters import own_parameters, refuse_unknown
-from annotate.errors import Invalid
-from annotate.words import _
 from labeling.models import Membership, Project
 from labeling.permissions import Action, load_project
 
-_threads = threading.local()
-CSRF_FIELD = "csrfmiddlewaretoken"  # of forms that a page sends
 PROJECT = "projects/<slug:slug>/"  # where the routes of a project begin
 # What the verbs of a route do in its viewset.
 LIST: dict[str, Any] = {"get": "list"}
@@ -89,60 +83,3 @@ class AnyAccept(BaseContentNegotiation):
 
 
 LONGEST_KEY = 200  # characters of what is one of a list: a reason, a flag, a margin, a check
-
-
-def valid_input(serializer_class: type[Serializer], request) -> dict[str, Any]:
-    """The request's body in the serializer's shape. Raises DRF's ValidationError, answered as 422, and
-    Invalid (422) for names that the serializer takes no value for: left out in silence they pass for done.
-    """
-    taken = _kept(serializer_class)
-    if unknown := sorted(_not_taken(taken, request.data)):
-        message = _("This request takes no %(name)s.")
-        names = sorted(name for name, each in taken.fields.items() if not each.read_only)
-        raise Invalid(
-            message % {"name": unknown[0][:80]},
-            code="unknown_field",
-            field=unknown[0][:80],
-            hint=str(_("It takes: %(known)s.") % {"known": ", ".join(names)}),
-            details=[{"field": name[:80], "message": message % {"name": name[:80]}} for name in unknown[:20]],
-        )
-    return _valid(serializer_class, request.data)
-
-
-def valid_query(serializer_class: type[Serializer], request) -> dict[str, Any]:
-    """The address's query in the serializer's shape. Raises as valid_input does, and Invalid (400) for names
-    that the serializer does not know."""
-    refuse_unknown(request, _kept(serializer_class).fields)
-    return _valid(serializer_class, request.query_params)
-
-
-def shaped(serializer_class: type[Serializer], row: Any) -> dict[str, Any]:
-    """What the serializer makes of one row; it may know nothing of the request."""
-    return _kept(serializer_class).to_representation(row)
-
-
-def _not_taken(taken: Any, sent: Any, place: str = "") -> Iterator[str]:
-    """Where `sent` names what the serializer does not take: "status", or "prompts.0.status" further in."""
-    if isinstance(taken, ListSerializer) and isinstance(sent, list):
-        for number, each in enumerate(sent):
-            yield from _not_taken(taken.child, each, f"{place}{number}.")
-    elif isinstance(taken, Serializer) and isinstance(sent, Mapping):
-        for name in sent:
-            field = taken.fields.get(name)
-            if field is None or field.read_only:
-                if name != CSRF_FIELD:
-                    yield f"{place}{name}"
-            else:
-                yield from _not_taken(field, sent[name], f"{place}{name}.")
-
-
-def _valid(serializer_class: type[Serializer], data: Any) -> dict[str, Any]:
-    return _kept(serializer_class).run_validation(data)
-
-
-def _kept(serializer_class: type[Serializer]) -> Serializer:
-    """One instance a thread: making one copies all its fields, which costs more than what it does then."""
-    kept = _threads.__dict__.setdefault("serializers", {})
-    if serializer_class not in kept:
-        kept[serializer_class] = serializer_class()
-    return kept[serializer_class]

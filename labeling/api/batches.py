@@ -7,12 +7,13 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from labeling import reports
 from labeling.models import Batch, Layout, TaskKind, TaskPurpose
 from labeling.permissions import Action
 from labeling.services import batches
 
-from .base import LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
+from .base import LIST_CREATE, ONE, PROJECT, ProjectRows
 
 
 class BatchSerializer(serializers.ModelSerializer):
@@ -112,15 +113,15 @@ class Batches(ProjectRows):
     def _answer(self, batch: Batch, code: int = 200) -> Response:
         return Response(BatchSerializer(self.get_queryset().get(pk=batch.pk)).data, status=code)
 
-    @extend_schema(request=None, responses=BatchSerializer)
+    @takes_nothing(responses=BatchSerializer)
     def pause(self, request, slug, pk):
         return self._answer(batches.pause_batch(batch=self.get_object(), acting_user=request.user))
 
-    @extend_schema(request=None, responses=BatchSerializer)
+    @takes_nothing(responses=BatchSerializer)
     def resume(self, request, slug, pk):
         return self._answer(batches.resume_batch(batch=self.get_object(), acting_user=request.user))
 
-    @extend_schema(request=None, responses=BatchSerializer)
+    @takes_nothing(responses=BatchSerializer)
     def close(self, request, slug, pk):
         """Hand out nothing more from this batch. What was submitted stays."""
         return self._answer(batches.close_batch(batch=self.get_object(), acting_user=request.user))

@@ -8,12 +8,13 @@ from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.bodies import valid_input
 from labeling import talk
 from labeling.models import Comment, CommentThread
 from labeling.permissions import Action
 from labeling.services import comments
 
-from .base import LIST, PROJECT, ProjectViewMixin, valid_input
+from .base import LIST, PROJECT, ProjectViewMixin
 
 
 class CommentSerializer(serializers.ModelSerializer):

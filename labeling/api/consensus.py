@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import valid_input
 from annotate.errors import NotFound
 from annotate.words import _
 from labeling.consensus import RULE_NAMES, RULES, Weighed, weigh_task
@@ -18,7 +19,7 @@ from labeling.services.adjudications import Proposal, adjudicate_task, propose_c
 from labeling.services.blind import ranking_from_public
 from labeling.services.scores import record_scores
 
-from .base import LIST_CREATE, ONE, PROJECT, ProjectRows, ProjectViewMixin, valid_input
+from .base import LIST_CREATE, ONE, PROJECT, ProjectRows, ProjectViewMixin
 
 MOST_SCORES = 10_000
 

@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input, valid_query
 from annotate.errors import Invalid, NotFound
 from annotate.words import _
 from labeling.downloading import send, send_version
@@ -32,7 +33,7 @@ from labeling.services.download_files import download_of_manifest
 from labeling.services.recipes import Recipe
 
 from . import data_serializers as shapes
-from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows, valid_input, valid_query
+from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows
 from .dataset_exports import ExportSerializer
 from .dataset_versions import FREEZE_KEY, answer_freeze, freeze_key
 
@@ -370,7 +371,7 @@ class Versions(ProjectRows):
         """manifest.json as it was frozen: the SHA-256 of these bytes is the version's `sha256`."""
         return send(request._request, download_of_manifest(version=self.get_object()))
 
-    @extend_schema(summary="Verify a version", request=None, responses=shapes.VerificationSerializer)
+    @takes_nothing(summary="Verify a version", responses=shapes.VerificationSerializer)
     def verify(self, request, slug, dataset_pk, number):
         """Recompute every hash from the files on disk."""
         version = self.get_object()

@@ -11,6 +11,7 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.bodies import valid_input, valid_query
 from annotate.errors import Invalid, NotFound
 from labeling.downloading import send
 from labeling.formats import SPLITS, formats_for
@@ -20,7 +21,7 @@ from labeling.services import background, dataset_browse, dataset_exports
 from labeling.services.download_files import download_of_export
 from labeling.services.progress import Progress
 
-from .base import PROJECT, AnyAccept, ProjectViewMixin, valid_input, valid_query
+from .base import PROJECT, AnyAccept, ProjectViewMixin
 from .dataset_versions import TAG, VERSION, VersionRows
 
 EXPORT = f"{PROJECT}exports/<int:pk>/"

@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
+from annotate.api.bodies import valid_input, valid_query
 from annotate.errors import Conflict, NotFound
 from annotate.streaming import stream_file
 from annotate.words import _
@@ -26,7 +27,6 @@ from labeling.services import (
     downloads,
 )
 
-from .base import valid_input, valid_query
 from .data_serializers import VersionSerializer
 from .dataset_versions import FREEZE_KEY, TAG, VERSION, VersionRows, answer_freeze, freeze_key
 

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
+from annotate.api.bodies import valid_input
 from annotate.errors import Invalid
 from labeling.models import DatasetExportStatus, DatasetSizes
 from labeling.permissions import Action
@@ -17,7 +18,6 @@ from labeling.services.dataset_sizes import TimeEstimate, measure_sizes, time_es
 from labeling.services.export_encoders import model_choices
 from labeling.services.progress import Progress
 
-from .base import valid_input
 from .dataset_versions import TAG, VERSION, VersionRows
 
 

@@ -9,12 +9,13 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import NotFound
 from labeling.models import Form, FormVersion, Layout
 from labeling.permissions import Action
 from labeling.services import forms
 
-from .base import LIST, PROJECT, ProjectViewMixin, valid_input
+from .base import LIST, PROJECT, ProjectViewMixin
 
 DRAFT_EXAMPLE = {
     "revision": 0,
@@ -114,7 +115,7 @@ class Forms(ProjectViewMixin, viewsets.GenericViewSet):
         form = forms.save_draft(project=self.project, layout=layout, acting_user=request.user, **data)
         return Response(FormDraftOutput(form).data)
 
-    @extend_schema(responses={204: None})
+    @takes_nothing(responses={204: None})
     def discard_draft(self, request, slug, layout):
         """Forget the draft."""
         forms.discard_draft(project=self.project, layout=layout, acting_user=request.user)

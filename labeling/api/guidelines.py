@@ -7,13 +7,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import NotFound
 from labeling.models import Guideline, GuidelineVersion, TaskKind
 from labeling.permissions import Action
 from labeling.services import guidelines
 from labeling.services.guidelines import LONGEST_GUIDELINE
 
-from .base import LIST, PROJECT, ProjectViewMixin, valid_input
+from .base import LIST, PROJECT, ProjectViewMixin
 
 
 class GuidelineVersionSerializer(serializers.ModelSerializer):
@@ -79,7 +80,7 @@ class Guidelines(ProjectViewMixin, viewsets.GenericViewSet):
         """The version in force."""
         return Response(GuidelineVersionSerializer(self._current(kind)).data)
 
-    @extend_schema(request=None, responses=GuidelineVersionSerializer)
+    @takes_nothing(responses=GuidelineVersionSerializer)
     def acknowledge(self, request, slug, kind):
         """Say that you have read the version in force; needed before work is handed out under it."""
         version = self._current(kind)

@@ -12,6 +12,7 @@ from rest_framework import status
 from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import Invalid
 from annotate.streaming import stream_file
 from annotate.words import _
@@ -22,7 +23,7 @@ from labeling.services.import_licences import change_licence
 from labeling.services.prepared_imports import start_prepared_import
 
 from . import data_serializers as shapes
-from .base import LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
+from .base import LIST_CREATE, ONE, PROJECT, ProjectRows
 
 TAGS = ["imports"]
 
@@ -196,7 +197,7 @@ class Uploads(ProjectRows):
             status=status.HTTP_201_CREATED,
         )
 
-    @extend_schema(summary="Cancel an upload", responses={204: None})
+    @takes_nothing(summary="Cancel an upload", responses={204: None})
     def cancel(self, request, slug, pk):
         """Forget it; what was sent is removed."""
         uploads.cancel_upload(upload=self.get_object())

@@ -8,6 +8,7 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.bodies import takes_nothing, valid_input, valid_query
 from annotate.api.filters import OF_PAGES
 from annotate.errors import Invalid
 from annotate.pagination import Pages
@@ -18,7 +19,7 @@ from labeling.permissions import Action
 from labeling.saved_views import LISTS, visible_views
 from labeling.services import saved_views
 
-from .base import LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin, valid_input, valid_query
+from .base import LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin
 
 
 class FigureSerializer(serializers.ModelSerializer):
@@ -234,7 +235,7 @@ class Views(ProjectRows):
         )
         return Response(ViewSerializer(view).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses={204: None})
+    @takes_nothing(responses={204: None})
     def destroy(self, request, slug, pk):
         view = saved_views.find_view(
             project=self.project, membership=self.membership, user=request.user, pk=pk

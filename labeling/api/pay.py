@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotate.accounts.models import User
+from annotate.api.bodies import valid_input, valid_query
 from annotate.errors import Invalid
 from labeling import timesheet
 from labeling.models import Activity, LedgerEntry, Rate, RateUnit, work_choices
@@ -16,7 +17,7 @@ from labeling.pay_forms import DAY_LIMITS
 from labeling.permissions import Action, can
 from labeling.services import pay
 
-from .base import LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin, valid_input, valid_query
+from .base import LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin
 
 PERIOD = [
     OpenApiParameter("first", str, description="First day (2026-11-01); the current month where left out."),

@@ -8,11 +8,12 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from labeling.models import Invitation, Membership, Role
 from labeling.permissions import Action
 from labeling.services import erasure, people
 
-from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows, valid_input
+from .base import LIST, LIST_CREATE, ONE, PROJECT, ProjectRows
 
 
 class MemberSerializer(serializers.ModelSerializer):
@@ -163,7 +164,7 @@ class Invitations(ProjectRows):
         shown = {**InvitationSerializer(invitation).data, "url": people.invitation_url(token)}
         return Response(shown, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses={204: None})
+    @takes_nothing(responses={204: None})
     def destroy(self, request, slug, pk):
         """Withdraw an open invitation."""
         people.revoke_invitation(invitation=self.get_object(), acting_user=request.user)

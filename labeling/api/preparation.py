@@ -11,13 +11,14 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from annotate.api.bodies import valid_input
 from annotate.errors import NotFound
 from labeling.models import DatasetVersion, ImportRecord, Preparation, PreparationStatus
 from labeling.permissions import Action
 from labeling.preparation_words import FIXES, meaning_of, title_of
 from labeling.services import background, preparations
 
-from .base import LONGEST_KEY, PROJECT, ProjectViewMixin, valid_input
+from .base import LONGEST_KEY, PROJECT, ProjectViewMixin
 
 
 class PreparationInput(serializers.Serializer):

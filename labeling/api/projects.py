@@ -11,13 +11,14 @@ from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
+from annotate.api.bodies import valid_input
 from labeling import reports
 from labeling.models import Project
 from labeling.models.project import LONGEST_DESCRIPTION
 from labeling.permissions import Action, load_project, overseen_by
 from labeling.services import projects
 
-from .base import LIST_CREATE, PROJECT, valid_input
+from .base import LIST_CREATE, PROJECT
 
 
 class ProjectSerializer(serializers.ModelSerializer):

@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import Forbidden, Invalid
 from labeling.models import MemberLanguage, Membership, Qualification, ScreeningSet
 from labeling.permissions import Action
@@ -14,7 +15,7 @@ from labeling.qualification_reports import everybody, standings
 from labeling.services import qualification
 from labeling.services.caps import set_caps
 
-from .base import LIST_CREATE, PROJECT, ProjectViewMixin, valid_input
+from .base import LIST_CREATE, PROJECT, ProjectViewMixin
 
 
 class ScreeningOutput(serializers.ModelSerializer):
@@ -114,7 +115,7 @@ class Screenings(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewSe
         screening = qualification.open_screening_set(batch=batch, acting_user=request.user, **data)
         return Response(ScreeningOutput(screening).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=None, responses={204: None})
+    @takes_nothing(responses={204: None})
     def close(self, request, slug, pk):
         """Screen nobody for this kind any more."""
         qualification.close_screening_set(screening=self.get_object(), acting_user=request.user)

@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_f
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
+from annotate.api.bodies import valid_input, valid_query
 from annotate.api.filters import OF_PAGES
 from annotate.errors import Invalid, NotFound
 from labeling import queues, review_queues
@@ -32,7 +33,7 @@ from labeling.services.lineage import versions_containing
 from labeling.services.pairwise import NEITHER, STRENGTHS, ranking_of_strength
 from labeling.services.reviews import LONGEST_NOTE
 
-from .base import LIST, LIST_CREATE, LONGEST_KEY, ONE, PROJECT, ProjectRows, valid_input, valid_query
+from .base import LIST, LIST_CREATE, LONGEST_KEY, ONE, PROJECT, ProjectRows
 
 
 # --- Shapes -----------------------------------------------------------------------------------------------

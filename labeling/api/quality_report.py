@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import Invalid
 from annotate.words import _
 from labeling import quality_page
@@ -15,7 +16,7 @@ from labeling.permissions import Action
 from labeling.services.quality_reports import request_report
 from labeling.services.requeue import MOST_AT_ONCE, RequeueMode, requeue_submissions
 
-from .base import LIST, PROJECT, ProjectViewMixin, valid_input
+from .base import LIST, PROJECT, ProjectViewMixin
 
 
 # --- Shapes -----------------------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ class Quality(ProjectViewMixin, viewsets.GenericViewSet):
         """The headline, scores and flags."""
         return Response(_report(quality_page.report_of(self.project)))
 
-    @extend_schema(request=None, responses=ReportOutput)
+    @takes_nothing(responses=ReportOutput)
     def refresh(self, request, slug):
         """Have it computed anew: at once where the project is small, else by a worker."""
         return Response(_report(request_report(project=self.project, acting_user=request.user)))

@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import Invalid, NotFound
 from labeling import queues
 from labeling.models import SpanNote, Submission
@@ -15,7 +16,7 @@ from labeling.permissions import Action, can
 from labeling.services import span_notes
 from labeling.services.span_notes import LONGEST_COMMENT
 
-from .base import PROJECT, ProjectViewMixin, valid_input
+from .base import PROJECT, ProjectViewMixin
 
 
 class SpanNoteOutput(serializers.ModelSerializer):
@@ -88,7 +89,7 @@ class SpanNotes(ProjectViewMixin, viewsets.GenericViewSet):
             SpanNoteOutput(span_notes.change_note(note=note, acting_user=request.user, **data)).data
         )
 
-    @extend_schema(responses={204: None})
+    @takes_nothing(responses={204: None})
     def remove(self, request, slug, pk):
         """Take back one's own note."""
         span_notes.remove_note(note=self._own(pk), acting_user=request.user)

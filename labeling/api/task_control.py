@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import Invalid
 from labeling import handout_reasons, task_reports
 from labeling.models import Assignment, GoldAnswer, GoldResult, Membership, Submission, Task
@@ -19,7 +20,7 @@ from labeling.services.batches import change_policy
 from labeling.services.gold import LONGEST_NOTE, LONGEST_REFERENCE
 from labeling.services.slots import MOST_OVERLAP
 
-from .base import LIST, PROJECT, ProjectViewMixin, valid_input
+from .base import LIST, PROJECT, ProjectViewMixin
 from .batches import Batches, BatchSerializer
 from .data_serializers import MessageSerializer
 from .work_shapes import TaskOutput
@@ -174,17 +175,17 @@ class TaskControl(ProjectViewMixin, viewsets.GenericViewSet):
         acting = self._acting()
         return self._answer(task_control.change_priority(**acting, **valid_input(PriorityInput, request)))
 
-    @extend_schema(request=None, responses=TaskOutput)
+    @takes_nothing(responses=TaskOutput)
     def reopen(self, request, slug, pk):
         """Hand a done or closed task out again."""
         return self._answer(task_control.reopen_task(**self._acting()))
 
-    @extend_schema(request=None, responses=TaskOutput)
+    @takes_nothing(responses=TaskOutput)
     def close(self, request, slug, pk):
         """Hand it out no more; what was submitted stays."""
         return self._answer(task_control.close_task(**self._acting()))
 
-    @extend_schema(request=None, responses=TaskOutput)
+    @takes_nothing(responses=TaskOutput)
     def release(self, request, slug, pk):
         """A skipped task is fine: others get it again."""
         return self._answer(skips.release_task(**self._acting()))
@@ -216,7 +217,7 @@ class TaskControl(ProjectViewMixin, viewsets.GenericViewSet):
         data = valid_input(GoldInput, request)
         return Response(GoldOutput(gold.mark_gold(**acting, **data)).data)
 
-    @extend_schema(responses=GoldOutput)
+    @takes_nothing(responses=GoldOutput)
     def retire_gold(self, request, slug, pk):
         """Hand the gold task out no more; its results stay."""
         return Response(GoldOutput(gold.retire_gold(**self._acting())).data)

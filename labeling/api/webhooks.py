@@ -10,12 +10,13 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.bodies import takes_nothing, valid_input
 from labeling.models import DeliveryStatus, Webhook, WebhookDelivery
 from labeling.models.webhook import WEBHOOK_EVENTS
 from labeling.permissions import Action
 from labeling.services import webhooks
 
-from .base import LIST, LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin, valid_input
+from .base import LIST, LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin
 
 EVENTS_HELP = f"Any of {', '.join(WEBHOOK_EVENTS)}."
 
@@ -110,6 +111,7 @@ class Webhooks(ProjectRows):
         changed = webhooks.change_webhook(webhook=found, acting_user=request.user, **data)
         return Response(WebhookSerializer(changed).data)
 
+    @takes_nothing(responses={204: None})
     def destroy(self, request, slug, pk):
         found = webhooks.find_webhook(project=self.project, pk=pk)
         webhooks.delete_webhook(webhook=found, acting_user=request.user)
@@ -119,7 +121,7 @@ class Webhooks(ProjectRows):
 class WebhookTest(ProjectViewMixin, APIView):
     policy = {"post": Action.MANAGE_WEBHOOKS}
 
-    @extend_schema(request=None, responses={202: DeliverySerializer})
+    @takes_nothing(responses={202: DeliverySerializer})
     def post(self, request, slug, pk):
         """Queue a delivery that says only that it is a test."""
         found = webhooks.find_webhook(project=self.project, pk=pk)
@@ -130,7 +132,7 @@ class WebhookTest(ProjectViewMixin, APIView):
 class WebhookSecret(ProjectViewMixin, APIView):
     policy = {"post": Action.MANAGE_WEBHOOKS}
 
-    @extend_schema(request=None, responses=SecretSerializer)
+    @takes_nothing(responses=SecretSerializer)
     def post(self, request, slug, pk):
         """A new secret in place of the old one; shown this once."""
         found = webhooks.find_webhook(project=self.project, pk=pk)
@@ -154,7 +156,7 @@ class WebhookDeliveries(ProjectRows):
 class DeliveryResend(ProjectViewMixin, APIView):
     policy = {"post": Action.MANAGE_WEBHOOKS}
 
-    @extend_schema(request=None, responses={202: DeliverySerializer})
+    @takes_nothing(responses={202: DeliverySerializer})
     def post(self, request, slug, pk):
         """Send the same body under the same id again."""
         found = webhooks.find_delivery(project=self.project, pk=pk)

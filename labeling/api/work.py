@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.response import Response
 
+from annotate.api.bodies import shaped, takes_nothing, valid_input
 from annotate.errors import Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.prepared import Prepared
@@ -20,7 +21,7 @@ from labeling.services.pairwise import ranking_of_strength
 from labeling.services.slots import shown_order
 from labeling.worksheet import as_json, open_worksheet
 
-from .base import LIST, ONE, PROJECT, ProjectRows, ProjectViewMixin, shaped, valid_input
+from .base import LIST, ONE, PROJECT, ProjectRows, ProjectViewMixin
 from .work_shapes import (
     KEY_HEADER,
     PAIRWISE_EXAMPLE,
@@ -113,7 +114,7 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
         """One of the caller's assignments, as the work screen shows it."""
         return Response(self._worksheet(self._assignment(pk, own=True)))
 
-    @extend_schema(request=None, responses=AssignmentOutput)
+    @takes_nothing(responses=AssignmentOutput)
     def take_up(self, request, slug, pk):
         """Lease work that a reviewer returned to the caller."""
         assignment = assignments.lease_assignment(
@@ -228,7 +229,7 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
         renewed = assignments.renew_lease(assignment=assignment, user=request.user, fence=fence)
         return Response(AssignmentRow(renewed).data)
 
-    @extend_schema(request=None, responses={204: None})
+    @takes_nothing(responses={204: None})
     def release(self, request, slug, pk):
         """Give the task back unfinished; the draft stays."""
         assignments.release_assignment(assignment=self._assignment(pk, own=True), user=request.user)

@@ -31,6 +31,7 @@ WIRING_FOR_ROOMS = (
     "annotate.doorbell",
     "annotate.durability",
     "annotate.accounts",
+    "annotate.api.bodies",
     "annotate.api.filters",
     "annotate.pagination",
     "annotate.streaming",

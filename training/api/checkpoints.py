@@ -9,9 +9,10 @@ from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.errors import NotFound
 from annotate.streaming import stream_file
-from labeling.api.base import AnyAccept, ProjectRows, valid_input
+from labeling.api.base import AnyAccept, ProjectRows
 from labeling.permissions import Action
 from training.api import serializers as shapes
 from training.models import Checkpoint, Round
@@ -79,19 +80,18 @@ class Checkpoints(ProjectRows):
         """Runs that read it (the newest 200), completions sampled from it, and completions it has scored."""
         return Response(shapes.DescendantsSerializer(descendants(self.get_object())).data)
 
-    @extend_schema(summary="Keep a checkpoint", request=None, responses=shapes.CheckpointSerializer)
+    @takes_nothing(summary="Keep a checkpoint", responses=shapes.CheckpointSerializer)
     @action(detail=True, methods=["post"])
     def pin(self, request, slug, pk):
         return self._pinned(request, True)
 
-    @extend_schema(summary="Let retention remove it", request=None, responses=shapes.CheckpointSerializer)
+    @takes_nothing(summary="Let retention remove it", responses=shapes.CheckpointSerializer)
     @action(detail=True, methods=["post"])
     def unpin(self, request, slug, pk):
         return self._pinned(request, False)
 
-    @extend_schema(
+    @takes_nothing(
         summary="Score what people rank with a reward model",
-        request=None,
         responses={201: shapes.RunSerializer},
     )
     @action(detail=True, methods=["post"])
@@ -178,9 +178,7 @@ class Rounds(ProjectRows):
         round = round_service.create_round(project=self.project, plan=plan, acting_user=request.user)
         return self._detail(round, status.HTTP_201_CREATED)
 
-    @extend_schema(
-        summary="Look whether a round can go on", request=None, responses=shapes.RoundDetailSerializer
-    )
+    @takes_nothing(summary="Look whether a round can go on", responses=shapes.RoundDetailSerializer)
     @action(detail=True, methods=["post"])
     def advance(self, request, slug, number):
         """Safe at any time; rounds also go on by themselves."""
@@ -188,14 +186,13 @@ class Rounds(ProjectRows):
         round_service.advance_round(round_id=round.pk)
         return self._detail(round)
 
-    @extend_schema(summary="End a round", request=None, responses=shapes.RoundDetailSerializer)
+    @takes_nothing(summary="End a round", responses=shapes.RoundDetailSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request, slug, number):
         return self._detail(round_service.cancel_round(round=self.get_object(), acting_user=request.user))
 
-    @extend_schema(
+    @takes_nothing(
         summary="Start a step by hand, or retry it",
-        request=None,
         parameters=[OpenApiParameter("kind", str, OpenApiParameter.PATH)],
         responses=shapes.RoundDetailSerializer,
     )

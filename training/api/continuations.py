@@ -7,9 +7,10 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.bodies import valid_input
 from annotate.errors import NotFound
 from annotate.words import _
-from labeling.api.base import ProjectViewMixin, valid_input
+from labeling.api.base import ProjectViewMixin
 from labeling.permissions import Action
 from training.api.serializers import LONGEST_REFERENCE, RunSerializer
 from training.services import continuations as service

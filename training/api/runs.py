@@ -13,11 +13,12 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.bodies import takes_nothing, valid_input
 from annotate.api.filters import refuse_unknown
 from annotate.errors import Invalid, NotFound
 from annotate.streaming import stream_file
 from annotate.words import _
-from labeling.api.base import AnyAccept, ProjectRows, ProjectViewMixin, valid_input
+from labeling.api.base import AnyAccept, ProjectRows, ProjectViewMixin
 from labeling.permissions import Action
 from training.api import serializers as shapes
 from training.models import Preset, Stage, TrainingRun
@@ -157,24 +158,23 @@ class Runs(ProjectRows):
         filename, pieces = open_export(run=self.get_object(), acting_user=request.user)
         return stream_file(request._request, pieces, filename=filename, media_type="application/x-tar")
 
-    @extend_schema(summary="Cancel a run", request=None, responses=shapes.RunDetailSerializer)
+    @takes_nothing(summary="Cancel a run", responses=shapes.RunDetailSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request, slug, pk):
         return self._detail(service.cancel_run(run=self.get_object(), acting_user=request.user))
 
-    @extend_schema(summary="Resume a cancelled run", request=None, responses=shapes.RunDetailSerializer)
+    @takes_nothing(summary="Resume a cancelled run", responses=shapes.RunDetailSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request, slug, pk):
         return self._detail(service.resume_run(run=self.get_object(), acting_user=request.user))
 
-    @extend_schema(summary="Retry a failed run", request=None, responses=shapes.RunDetailSerializer)
+    @takes_nothing(summary="Retry a failed run", responses=shapes.RunDetailSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request, slug, pk):
         return self._detail(service.retry_run(run=self.get_object(), acting_user=request.user))
 
-    @extend_schema(
+    @takes_nothing(
         summary="Try again what should have followed a run",
-        request=None,
         responses=shapes.RunDetailSerializer,
     )
     @action(detail=True, methods=["post"])
@@ -263,7 +263,7 @@ class Presets(ProjectRows):
         preset = save_preset(project=self.project, acting_user=request.user, **data)
         return Response(shapes.PresetSerializer(preset).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Delete a preset")
+    @takes_nothing(summary="Delete a preset")
     def destroy(self, request, slug, pk):
         preset = self.get_queryset().filter(pk=pk).first() if str(pk).isdecimal() else None
         if preset is None:

@@ -10,8 +10,9 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from annotate.api.bodies import valid_input
 from annotate.api.filters import refuse_unknown
-from labeling.api.base import ProjectViewMixin, valid_input
+from labeling.api.base import ProjectViewMixin
 from labeling.permissions import Action
 from training.services.locations import text_files
 from training.services.texts import save_text
