@@ -13,6 +13,7 @@ from .filter_fields import FilterFields, filter_values
 from .formats import SPLITS
 from .forms import offer
 from .models import (
+    UNJUDGED,
     Dataset,
     DatasetKind,
     GuidelineVersion,
@@ -23,9 +24,11 @@ from .models import (
     TaskKind,
 )
 from .services.prompt_fields import offered_fields
+from .services.recipe_kinds import entries_without_use, without_useless_entries
 from .services.recipes import DECISIONS, DEFAULT_FRACTIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
 
 FIELD_WORDS = {"category": _("Category"), "language": _("Language")}
+ONLY_COMPARISONS = ("rankings", "include_scores")
 MOST_CHOICES = 200  # in one list of a form; more can be named through the API
 
 
@@ -139,7 +142,8 @@ class RecipeForm(FilterFields):
     def __init__(self, *args, project: Project, dataset: Dataset | None = None, **kwargs) -> None:
         """With a dataset, whose name and kind stay, its newest recipe is what is there to be changed."""
         if dataset is not None:
-            kwargs["initial"] = {"name": dataset.name, "kind": dataset.kind, **form_values(dataset.recipe)}
+            stored = without_useless_entries(dataset.kind, dataset.recipe)
+            kwargs["initial"] = {"name": dataset.name, "kind": dataset.kind, **form_values(stored)}
         super().__init__(*args, **kwargs)
         self.project, self.dataset = project, dataset
         fields = self.fields
@@ -173,12 +177,15 @@ class RecipeForm(FilterFields):
                 self._offer_chosen(name, field)
                 if not field.choices:
                     del fields[name]
+        kind = dataset.kind if dataset is not None else self.data.get("kind", self.initial.get("kind"))
+        for name in (*entries_without_use(kind), *(ONLY_COMPARISONS if kind in UNJUDGED else ())):
+            fields.pop(name, None)
         for name in ("name", "kind") if dataset is not None else ():
             fields[name].disabled = True
         initial: dict[str, Any] = {"sources": list(DEFAULT_SOURCES), "decisions": list(DECISIONS)}
         initial |= {split: DEFAULT_FRACTIONS[split] * 100 for split in SPLITS}
-        for name, value in initial.items():
-            fields[name].initial = value
+        for name in initial.keys() & fields.keys():
+            fields[name].initial = initial[name]
 
     def _offer_chosen(self, name: str, field: forms.MultipleChoiceField) -> None:
         """What the recipe names is offered, also where there is too much to offer all."""
@@ -201,7 +208,8 @@ class RecipeForm(FilterFields):
         if self.dataset is None:
             return made
         changed = {each if each not in SPLITS else "fractions" for each in self.changed_data}
-        recipe = self.dataset.recipe | {name: made[name] for name in changed & made.keys()}
+        before = without_useless_entries(self.dataset.kind, self.dataset.recipe)
+        recipe = before | {name: made[name] for name in changed & made.keys()}
         filters = dict(recipe.get("filters", {}))
         for name in changed & FilterFields.base_fields.keys():
             filters.pop(name, None)

@@ -127,7 +127,7 @@ class FilterFields(forms.Form):
             filters["weights"] = weights_of_lines(data["weights"])
         if data["category_most"]:
             filters["category_most"] = caps_of_lines(data["category_most"])
-        if data["least_agreement"]:
+        if data.get("least_agreement"):
             filters["least_agreement"] = data["least_agreement"] / 100
         return filters
 

@@ -30,7 +30,7 @@ from labeling.services import (
 )
 from labeling.services.dataset_rows import preview_counts
 from labeling.services.download_files import download_of_manifest
-from labeling.services.recipes import Recipe
+from labeling.services.recipe_kinds import checked_recipe
 
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows
@@ -237,7 +237,7 @@ class Datasets(ProjectRows):
         """How many rows a recipe would freeze right now; stores nothing. Where something may be left out or
         changed, all rows are read and counted by reason. 202: they are many and are being read; ask again."""
         data = valid_input(shapes.RecipeCount, request)
-        recipe = Recipe.from_json(data.get("recipe")).resolved_for(self.project)
+        recipe = checked_recipe(self.project, data["kind"], data.get("recipe"))
         counts = preview_counts(self.project, data["kind"], recipe)
         found = recipe_counting.count_by_reason(project=self.project, kind=data["kind"], recipe=recipe)
         if found.progress is not None:

@@ -19,7 +19,7 @@ from labeling.formats import canonical_line
 from labeling.models import AuditEvent, Dataset, DatasetKind, Project, RecipeRevision
 
 from .activity import record_event
-from .recipes import Recipe
+from .recipe_kinds import checked_recipe
 
 LONGEST_NOTE = 300
 
@@ -35,7 +35,7 @@ def create_dataset(
     name = check_name(name)
     if not 0 < len(name) <= 120:
         raise Invalid("Give it a name of at most 120 characters.", field="name")
-    checked = Recipe.from_json(recipe).resolved_for(project)
+    checked = checked_recipe(project, kind, recipe)
     try:
         with transaction.atomic():
             dataset = Dataset.objects.create(
@@ -81,7 +81,7 @@ def change_recipe(
     `after`: the revision that whoever asks has seen. Raises Invalid (an entry), Conflict (there is a
     newer one).
     """
-    new = Recipe.from_json(recipe).resolved_for(dataset.project).to_json()
+    new = checked_recipe(dataset.project, dataset.kind, recipe).to_json()
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)  # one person at a time
     newest = newest_revision(dataset)
     number, old = (newest.number, newest.recipe) if newest is not None else (0, dataset.recipe)

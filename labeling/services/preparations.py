@@ -38,6 +38,7 @@ from .preparation_rows import (
     units_of_version,
 )
 from .progress import Progress
+from .recipe_kinds import without_useless_entries
 
 log = structlog.get_logger(__name__)
 
@@ -292,11 +293,12 @@ def fixes_of(subject: Subject, preparation: Preparation | None) -> list[str]:
 def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], acting_user) -> None:
     if isinstance(subject, DatasetVersion):
         dataset = subject.dataset
-        filters = {**dataset.recipe.get("filters", {}), "fixes": fixes}
+        before = without_useless_entries(dataset.kind, dataset.recipe)
+        filters = {**before.get("filters", {}), "fixes": fixes}
         if "drop_over_long" in fixes:
             filters["context"] = preparation.options.get("context", DEFAULT_CONTEXT)
             filters["tokenizer"] = preparation.options.get("tokenizer", "")
-        recipe = {**dataset.recipe, "filters": filters}
+        recipe = {**before, "filters": filters}
         change_recipe(dataset=dataset, recipe=recipe, acting_user=acting_user)
         return
     if preparation.fixes != fixes:  # what a dry run said was of other fixes

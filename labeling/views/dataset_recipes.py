@@ -18,13 +18,20 @@ from labeling.services import datasets as service
 from labeling.services.dataset_recipes import newest_revision
 from labeling.services.dataset_rows import preview_counts
 from labeling.services.recipe_counting import count_by_reason
-from labeling.services.recipes import Recipe
+from labeling.services.recipe_kinds import checked_recipe
 
 from .datasets import dataset_of
+
+CHOICES = "recipe-choices"
+SHOWN = ["name", "kind", *SPLITS]  # before the choices
 
 
 @project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))
 def dataset_new(request: SignedInRequest, *, project, membership) -> HttpResponse:
+    """The form; as a fragment its choices alone, which are others where another kind was chosen."""
+    if request.htmx and request.htmx.target == CHOICES:
+        form = RecipeForm(project=project, initial=_lists(request))
+        return render(request, "labeling/_recipe_choices.html", {"form": form, "shown": SHOWN})
     form = RecipeForm(request.POST or None, project=project, initial={"kind": request.GET.get("kind")})
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -43,7 +50,7 @@ def dataset_new(request: SignedInRequest, *, project, membership) -> HttpRespons
         else:
             return redirect("labeling:dataset_detail", slug=project.slug, pk=dataset.pk)
     status = 422 if request.method == "POST" else 200
-    context = {"form": form, "shown": ["name", "kind", *SPLITS]}
+    context = {"form": form, "shown": SHOWN}
     return render(request, "labeling/dataset_new.html", context, status=status)
 
 
@@ -57,7 +64,7 @@ def dataset_count(request: SignedInRequest, *, project, membership) -> HttpRespo
     context: dict[str, Any] = {"problem": "", "counts": None}
     if form.is_valid():
         try:
-            recipe = Recipe.from_json(form.recipe()).resolved_for(project)
+            recipe = checked_recipe(project, form.cleaned_data["kind"], form.recipe())
             context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
             context["field_counts"] = list(context["counts"].get("fields", {}).items())
             found = count_by_reason(project=project, kind=form.cleaned_data["kind"], recipe=recipe)
@@ -98,7 +105,7 @@ def dataset_recipe(request: SignedInRequest, *, project, membership, pk: int) ->
         "dataset": dataset,
         "after": newest.number if newest is not None else "",
         "revision_note": request.POST.get("revision_note", ""),
-        "shown": ["name", "kind", *SPLITS],
+        "shown": SHOWN,
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "labeling/dataset_recipe.html", context, status=status)

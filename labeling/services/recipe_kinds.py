@@ -1,0 +1,59 @@
+"""What of a recipe selects nothing of rows that are nobody's judgment: refused of a new one. Recipes stored
+before it was refused are read as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from annotate.errors import Invalid
+from annotate.words import _
+from labeling.models import UNJUDGED, DatasetKind, Project
+
+from .recipes import Recipe
+
+OF_JUDGMENTS = (
+    "decisions", "guideline_versions", "exclude_guideline_versions", "annotators", "exclude_annotators",
+)  # fmt: skip
+
+
+def entries_without_use(kind: str) -> tuple[str, ...]:
+    """Names of entries, also of `filters`, that say nothing of a dataset of this kind."""
+    if kind not in UNJUDGED:
+        return ()
+    # A completion may have an author, a prompt has none.
+    used = ("exclude_annotators",) if kind == DatasetKind.COMPLETIONS else ()
+    return (*(name for name in OF_JUDGMENTS if name not in used), "least_agreement")
+
+
+def checked_recipe(project: Project, kind: str, values: Mapping[str, Any] | None) -> Recipe:
+    """A recipe that somebody wants for a dataset of this kind. Raises Invalid naming the entry."""
+    recipe = Recipe.from_json(values)
+    plain, filters = Recipe(), recipe.filters
+    for name in entries_without_use(kind):
+        if name in filters or getattr(recipe, name, ()) != getattr(plain, name, ()):
+            raise Invalid(
+                _("“%(name)s” is about judgments, and a dataset of kind %(kind)s holds none.")
+                % {"name": name, "kind": kind},
+                field=name,
+                hint=_("Leave it out: it selects nothing there."),
+            )
+    if kind in UNJUDGED and "annotator" in filters.get("weights", {}):
+        raise Invalid(
+            _("Rows of a dataset of kind %(kind)s have no annotator to be weighed by.") % {"kind": kind},
+            field="weights",
+        )
+    return recipe.resolved_for(project)
+
+
+def without_useless_entries(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored recipe as one that `checked_recipe` takes; it selects the same rows."""
+    gone = entries_without_use(kind)
+    kept = {name: value for name, value in values.items() if name not in gone}
+    if gone and "filters" in kept:
+        filters = {name: value for name, value in kept["filters"].items() if name not in gone}
+        shares = filters.get("weights", {})
+        if "annotator" in shares:
+            filters["weights"] = {by: held for by, held in shares.items() if by != "annotator"}
+        kept["filters"] = filters
+    return kept
