@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from datetime import UTC, datetime
 
 import pytest
 from django.apps import apps
@@ -193,6 +194,26 @@ def test_the_count_beside_the_form_knows_what_the_form_does_not_show(cast, admin
     assert other.status_code == 404
 
 
+# --- Recipes from before there were revisions ------------------------------------------------------------
+def migrated(dataset) -> list[RecipeRevision]:
+    """The revisions that the migration makes of what the tables and the trail say without any."""
+    DatasetVersion.objects.update(recipe_revision=None)
+    RecipeRevision.objects.all().delete()
+    migration = importlib.import_module("labeling.migrations.0027_recipes_that_there_are")
+    migration.make_revisions(apps, None)
+    return list(dataset.revisions.order_by("number"))
+
+
+def dated(dataset, days: list[int]) -> list[datetime]:
+    """The dataset and then each change of its recipe, on these days."""
+    dates = [datetime(2026, 3, day, 12, tzinfo=UTC) for day in days]
+    type(dataset).objects.filter(pk=dataset.pk).update(created_at=dates[0])
+    events = AuditEvent.objects.filter(action="dataset.recipe_changed").order_by("pk")
+    for event, when in zip(events, dates[1:], strict=True):
+        AuditEvent.objects.filter(pk=event.pk).update(created_at=when)
+    return dates
+
+
 def test_recipes_from_before_there_were_revisions_become_some(cast, dataset):
     first = freeze(cast, dataset)
     change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin)
@@ -200,11 +221,57 @@ def test_recipes_from_before_there_were_revisions_become_some(cast, dataset):
     made_of_it = rebuild_without(
         version=first, what="annotator", which=cast.annotator.pseudonym, acting_user=cast.admin
     )
-    DatasetVersion.objects.update(recipe_revision=None)
-    RecipeRevision.objects.all().delete()
-    migration = importlib.import_module("labeling.migrations.0027_recipes_that_there_are")
-    migration.make_revisions(apps, None)
+    migrated(dataset)
     found = [DatasetVersion.objects.get(pk=each.pk).recipe_revision for each in (first, second, made_of_it)]
     assert [each.number for each in found] == [1, 2, 1]
     assert [each.recipe for each in found[:2]] == [first.recipe, second.recipe]
     assert dataset.revisions.count() == 2
+
+
+def test_they_are_by_whom_and_of_when_the_trail_says(cast, dataset):
+    """Not of whoever froze a version, nor of whoever made the dataset, and each in its turn."""
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.lead)
+    change_recipe(dataset=dataset, recipe={"categories": ["law"]}, acting_user=cast.annotator)
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=None)
+    dates = dated(dataset, [1, 4, 5, 9])
+    version = freeze(cast, dataset)
+    before = list(dataset.revisions.order_by("number").values_list("number", "recipe", "created_by"))
+    revisions = migrated(dataset)
+    assert [(each.number, each.recipe, each.created_by_id) for each in revisions] == before
+    assert [each.created_at for each in revisions] == dates
+    assert [each.created_by for each in revisions] == [cast.admin, cast.lead, cast.annotator, None]
+    version.refresh_from_db()
+    assert version.recipe_revision == revisions[-1]
+    assert not any(problems for _, problems in verify_recipes())
+
+
+def test_what_the_trail_does_not_tell_is_by_nobody_and_not_before_the_one_before(cast, dataset):
+    first = freeze(cast, dataset)
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.lead)
+    second = freeze(cast, dataset)
+    change_recipe(dataset=dataset, recipe={"categories": ["law"]}, acting_user=cast.lead)
+    AuditEvent.objects.filter(action="dataset.recipe_changed").delete()
+    [made] = dated(dataset, [1])
+    frozen = [datetime(2026, 3, day, tzinfo=UTC) for day in (3, 7)]
+    for version, when in zip((first, second), frozen, strict=True):
+        DatasetVersion.objects.filter(pk=version.pk).update(created_at=when)
+    revisions = migrated(dataset)
+    assert [each.recipe for each in revisions] == [first.recipe, second.recipe, dataset.recipe]
+    assert [each.created_by for each in revisions] == [cast.admin, None, None]
+    assert [each.created_at for each in revisions] == [made, frozen[1], frozen[1]]
+
+
+def test_a_version_frozen_while_its_recipe_was_changed_keeps_its_own(cast, dataset):
+    version = freeze(cast, dataset)
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.lead)
+    dated(dataset, [1, 4])  # the version is younger than both
+    assert [each.created_by for each in migrated(dataset)] == [cast.admin, cast.lead]
+    version.refresh_from_db()
+    assert version.recipe_revision.number == 1
+
+
+def test_a_dataset_that_never_changed_has_one_as_it_was_made(cast, dataset):
+    type(dataset).objects.filter(pk=dataset.pk).update(created_by=None)
+    [made] = dated(dataset, [2])
+    [revision] = migrated(dataset)
+    assert (revision.number, revision.created_by, revision.created_at) == (1, None, made)
