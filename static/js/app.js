@@ -65,11 +65,11 @@ function toast({ message, level = "info", seconds }) {
   placeToasts();
   if (level !== "error") setTimeout(remove, (seconds || Math.max(5, message.length / 12)) * 1000);
 }
-/* Never over what has the focus, nor over the button that submits: just above one of them, or at the top. */
+/* Never over what has the focus, its label, nor the button that submits: just above one of them, or at the top. */
 function placeToasts() {
   const host = document.getElementById("toasts");
   if (!host?.childElementCount) return;
-  const spared = [...document.querySelectorAll(":focus, [data-shortcut='mod+enter']")].filter((node) => !host.contains(node)).map((node) => node.getBoundingClientRect());
+  const spared = [...document.querySelectorAll(":focus, [data-shortcut='mod+enter']"), ...document.activeElement?.labels || []].filter((node) => !host.contains(node)).map((node) => node.getBoundingClientRect());
   const highest = innerHeight - host.offsetHeight - 8;
   for (const end of [16, ...spared.map(({ top }) => innerHeight - top + 8), highest]) {
     host.style.insetBlockEnd = `${Math.min(Math.max(end, 16), highest)}px`;

@@ -21,7 +21,8 @@ PART = """<fieldset><legend>Strength</legend>
 <label><input type="radio" name="strength" value="c">C</label></fieldset>"""
 COVERED = """() => {
   const box = (node) => node.getBoundingClientRect(), toast = box(document.getElementById("toasts"));
-  const spared = [document.activeElement, ...document.querySelectorAll("[data-shortcut='mod+enter']")];
+  const active = document.activeElement, labels = active.labels || [];
+  const spared = [active, ...labels, ...document.querySelectorAll("[data-shortcut='mod+enter']")];
   return spared.map((node) => [node, box(node)]).filter(([node, each]) => node !== document.body
     && each.bottom > toast.top && each.top < toast.bottom
     && each.right > toast.left && each.left < toast.right)
@@ -88,7 +89,7 @@ def test_a_work_screen_begins_at_its_heading(cast, open_as, layout):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES, ids=["narrow", "wide"])
-def test_a_toast_covers_neither_the_field_in_hand_nor_the_submit_button(cast, open_as, size):
+def test_a_toast_covers_neither_the_field_in_hand_its_label_nor_the_submit_button(cast, open_as, size):
     make_demonstration_batch(cast.project, tasks=1)
     page = open_as(cast.annotator, viewport=size)
     start(page, cast)
