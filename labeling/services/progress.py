@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +38,7 @@ class Progress:
             return
         self._next_write = clock + SECONDS_BETWEEN_WRITES
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}")
+        temporary = self.path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         told = {"phase": phase, "done": done, "total": total, "attempt": self.attempt}
         temporary.write_bytes(orjson.dumps(told))
         temporary.replace(self.path)
@@ -75,6 +75,11 @@ class Progress:
         finally:
             is_over.set()
             thread.join()
+
+    def touch(self) -> None:
+        """Say that what was told last still holds; nothing where the job has ended."""
+        with suppress(FileNotFoundError):
+            os.utime(self.path)
 
     def is_silent(self) -> bool:
         """Whether nothing was heard for SILENT_SECONDS, by the clock of the file system."""

@@ -8,6 +8,7 @@ so that a form that is being filled in leaves no work behind.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections import Counter
@@ -37,14 +38,16 @@ from .snapshots import one_snapshot
 log = structlog.get_logger(__name__)
 INLINE_ROWS = 5_000  # read while the person waits (about a second)
 EXAMPLES = 3
+LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0  # then the web process does it itself
-ABANDONED_SECONDS = 60.0  # without a question for so long, a count is given up
+ABANDONED_SECONDS = 8.0  # without a question for so long, a count is given up; who waits asks every two
 FRESH_SECONDS = 300.0  # an answer is given again for so long; people go on working
 KEPT_SECONDS = 3_600.0
 ATTEMPTS = 3
 JOB, WAITING = "recipe", "waiting"
 BROKE = gettext_noop("Something broke on our side while the rows were counted.")
 DIED = gettext_noop("The process that counted the rows died too often.")
+_one_at_a_time = threading.Lock()  # a form that is being filled in asks for one count after another
 
 
 class Counts(NamedTuple):
@@ -67,8 +70,6 @@ def count_by_reason(*, project: Project, kind: str, recipe: Recipe) -> Counts:
     """
     if not (recipe.filters or kind not in (DatasetKind.SFT, DatasetKind.PROMPTS)):
         return Counts(None, None)  # all that is selected is kept
-    if count_selected(project, kind, recipe) <= INLINE_ROWS:
-        return Counts(read_counts(project, kind, recipe), None)
     asked = {"project": project.pk, "kind": str(kind), "recipe": recipe.to_json()}
     key = hashlib.sha256(canonical_line(asked)).hexdigest()
     if (found := _answer(key)) is not None:
@@ -76,13 +77,14 @@ def count_by_reason(*, project: Project, kind: str, recipe: Recipe) -> Counts:
             _path(key).unlink(missing_ok=True)
             raise Conflict(problem, code="not_counted")
         return Counts(found, None)
+    if _is_abandoned(key) and count_selected(project, kind, recipe) <= INLINE_ROWS:
+        return Counts(read_counts(project, kind, recipe), None)
     _ask(key, asked)
     heartbeat = Progress(JOB, key)
     if heartbeat.is_silent():
         heartbeat.attempt = heartbeat.attempts()
         if heartbeat.attempt >= ATTEMPTS:
-            _path(key, ".asked").unlink(missing_ok=True)
-            heartbeat.end()
+            _forget(key)
             raise Conflict(DIED, code="not_counted")
         heartbeat.tell(WAITING, 0, now=True)
         ring_on_commit("labeling.tasks.count_recipe", key)
@@ -131,22 +133,16 @@ def read_counts(
 def build_count(key: str) -> None:
     """Answer a question that waits, unless somebody is at it. What went wrong is told to who asks next."""
     heartbeat = Progress(JOB, key)
-    told, asked = heartbeat.read(), _asked(key)
-    is_begun = told is not None and told["phase"] != WAITING and not heartbeat.is_silent()
-    if is_begun or asked is None:
+    asked = _asked(key)
+    if asked is None or _is_begun(key):
         return
-    project, recipe = Project.objects.get(pk=asked["project"]), Recipe.from_json(asked["recipe"])
+    if _is_abandoned(key):
+        _forget(key)
+        return
     heartbeat.attempt = heartbeat.attempts() + 1
-    total = count_selected(project, asked["kind"], recipe)
-
-    def read(done: int) -> None:
-        if _seconds_since(_path(key, ".asked")) > ABANDONED_SECONDS:
-            raise _Abandoned
-        heartbeat.tell("counting", done, total)
-
-    heartbeat.tell("counting", 0, total, now=True)
+    heartbeat.tell("counting", 0, now=True)
     try:
-        _write(_path(key), read_counts(project, asked["kind"], recipe, read))
+        _write(_path(key), _read_asked(key, asked, heartbeat))
     except _Abandoned:
         log.info("count_abandoned", key=key)
     except DomainError as error:
@@ -156,8 +152,20 @@ def build_count(key: str) -> None:
         _write(_path(key), {"problem": BROKE})
         raise
     finally:
-        _path(key, ".asked").unlink(missing_ok=True)
-        heartbeat.end()
+        _forget(key)
+
+
+def _read_asked(key: str, asked: dict[str, Any], heartbeat: Progress) -> dict[str, Any]:
+    project, recipe = Project.objects.get(pk=asked["project"]), Recipe.from_json(asked["recipe"])
+    total = count_selected(project, asked["kind"], recipe)
+
+    def read(done: int) -> None:
+        if _is_abandoned(key):
+            raise _Abandoned
+        heartbeat.tell("counting", done, total)
+
+    heartbeat.tell("counting", 0, total, now=True)
+    return read_counts(project, asked["kind"], recipe, read)
 
 
 def revive_lost_counts() -> int:
@@ -168,30 +176,56 @@ def revive_lost_counts() -> int:
         path.unlink(missing_ok=True)
     for key in silent_jobs(JOB):
         heartbeat = Progress(JOB, key)
-        if _asked(key) is None or _seconds_since(_path(key, ".asked")) > ABANDONED_SECONDS:
-            heartbeat.end()
+        if _asked(key) is None or _is_abandoned(key):
+            _forget(key)
         elif heartbeat.attempts() >= ATTEMPTS:
             _write(_path(key), {"problem": DIED})
             heartbeat.end()
-        else:
+        elif _one_at_a_time.acquire(blocking=False):  # else the next sweep sees to it
             revived += 1
-            _build_apart(key)
+            _build_and_release(key)
     return revived
 
 
 def _take_up(key: str) -> None:
+    """As soon as this process is at no other count; not at all where nobody waits for it by then."""
     close_old_connections()
+    while not _one_at_a_time.acquire(timeout=LOOK_SECONDS):
+        if _is_begun(key):
+            return
+        if _is_abandoned(key):
+            _forget(key)  # else who asks again within a minute is taken for one who waits already
+            return
+        Progress(JOB, key).touch()  # it waits, and has not died
     try:
-        _build_apart(key)
+        _build_and_release(key)
     finally:
         connections.close_all()
 
 
-def _build_apart(key: str) -> None:
+def _build_and_release(key: str) -> None:
     try:
         build_count(key)
     except Exception:  # noqa: BLE001 - logged; asked for again, it is begun anew
         log.exception("count_failed", key=key)
+    finally:
+        _one_at_a_time.release()
+
+
+def _is_begun(key: str) -> bool:
+    heartbeat = Progress(JOB, key)
+    told = heartbeat.read()
+    return told is not None and told["phase"] != WAITING and not heartbeat.is_silent()
+
+
+def _is_abandoned(key: str) -> bool:
+    """Also where nobody has asked, or has been answered."""
+    return _seconds_since(_path(key, ".asked")) > ABANDONED_SECONDS
+
+
+def _forget(key: str) -> None:
+    _path(key, ".asked").unlink(missing_ok=True)
+    Progress(JOB, key).end()
 
 
 # --- Files ------------------------------------------------------------------------------------------------
@@ -229,7 +263,7 @@ def _answer(key: str) -> dict[str, Any] | None:
 
 def _write(path: Path, value: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{threading.get_ident()}.new")
+    temporary = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.new")
     temporary.write_bytes(orjson.dumps(value))
     temporary.replace(path)
 

@@ -56,19 +56,23 @@ def dataset_new(request: SignedInRequest, *, project, membership) -> HttpRespons
 
 @project_route(Action.FREEZE_DATASETS)
 def dataset_count(request: SignedInRequest, *, project, membership) -> HttpResponse:
-    """How many rows the form's recipe selects right now, as a fragment."""
+    """How many rows the form's recipe selects right now, as a fragment. `watched`: only how far the count of
+    all rows is, until it is over."""
     changed = request.GET.get("dataset", "")
     dataset = dataset_of(project, int(changed)) if changed.isdecimal() and len(changed) < 19 else None
     asked = {**_lists(request), "name": request.GET.get("name") or "-"}
     form = RecipeForm(asked, project=project, dataset=dataset)
-    context: dict[str, Any] = {"problem": "", "counts": None}
+    watched = "watched" in request.GET
+    context: dict[str, Any] = {"problem": "", "counts": None, "watched": watched}
     if form.is_valid():
         try:
             recipe = checked_recipe(project, form.cleaned_data["kind"], form.recipe())
-            context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
-            context["field_counts"] = list(context["counts"].get("fields", {}).items())
             found = count_by_reason(project=project, kind=form.cleaned_data["kind"], recipe=recipe)
             context |= {"filtered": found.result, "counting": found.progress}
+            if watched and found.progress:
+                return render(request, "labeling/_recipe_progress.html", context)
+            context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
+            context["field_counts"] = list(context["counts"].get("fields", {}).items())
         except DomainError as error:
             context["problem"] = error.message
     else:

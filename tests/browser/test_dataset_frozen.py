@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ import requests
 from playwright.sync_api import Page, expect
 
 from annotate.accounts.services import create_api_token
+from labeling.services import recipe_counting
 from labeling.services.datasets import create_dataset
+from labeling.services.progress import Progress
+from labeling.services.recipes import Recipe
 from tests.labeling.judgments import make_demonstration
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -96,3 +101,47 @@ def test_a_recipe_is_changed_with_its_count_beside_it(live_site, cast, open_as, 
     expect(page.get_by_text("The licence was saved")).to_be_visible()
     expect(page.get_by_label("Licence")).to_have_value("CC BY 4.0")
     seen(page, "licence")
+
+
+def ask_for_a_long_count(monkeypatch, dataset, word: str) -> str:
+    """As if the rows were many, and no worker at hand before the test is: the site reads the same folder."""
+    monkeypatch.setattr(recipe_counting, "INLINE_ROWS", 0)
+    monkeypatch.setattr(recipe_counting, "_take_up", lambda key: None)
+    asked = recipe_counting._path("").parent
+    shutil.rmtree(asked, ignore_errors=True)  # answers of tests before, whose projects had these numbers
+    recipe = Recipe.from_json(dataset.recipe | {"filters": {"blocked_words": [word]}})
+    recipe_counting.count_by_reason(project=dataset.project, kind="sft", recipe=recipe)
+    [path] = asked.glob("*.asked.json")
+    os.utime(path, (time.time() + 600, time.time() + 600))  # the page may take its time to load
+    return path.name.removesuffix(".asked.json")
+
+
+def test_a_long_count_is_watched_beside_what_is_read_out(live_site, cast, open_as, monkeypatch):
+    for text in ("A fine answer.", "A darn answer.", "Another one."):
+        make_demonstration(cast.project, cast.annotator, text)
+    dataset = create_dataset(
+        project=cast.project,
+        kind="sft",
+        name="Mine",
+        recipe={"filters": {"blocked_words": ["darn"]}},
+        acting_user=cast.admin,
+    )
+    key = ask_for_a_long_count(monkeypatch, dataset, "darn")
+    page = open_as(cast.admin)
+    page.goto(f"{live_site.url}/projects/{cast.project.slug}/datasets/{dataset.pk}/recipe/")
+    watching = page.locator("#count-progress")
+    expect(watching).to_contain_text("Waiting for its turn.")
+    expect(page.locator("#count dd.strong")).to_have_text("3")
+    Progress("recipe", key).tell("counting", 1, 3, now=True)
+    expect(watching).to_contain_text("1 of 3")  # told beside what is read out, not in it
+    expect(page.locator("#count")).not_to_contain_text("1 of 3")
+    seen(page, "count-watched")
+    key = ask_for_a_long_count(monkeypatch, dataset, "answer")
+    page.get_by_label("Blocked words").fill("answer")
+    expect(watching).to_contain_text("Waiting for its turn.")
+    recipe_counting.build_count(key)
+    expect(page.locator("#count")).to_contain_text("Of 3 rows are kept: 1")
+    expect(watching).to_be_empty()
+    page.get_by_label("Blocked words").fill("")
+    expect(page.locator("#count")).not_to_contain_text("are kept")
+    expect(page.locator("#count dd.strong")).to_have_text("3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from threading import Thread
 
 import pytest
 
@@ -16,6 +17,7 @@ from labeling.services.recipes import Recipe
 from .judgments import make_demonstration, make_ranking
 
 RECIPE = Recipe(filters={"blocked_words": ["darn"], "personal_data": "mask"}, salt="s")
+TAKE_UP = recipe_counting._take_up
 SFT = {"kind": "sft", "recipe": RECIPE}
 
 
@@ -102,7 +104,7 @@ def test_a_count_that_nobody_asks_for_any_more_is_given_up(large, monkeypatch):
     def slow(project, kind, recipe, tell):
         def told(done):
             read.append(done)
-            os.utime(path, (time.time() - 61, time.time() - 61))
+            os.utime(path, (time.time() - 9, time.time() - 9))  # who waits asks every two seconds
             tell(done)
 
         return real(project, kind, recipe, told)
@@ -147,6 +149,46 @@ def test_one_that_kills_each_process_is_given_up_while_somebody_watches(large, m
         count_by_reason(project=large.project, **SFT)
 
 
+def test_one_count_at_a_time_in_a_process_and_none_that_nobody_waits_for(large, monkeypatch):
+    counted: list[str] = []
+    monkeypatch.setattr("labeling.services.progress.SILENT_SECONDS", -1.0)
+    monkeypatch.setattr(recipe_counting, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(recipe_counting, "build_count", counted.append)
+    count_by_reason(project=large.project, **SFT)
+    key = key_of_the_only_question()
+    waits = Thread(target=TAKE_UP, args=[key], daemon=True)
+    with recipe_counting._one_at_a_time:  # at another one
+        waits.start()
+        time.sleep(0.1)
+        assert counted == []
+        assert recipe_counting.revive_lost_counts() == 0
+    waits.join(5)
+    assert counted == [key]
+    os.utime(recipe_counting._path(key, ".asked"), (time.time() - 9, time.time() - 9))
+    with recipe_counting._one_at_a_time:  # the form asks for another recipe by now
+        TAKE_UP(key)
+    assert counted == [key]
+    assert Progress("recipe", key).read() is None  # who asks again has it begun anew, and at once
+
+
+def test_one_that_breaks_before_its_first_row_says_so(large, monkeypatch):
+    count_by_reason(project=large.project, **SFT)
+    monkeypatch.setattr(recipe_counting, "count_selected", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        in_background()
+    with pytest.raises(Conflict, match="on our side"):
+        count_by_reason(project=large.project, **SFT)
+
+
+def test_a_question_that_nobody_waits_for_any_more_is_not_begun(large, monkeypatch):
+    count_by_reason(project=large.project, **SFT)
+    key = key_of_the_only_question()
+    os.utime(recipe_counting._path(key, ".asked"), (time.time() - 9, time.time() - 9))
+    monkeypatch.setattr(recipe_counting, "count_selected", lambda *_: pytest.fail("a row was read"))
+    recipe_counting.build_count(key)
+    assert Progress("recipe", key).read() is None
+
+
 def test_page_and_api_show_how_far_it_is_and_then_the_counts(large, admin):
     here = f"projects/{large.project.slug}/datasets/count/"
     asked = {"kind": "sft", "recipe": {"filters": RECIPE.to_json()["filters"]}}
@@ -164,7 +206,14 @@ def test_page_and_api_show_how_far_it_is_and_then_the_counts(large, admin):
     page = admin.get(f"/{here}", form).content.decode()
     assert "Waiting for its turn" in page
     assert 'hx-trigger="load delay:2s"' in page
+    assert "Waiting for its turn" in page.partition('id="count-progress"')[2]  # not in the live region
+    watched = admin.get(f"/{here}", form | {"watched": "1"}).content.decode()
+    assert "Waiting for its turn" in watched
+    assert "hx-swap-oob" not in watched  # nothing to be read out
     in_background()
+    watched = admin.get(f"/{here}", form | {"watched": "1"}).content.decode()
+    assert '<div hx-swap-oob="innerHTML:#count"><dl' in watched
+    assert "delay:2s" not in watched
     page = admin.get(f"/{here}", form).content.decode()
     assert "Of 11 rows are kept" in page
     assert "delay:2s" not in page
