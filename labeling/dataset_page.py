@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import ngettext
 
 from annotate.words import _
 from labeling.formats import SPLITS
-from labeling.models import Dataset, DatasetExportStatus, DatasetVersion, GuidelineVersion, Project
+from labeling.models import Dataset, DatasetExportStatus, DatasetVersion, GuidelineVersion, Project, TaskKind
 
 from .preparation_words import title_of_fix
 from .services.dataset_sizes import time_estimate
@@ -108,6 +109,46 @@ def revision_history(project: Project, dataset: Dataset) -> list[dict[str, Any]]
         ]
         history.append({"revision": revision, "changes": changes, "is_first": before is None})
     return history
+
+
+def recipe_conflict(
+    project: Project, dataset: Dataset, *, seen: int, mine: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """What became of a recipe since the revision that somebody began from, beside what they would save (None:
+    not known). None where nothing did.
+
+    `rows`: (name, as it was, as it is now, mine, whether the last two differ), of all that is not the same.
+    """
+    revisions = dataset.revisions.select_related("created_by")
+    begun = revisions.filter(number=seen).first()
+    newer = list(revisions.filter(number__gt=seen if begun else 0)[:MOST_REVISIONS])
+    if not newer:
+        return None
+    was, now, yours = (
+        _in_full(project, recipe) if recipe is not None else {}
+        for recipe in (begun and begun.recipe, newer[0].recipe, mine)
+    )
+    rows = []
+    for name in dict.fromkeys([*now, *was, *yours]):
+        told = (was.get(name), now.get(name), yours.get(name))
+        if len({value for value, is_known in zip(told, (begun, True, mine), strict=True) if is_known}) > 1:
+            rows.append((name, *told, mine is not None and told[1] != told[2]))
+    return {"begun": begun, "newer": newer, "newest": newer[0], "rows": rows, "knows_mine": mine is not None}
+
+
+def _in_full(project: Project, recipe: Mapping[str, Any]) -> dict[str, str]:
+    """A recipe in words for who may change it: what is counted elsewhere is named."""
+    words = {str(name): str(value) for name, value in described_recipe(project, dict(recipe))}
+    words.pop(str(_("Selects")), None)  # said where nothing restricts
+    if recipe["guideline_versions"]:
+        versions = GuidelineVersion.objects.filter(pk__in=recipe["guideline_versions"])
+        named = versions.select_related("guideline").order_by("guideline__kind", "number")
+        words[str(_("Guideline versions"))] = ", ".join(
+            f"{TaskKind(each.guideline.kind).label} {each.number}" for each in named
+        )
+    if blocked := recipe.get("filters", {}).get("blocked_words"):
+        words[str(_("Blocked words"))] = ", ".join(blocked)
+    return words
 
 
 def _described_filters(filters: dict[str, Any]) -> list[tuple[str, str]]:

@@ -79,12 +79,15 @@ def change_recipe(
     comes out the same as the newest is none.
 
     `after`: the revision that whoever asks has seen. Raises Invalid (an entry), Conflict (there is a
-    newer one).
+    newer one, and it says something else: a form sent twice is one change).
     """
     new = checked_recipe(dataset.project, dataset.kind, recipe).to_json()
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)  # one person at a time
     newest = newest_revision(dataset)
     number, old = (newest.number, newest.recipe) if newest is not None else (0, dataset.recipe)
+    dataset.recipe = old
+    if old == new:
+        return dataset
     if after is not None and after != number:
         raise Conflict(
             _("The recipe was changed meanwhile: its newest revision is %(number)s.") % {"number": number},
@@ -92,9 +95,6 @@ def change_recipe(
             field="after",
             hint=_("Look at that one, then change it again."),
         )
-    dataset.recipe = old
-    if old == new:
-        return dataset
     revision = RecipeRevision.objects.create(
         dataset=dataset,
         number=number + 1,

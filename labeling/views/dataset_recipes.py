@@ -9,9 +9,10 @@ from django.shortcuts import redirect, render
 
 from annotate.accounts.requests import SignedInRequest
 from annotate.errors import DomainError
-from annotate.forms import add_domain_error
+from annotate.forms import add_domain_error, whole_number
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
+from labeling.dataset_page import recipe_conflict
 from labeling.formats import SPLITS
 from labeling.permissions import Action
 from labeling.services import datasets as service
@@ -84,35 +85,42 @@ def dataset_count(request: SignedInRequest, *, project, membership) -> HttpRespo
 
 @project_route(Action.FREEZE_DATASETS, methods=("GET", "POST"))
 def dataset_recipe(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
-    """The form of a dataset's recipe; what is saved is its next revision."""
+    """The form of a dataset's recipe; what is saved is its next revision. `after`: the revision it was filled
+    in from; `over`: a newer one that somebody was shown, and chose to replace."""
     dataset = dataset_of(project, pk)
-    form = RecipeForm(request.POST or None, project=project, dataset=dataset)
-    after = request.POST.get("after", "")
-    if request.method == "POST" and form.is_valid():
+    is_sent = request.method == "POST"
+    newest = newest_revision(dataset)
+    if newest is not None:
+        dataset.recipe = newest.recipe  # the fields show the revision that `after` names, no other one
+    form = RecipeForm(request.POST if is_sent else None, project=project, dataset=dataset)
+    after = whole_number(request.POST.get("after")) if is_sent else newest.number if newest is not None else 0
+    mine = None
+    if is_sent and form.is_valid():
         try:
             service.change_recipe(
                 dataset=dataset,
                 recipe=form.recipe(),
                 note=request.POST.get("revision_note", ""),
-                after=int(after) if after.isdecimal() and len(after) < 9 else None,
+                after=whole_number(request.POST.get("over")) or after,
                 acting_user=request.user,
             )
         except DomainError as error:
-            if error.field == "fractions":
-                error.field = "train"
-            add_domain_error(form, error)
+            if error.code == "recipe_changed":
+                mine = checked_recipe(project, dataset.kind, form.recipe()).to_json()
+            else:
+                error.field = "train" if error.field == "fractions" else error.field
+                add_domain_error(form, error)
         else:
             return redirect("labeling:dataset_detail", slug=project.slug, pk=pk)
-    newest = newest_revision(dataset)
     context = {
         "form": form,
         "dataset": dataset,
-        "after": newest.number if newest is not None else "",
+        "after": after,
+        "conflict": recipe_conflict(project, dataset, seen=after, mine=mine) if is_sent else None,
         "revision_note": request.POST.get("revision_note", ""),
         "shown": SHOWN,
     }
-    status = 422 if request.method == "POST" else 200
-    return render(request, "labeling/dataset_recipe.html", context, status=status)
+    return render(request, "labeling/dataset_recipe.html", context, status=422 if is_sent else 200)
 
 
 def _lists(request: SignedInRequest) -> dict[str, Any]:

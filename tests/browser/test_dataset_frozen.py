@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from annotate.accounts.services import create_api_token
 from labeling.services import recipe_counting
-from labeling.services.datasets import create_dataset
+from labeling.services.datasets import change_recipe, create_dataset
 from labeling.services.progress import Progress
 from labeling.services.recipes import Recipe
 from tests.labeling.judgments import make_demonstration
@@ -145,3 +145,31 @@ def test_a_long_count_is_watched_beside_what_is_read_out(live_site, cast, open_a
     page.get_by_label("Blocked words").fill("")
     expect(page.locator("#count")).not_to_contain_text("are kept")
     expect(page.locator("#count dd.strong")).to_have_text("3")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_who_began_from_an_older_recipe_chooses_between_the_two(live_site, cast, open_as, scheme):
+    make_demonstration(cast.project, cast.annotator, "A fine answer.")
+    dataset = create_dataset(project=cast.project, kind="sft", name="Mine", acting_user=cast.admin)
+    page = open_as(cast.admin, color_scheme=scheme)
+    page.goto(f"{live_site.url}/projects/{cast.project.slug}/datasets/{dataset.pk}/recipe/")
+    page.get_by_label("Blocked words").fill("heck\ngosh")
+    page.get_by_label("At least so many characters").fill("30")
+    theirs = {"filters": {"blocked_words": ["darn"]}, "decisions": ["accepted", "fixed"]}
+    change_recipe(dataset=dataset, recipe=theirs, acting_user=cast.lead, note="Only work somebody looked at.")
+    page.get_by_role("button", name="Save the recipe").click()
+    conflict = page.get_by_role("alert")
+    expect(conflict).to_contain_text("The recipe was changed meanwhile")
+    expect(conflict).to_contain_text("Lena")
+    seen(page, f"recipe-conflict-{scheme}")
+    page.get_by_label("Salt of the split").press("Enter")  # is no choice
+    expect(conflict).to_contain_text("gosh, heck")
+    assert dataset.revisions.count() == 2
+    if scheme == "light":
+        conflict.get_by_role("button", name="Save mine over revision 2").click()
+        expect(page.get_by_text("Revision 3")).to_be_visible()
+        assert dataset.revisions.first().recipe["filters"]["blocked_words"] == ["gosh", "heck"]
+    else:
+        conflict.get_by_role("link", name="Discard mine, take revision 2").click()
+        expect(page.get_by_label("Blocked words")).to_have_value("darn")
+        expect(conflict).to_have_count(0)

@@ -97,7 +97,7 @@ def test_a_stored_recipe_that_has_some_is_read_frozen_and_changed_without_them(a
     assert version.recipe["annotators"] == ["Ann"]
     page = url(cast, f"{dataset.pk}/recipe/")
     assert "annotator Ann" not in admin.get(page).content.decode()
-    assert admin.post(page, RECIPE | {"names": "on", "categories": []}).status_code == 302
+    assert admin.post(page, RECIPE | {"after": "1", "names": "on", "categories": []}).status_code == 302
     dataset.refresh_from_db()
     newest = dataset.recipe
     assert dataset.revisions.count() == 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 from datetime import UTC, datetime
 
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from annotate.errors import Conflict, Invalid
@@ -15,6 +17,8 @@ from labeling.models import AuditEvent, DatasetVersion, RecipeRevision
 from labeling.services import datasets
 from labeling.services.dataset_rebuild import rebuild_without
 from labeling.services.dataset_recipes import change_recipe, create_dataset, verify_recipes
+from labeling.services.projects import add_member
+from tests.factories import make_user
 
 from .judgments import make_demonstration
 
@@ -171,16 +175,88 @@ def test_the_form_shows_the_newest_and_saves_the_next(cast, admin, dataset):
         assert words in shown
 
 
-def test_a_stale_form_is_told_and_keeps_what_was_typed(cast, admin, dataset):
-    url = f"/projects/{cast.project.slug}/datasets/{dataset.pk}/recipe/"
-    sent = form_of(admin.get(url)) | {"after": "1", "blocked_words": "heck"}
-    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.lead)
-    answer = admin.post(url, sent)
+def fields_of(answer) -> dict:
+    """What a browser would send back of the page as it came, nothing touched: also what is hidden in it."""
+    hidden = dict(
+        re.findall(r'<input type="hidden" name="(after|dataset)" value="(\d*)">', answer.content.decode())
+    )
+    return form_of(answer) | hidden
+
+
+@pytest.fixture
+def two(cast, dataset):
+    """Two admins, each in front of the recipe's form, and its address."""
+    second = make_user("bertha")
+    add_member(project=cast.project, user=second, role="admin", acting_user=cast.admin)
+    clients = Client(), Client()
+    for client, user in zip(clients, (cast.admin, second), strict=True):
+        client.force_login(user)
+    return *clients, f"/projects/{cast.project.slug}/datasets/{dataset.pk}/recipe/"
+
+
+def test_a_stale_form_is_refused_until_its_owner_chooses(cast, dataset, two):
+    alice, bertha, url = two
+    hers = fields_of(alice.get(url)) | {"blocked_words": "heck\r\ngosh", "revision_note": "no swearing"}
+    his = fields_of(bertha.get(url)) | {"blocked_words": "darn\r\nfie", "least_characters": "3"}
+    assert alice.post(url, hers).status_code == 302
+    answer = bertha.post(url, his | {"revision_note": "shorter"})
+    shown = answer.content.decode()
+    assert answer.status_code == 422
+    assert answer.context["form"]["blocked_words"].value() == "darn\r\nfie"  # what was typed is still there
+    for words in ("was changed meanwhile", "Revision 2", "Alice", "no swearing", "gosh, heck", "darn, fie"):
+        assert words in shown
+    again = fields_of(answer)
+    assert again["after"] == "1"  # what was sent, not the newest: saved once more it would overwrite that
+    assert bertha.post(url, again).status_code == 422
+    assert dataset.revisions.count() == 2
+    assert 'name="over" value="2"' in shown
+    assert bertha.post(url, again | {"over": "2"}).status_code == 302
+    newest = dataset.revisions.first()
+    assert (newest.number, newest.created_by.username) == (3, "bertha")
+    assert newest.recipe["filters"] == {"blocked_words": ["darn", "fie"], "least_characters": 3}
+
+
+def test_who_chose_is_asked_again_where_a_third_one_came_between(cast, dataset, two):
+    _, bertha, url = two
+    stale = fields_of(bertha.get(url)) | {"blocked_words": "fie"}
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin)
+    change_recipe(dataset=dataset, recipe={"salt": "x"}, acting_user=cast.admin)
+    answer = bertha.post(url, stale | {"over": "2"})
+    assert answer.status_code == 422
+    conflict = answer.context["conflict"]
+    assert [each.number for each in conflict["newer"]] == [3, 2]
+    assert conflict["begun"].number == 1
+    rows = {name: tuple(rest) for name, *rest in conflict["rows"]}
+    assert rows["Blocked words"] == (None, None, "fie", True)
+    assert dataset.revisions.count() == 3
+
+
+@pytest.mark.parametrize("after", ["", "x", "-1", "0", "7", "9" * 30, "²"])
+def test_a_form_that_does_not_say_what_it_was_filled_in_from_overwrites_nothing(dataset, two, after):
+    _, bertha, url = two
+    answer = bertha.post(url, fields_of(bertha.get(url)) | {"blocked_words": "fie", "after": after})
     assert answer.status_code == 422
     assert "was changed meanwhile" in answer.content.decode()
-    assert answer.context["form"]["blocked_words"].value() == "heck"
+    assert dataset.revisions.count() == 1
+
+
+def test_a_form_sent_twice_is_one_change(dataset, two):
+    _, bertha, url = two
+    sent = fields_of(bertha.get(url)) | {"blocked_words": "fie"}
+    assert [bertha.post(url, sent).status_code for _ in range(2)] == [302, 302]
     assert dataset.revisions.count() == 2
-    assert 'name="after" value="2"' in answer.content.decode()
+
+
+def test_a_stale_form_with_a_mistake_says_both(cast, dataset, two):
+    _, bertha, url = two
+    sent = fields_of(bertha.get(url)) | {"train": "7"}
+    change_recipe(dataset=dataset, recipe=WORDS, acting_user=cast.admin)
+    answer = bertha.post(url, sent)
+    assert answer.status_code == 422
+    assert answer.context["form"].errors["train"]
+    rows = [(name, was, now) for name, was, now, *_ in answer.context["conflict"]["rows"]]
+    assert rows == [("Blocked words", None, "darn")]
+    assert bertha.post(url, {}).status_code == 422
 
 
 def test_the_count_beside_the_form_knows_what_the_form_does_not_show(cast, admin, dataset):
