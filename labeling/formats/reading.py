@@ -16,7 +16,7 @@ from .json_array import read_json_array
 from .limits import DEFAULT_LIMITS, Limits
 from .parquet import read_parquet
 from .records import KINDS, Record
-from .shapes import Gathering, Row, Shape, choose_shape, known_fields, matching_kinds
+from .shapes import Gathering, Row, Shape, choose_shape, known_fields, matching_kinds, name_beside
 from .sources import ByteSource, open_source, rewind
 from .stackexchange import read_posts
 from .strict_json import decode_utf8, parse_json
@@ -215,7 +215,7 @@ class _RecordReader:
             if theirs not in values:
                 raise RowError("missing", field=theirs, hint=f"It was mapped to {ours}.")
             if ours in renamed:
-                renamed[f"{ours} (of the file)"] = renamed.pop(ours)
+                renamed[name_beside(ours, {**values, **renamed})] = renamed.pop(ours)
             renamed[ours] = values[theirs]
         return renamed
 

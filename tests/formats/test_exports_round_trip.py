@@ -223,3 +223,68 @@ def test_each_kind_has_its_formats():
     ]
     assert "kwise" in [fmt.name for fmt in formats_for("comparison")]
     assert all(fmt.description and fmt.extension and fmt.media_type for fmt in EXPORT_FORMATS.values())
+
+
+# --- A file's own fields beside the chosen ones -----------------------------------------------------------
+def one(*lines: bytes, kind="demonstrations", name="x.jsonl", **options):
+    (record,) = read_file(io.BytesIO(b"\n".join(lines)), filename=name, kind=kind, **options)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [
+        ('"source": "book"', {"source": "web", "source (of the file)": "book"}),
+        (
+            '"source": "book", "source (of the file)": 1',
+            {"source": "web", "source (of the file)": 1, "source (of the file) (of the file)": "book"},
+        ),
+        ('"source": "web"', {"source": "web"}),
+        ('"source": null', {"source": "web"}),
+        ('"category": "law"', {"source": "web", "category (of the file)": "art"}),
+    ],
+)
+def test_a_field_of_the_file_is_kept_beside_a_chosen_one_of_its_name(own, kept):
+    fields = '"fields": {"source": "web", "category": "art"}'
+    record = one(f'{{"prompt": "p", "completion": "c", {own}, {fields}}}'.encode())
+    assert record.metadata == kept
+    assert record.category == ("law" if "law" in own else "art")
+    cells = b'p,c,book,"{""source"": ""web""}"'
+    record = one(b"prompt,completion,source,fields", cells, name="x.csv")
+    assert record.metadata == {"source": "web", "source (of the file)": "book"}
+
+
+def test_an_empty_chosen_field_hides_none_of_the_file():
+    record = one(b'{"prompt": "p", "completion": "c", "a": 1, "fields": {"a": null, "b": ""}}')
+    assert record.metadata == {"a": 1}
+
+
+def test_a_field_called_left_out_stays_where_some_were():
+    large = "x" * 9000
+    record = one(f'{{"prompt": "p", "completion": "c", "left_out": "mine", "raw": "{large}"}}'.encode())
+    assert record.metadata == {"left_out": ["raw"], "left_out (of the file)": "mine"}
+
+
+def test_a_mapping_covers_nothing_up_that_is_lost():
+    row = b'{"prompt": "mine", "prompt (of the file)": "other", "goal": "g", "completion": "c"}'
+    record = one(row, columns={"prompt": "goal"})
+    assert record.messages[0]["content"] == "g"
+    assert record.metadata == {
+        "prompt (of the file)": "other",
+        "prompt (of the file) (of the file)": "mine",
+    }
+
+
+@pytest.mark.parametrize("format", ["canonical", "prompts", "prompts_csv"])
+def test_chosen_fields_named_as_a_rows_own_come_back_under_their_names(format):
+    names = ("id", "prompt_id", "source", "fields", "columns", "left_out", "source (of the file)", "category")
+    fields = {name: f"my {name}" for name in names} | {"language": "de"}
+    row = prompt_row(id="7", prompt_id="8", messages=[{"role": "user", "content": "p"}])
+    stream = io.BytesIO()
+    write_rows([row | {"fields": fields}], format, stream, fields=list(fields))
+    stream.seek(0)
+    (record,) = back(stream, format, "prompts")
+    found = {**record.metadata, "category": record.category, "language": record.language}
+    assert {name: found.get(name) for name in fields} == fields
+    if format == "canonical":
+        assert found["id (of the file)"] == "7"

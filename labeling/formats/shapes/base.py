@@ -60,6 +60,17 @@ class Gathering:
     fault: Callable[[RowError], None]
 
 
+def name_beside(name: str, names: Collection[str]) -> str:
+    """What a file's own field goes by where its name is taken.
+
+    >>> name_beside("source", {"source", "source (of the file)"})
+    'source (of the file) (of the file)'
+    """
+    while name in names:
+        name = f"{name} (of the file)"
+    return name
+
+
 class Row:
     """The values of one row. Remembers which were used: the others become the record's metadata."""
 
@@ -134,7 +145,11 @@ class Row:
         labels = {"category": self._label("category"), "language": self._label("language", "lang")}
         for name, value in labels.items():
             given = further.get(name)
-            if not value and type(given) is str and len(given) <= LONGEST_LABEL:
+            if value and given not in (None, ""):
+                del further[name]  # not by a name that is a column of the prompt's, where nobody would see it
+                if given != value:
+                    further[name_beside(name, {**self.values, **further, name: value})] = given
+            elif not value and type(given) is str and len(given) <= LONGEST_LABEL:
                 labels[name] = further.pop(name).strip()
         return {"row": self.number, **labels, "metadata": self._metadata(further)}
 
@@ -160,18 +175,26 @@ class Row:
         return ""
 
     def _metadata(self, further):
-        """The unused fields as they are, and the `further` ones; of those too large only the names, under
-        "left_out"."""
+        """The `further` fields, and the unused ones as they are; of those too large only the names, under
+        "left_out". An unused one whose name is taken goes by `name_beside`: the further ones are as somebody
+        chose them, and come back under their names."""
         metadata, left_out = {}, []
-        unused = {name: value for name, value in self.values.items() if name not in self._taken}
-        for name, value in {**unused, **further}.items():
-            if value is None or value == "":
+        fields = {name: value for name, value in further.items() if value is not None and value != ""}
+        for name, value in self.values.items():
+            if name in self._taken or value is None or value == "":
                 continue
+            if name not in fields:
+                fields[name] = value
+            elif type(fields[name]) is not type(value) or fields[name] != value:
+                fields[name_beside(name, {**self.values, **fields})] = value
+        for name, value in fields.items():
             if type(value) in (str, list, dict) and len(orjson.dumps(value)) > self.limits.max_metadata_bytes:
                 left_out.append(name)
             else:
                 metadata[name] = value
         if left_out:
+            if "left_out" in metadata:
+                metadata[name_beside("left_out", metadata)] = metadata["left_out"]
             metadata["left_out"] = left_out
         return metadata
 
