@@ -66,7 +66,7 @@ class Filters:
                 raise Invalid(_("A whole number, or 0 for any."), field=name)
         if self.most_characters and self.most_characters < self.least_characters:
             raise Invalid(_("Fewer than the least."), field="most_characters")
-        if self.personal_data not in PERSONAL_DATA:
+        if not isinstance(self.personal_data, str) or self.personal_data not in PERSONAL_DATA:
             raise Invalid(_("One of %(names)s.") % {"names": ", ".join(PERSONAL_DATA)}, field="personal_data")
         self._check_scores()
         object.__setattr__(self, "weights", _checked_weights(self.weights))
@@ -85,8 +85,11 @@ class Filters:
     def _check_scores(self) -> None:
         for name in ("least_score", "most_score"):
             value = getattr(self, name)
-            if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
-                raise Invalid(_("A number."), field=name)
+            try:
+                if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+                    raise Invalid(_("A number."), field=name)
+            except OverflowError as error:
+                raise Invalid(_("A number."), field=name) from error
             object.__setattr__(self, name, None if value is None else float(value))
         low, high = self.least_score, self.most_score
         if low is not None and high is not None and high < low:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import BigIntegerField
+
 from annotate.errors import Invalid
 from annotate.words import _
 from labeling.models import UNJUDGED, DatasetKind, Project
@@ -29,6 +31,7 @@ def entries_without_use(kind: str) -> tuple[str, ...]:
 def checked_recipe(project: Project, kind: str, values: Mapping[str, Any] | None) -> Recipe:
     """A recipe that somebody wants for a dataset of this kind. Raises Invalid naming the entry."""
     recipe = Recipe.from_json(values)
+    _check_storable(recipe)
     plain, filters = Recipe(), recipe.filters
     for name in entries_without_use(kind):
         if name in filters or getattr(recipe, name, ()) != getattr(plain, name, ()):
@@ -44,6 +47,24 @@ def checked_recipe(project: Project, kind: str, values: Mapping[str, Any] | None
             field="weights",
         )
     return recipe.resolved_for(project)
+
+
+def _check_storable(recipe: Recipe) -> None:
+    values = recipe.to_json()
+    for name, value in (*values.items(), *values.get("filters", {}).items()):
+        if name != "filters" and not _is_storable(value):
+            raise Invalid(_("Holds a character or a number that cannot be stored."), field=name)
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether JSON, UTF-8 and PostgreSQL all hold it: no NUL, no half of a surrogate pair, 64 bits."""
+    if isinstance(value, str):
+        return "\0" not in value and value.encode(errors="ignore").decode() == value
+    if isinstance(value, Mapping):
+        return all(map(_is_storable, (*value, *value.values())))
+    if isinstance(value, list | tuple):
+        return all(map(_is_storable, value))
+    return not isinstance(value, int) or abs(value) <= BigIntegerField.MAX_BIGINT
 
 
 def without_useless_entries(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Recipe:
         self._check_fields()
         self._check_choice("sources", SOURCES)
         self._check_choice("decisions", DECISIONS)
-        if self.rankings not in RANKINGS:
+        if not isinstance(self.rankings, str) or self.rankings not in RANKINGS:
             raise Invalid(_("Choose one of %(known)s.") % {"known": ", ".join(RANKINGS)}, field="rankings")
         for name in ("include_gold", "include_scores"):
             if not isinstance(getattr(self, name), bool):
@@ -139,8 +139,8 @@ class Recipe:
         )
         if not numbers:
             raise Invalid("A share for each of train, validation and test.", field="fractions")
-        shares = {name: float(value.get(name, 0)) for name in SPLITS}
         try:
+            shares = {name: float(value.get(name, 0)) for name in SPLITS}
             split_of("", "", {**shares, **{k: float(v) for k, v in value.items()}})
         except (ValueError, OverflowError) as error:
             raise Invalid(f"{str(error).capitalize()}.", field="fractions") from error
@@ -187,4 +187,6 @@ class Recipe:
     @property
     def ends_before(self) -> datetime | None:
         day = self._day("submitted_until")
-        return datetime.combine(day + timedelta(days=1), time.min, UTC) if day else None
+        if day is None or day == date.max:  # no day comes after the last there is
+            return None
+        return datetime.combine(day + timedelta(days=1), time.min, UTC)
