@@ -78,8 +78,8 @@ class Classes(Look):
         sizes = list(classes.values())
         if sizes[0] > UNEVEN * sizes[-1]:
             values = {"classes": classes, "most": sizes[0], "least": sizes[-1]}
-            finding = Finding("uneven_classes", "info", len(classes), [], [], values, self.fixes)
-            found.append(finding)
+            rows = self._first_of(classes)
+            found.append(Finding("uneven_classes", "info", len(classes), rows, [], values, self.fixes))
         is_one = self.options.single_token
         if is_one is not None and (long := [name for name in classes if not is_one(name)]):
             values = {"classes": {name: classes[name] for name in long}}

@@ -72,9 +72,8 @@ class SharedEdges(Look):
         if self._lengths[name] <= len(text):
             return ""
         if name == "answer_suffix":
-            is_mark = text.strip() in STOP_MARKS
             text = text[text.find(" ") + 1 :] if " " in text else ""
-            return "" if is_mark else text if len(text.strip()) >= LEAST_SHARED else ""
+            return text if len(_without_stop(text).strip()) >= LEAST_SHARED else ""
         end = max(text.rfind(" "), text.rfind("\n")) + 1
         return text[:end] if len(text[:end].strip()) >= LEAST_SHARED else ""
 
@@ -82,7 +81,8 @@ class SharedEdges(Look):
         found = []
         for name, edge in self._edges.items():
             if shared := self._shared(name):
-                values = {"text": shared[:100].replace("\n", "⏎")}
+                shown = _without_stop(shared) if name == "answer_suffix" else shared
+                values = {"text": shown[:100].replace("\n", "⏎")}
                 finding = Finding(
                     f"shared_{name}", "info", edge.seen, range(5), [], values, (f"strip_{name}",)
                 )
@@ -101,15 +101,26 @@ class SharedEdges(Look):
                 lambda unit: unit.rewritten(answer=lambda text: _left(text.removeprefix(answer), text))
             )
         if end:
+            mark = end[len(_without_stop(end)) :]  # the words go, what tells a model to stop stays
             fixes["strip_answer_suffix"] = Change(
-                lambda unit: unit.rewritten(answer=lambda text: _left(text.removesuffix(end), text))
+                lambda unit: unit.rewritten(answer=lambda text: _left(text.removesuffix(end), text, mark))
             )
         return fixes
 
 
-def _left(stripped: str, text: str) -> str:
-    """A text that would become empty stays as it was: the edge is all it says."""
-    return stripped if stripped.strip() else text
+def _left(stripped: str, text: str, mark: str = "") -> str:
+    """What is left, and the mark again if it went with the edge. A text that would become empty stays as it
+    was: the edge is all it says."""
+    return stripped + mark * (stripped != text) if stripped.strip() else text
+
+
+def _without_stop(text: str) -> str:
+    """
+    >>> _without_stop("and so on.###\\n"), _without_stop("and so on.")
+    ('and so on.', 'and so on.')
+    """
+    stop = stop_of(text)
+    return text.rstrip().removesuffix(stop) if stop else text
 
 
 class Marks(Look):
