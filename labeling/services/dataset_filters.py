@@ -122,7 +122,7 @@ def _screened(kind: str, recipe: Recipe, rows: Iterator[Selected], changed: Coun
             if selected.row is not None:
                 selected = _screen(kind, filters, selected, reasons, changed)
             if selected.row is not None and filters.weights:
-                selected = _weigh(recipe, filters, selected, languages)
+                selected = _weigh(kind, recipe, filters, selected, languages)
             if selected.row is not None and (most := filters.most_of(selected.category)):
                 per_category[selected.category] += 1
                 if per_category[selected.category] > most:
@@ -179,19 +179,20 @@ def _score_reason(filters: Filters, score: float | None) -> str:
     return ""
 
 
-def _weigh(recipe: Recipe, filters: Filters, selected: Selected, languages: dict[int, str]) -> Selected:
+def _weigh(
+    kind: str, recipe: Recipe, filters: Filters, selected: Selected, languages: dict[int, str]
+) -> Selected:
     """The row, or without it where its weight thins it out; the first weight that does so is the reason.
 
     What is kept follows from the prompt and the salt alone: all rows of a prompt whose weights are equal
     go or stay together, and a larger weight keeps all that a smaller one keeps.
     """
     row = selected.present_row
-    source = row.get("source") or {}
-    imported = source.get("import")
+    imported = [f"import {each}" for each in selected.origin.of_kind(kind)]
     names = {
         "category": [selected.category],
-        "source": [f"import {imported}", "imports"] if imported else ["people"],
-        "annotator": [source.get("annotator") or ""],
+        "source": [*imported, "imports"] if imported else ["people"],
+        "annotator": [(row.get("source") or {}).get("annotator") or ""],
         "language": [languages.get(int(row["prompt_id"]), "")],
     }
     digest = hashlib.sha256(f"weight\0{recipe.salt}\0{selected.group}".encode("utf-8", "surrogatepass"))

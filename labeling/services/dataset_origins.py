@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 
-from labeling.models import Completion, Demonstration, Prompt, TaskCompletion
+from labeling.models import Completion, DatasetKind, Demonstration, Prompt, TaskCompletion
 
 
 class Origin(NamedTuple):
@@ -21,6 +21,13 @@ class Origin(NamedTuple):
     @property
     def files(self) -> set[int]:
         return {each for each in (self.judgment, self.prompt, *self.completions) if each is not None}
+
+    def of_kind(self, kind: str) -> tuple[int, ...]:
+        """The imports that a row of this kind counts as from: of its judgment, or of what it is in place of
+        one."""
+        if kind == DatasetKind.COMPLETIONS:
+            return self.completions
+        return imports_of([self.prompt if kind == DatasetKind.PROMPTS else self.judgment])
 
 
 def imports_of(found: Iterable[int | None]) -> tuple[int, ...]:

@@ -46,8 +46,8 @@ def filled(cast):
     return cast
 
 
-def frozen(cast, name="completions", **recipe) -> DatasetVersion:
-    return make_version(cast, "completions", name, fractions={"train": 1}, **recipe)
+def frozen(cast, name="completions", kind="completions", **recipe) -> DatasetVersion:
+    return make_version(cast, kind, name, fractions={"train": 1}, **recipe)
 
 
 def rows_of(version):
@@ -261,6 +261,21 @@ def test_the_form_counts_by_source_what_a_version_then_holds(mixed, recipe):
     assert held
     assert (counts["rows"], counts["prompts"]) == (len(held), len(held))
     assert counts["by_source"] == {"people": len(held) - len(of_files), "imports": len(of_files)}
+
+
+@pytest.mark.parametrize("kind", ["completions", "prompts"])
+def test_a_weight_by_source_knows_what_came_from_files(mixed, kind):
+    Prompt.objects.filter(pk__in=Completion.objects.exclude(import_record=None).values("prompt")).update(
+        import_record=imported(mixed)
+    )
+    whole = frozen(mixed, "all", kind=kind, filters={})
+    people = frozen(mixed, "people", kind=kind, filters={"weights": {"source": {"imports": 0}}})
+    files = frozen(mixed, "files", kind=kind, filters={"weights": {"source": {"people": 0}}})
+    of = [{row["messages"][0]["content"] for row in rows_of(version)} for version in (whole, people, files)]
+    assert of[0] == of[1] | of[2] and not of[1] & of[2]
+    assert {"sampled", "human"} <= of[1] and {"file", "file and sampled"} <= of[2]
+    counts = preview_counts(mixed.project, kind, Recipe.from_json({}).resolved_for(mixed.project))
+    assert counts["by_source"] == {"people": len(of[1]), "imports": len(of[2])}
 
 
 @pytest.mark.parametrize(
