@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
+from django.db import InterfaceError, OperationalError
 
 from training.models import Checkpoint, RunStatus, TrainingRun
-from training.services import leases
+from training.services import leases, supervision
 from training.services.checkpoints import verify_checkpoint
 from training.services.runs import cancel_run, resume_run, retry_run
 from training.services.supervision import Outcome, RunSupervisor
@@ -136,6 +138,21 @@ def test_the_trainer_gets_none_of_the_sites_secrets(fake_trainer, sft_run, setti
     assert "RLHF_PARENT_PID=" in output
     for name in ("SECRET_KEY=", "DATABASE_URL=", "REDIS_URL="):
         assert name not in output
+
+
+def test_a_connection_that_failed_is_cut_before_the_work_is_tried_again(sft_run, monkeypatch):
+    cut = []
+    monkeypatch.setattr(supervision, "connection", SimpleNamespace(close=lambda: cut.append(True)))
+    monkeypatch.setattr(supervision, "LOOK_SECONDS", 0.0)
+    answers = [OperationalError("away"), InterfaceError("connection already closed"), None]
+
+    def work() -> str:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return "done"
+
+    assert RunSupervisor(leases.claim_run(run_id=sft_run.pk, worker="w"))._patiently(work) == "done"
+    assert cut == [True, True]
 
 
 def _in_thread(run: TrainingRun) -> None:

@@ -313,8 +313,7 @@ class _Patience:
         if self.supervisor.lease_must_be_over():
             raise LeaseLost(f"the database was away for longer than the lease: {error}") from error
         log.warning("database_away", run=str(self.supervisor.run.pk), cause=str(error))
-        if not connection.in_atomic_block:  # of a test: there it is for it to end
-            connection.close()
+        connection.close()
         time.sleep(LOOK_SECONDS)
         return True
 
