@@ -144,3 +144,63 @@ def test_two_are_asked_at_a_time_and_the_page_waits_for_its_turn(ask, library, m
             fitting.places.release()
     monkeypatch.setattr(fitting, "WAIT_SECONDS", 20.0)
     assert "4,096" in ask()
+
+
+# --- Over the API ---------------------------------------------------------------------------------------
+@pytest.fixture
+def ask_api(api_client_of, cast, checkpoint, data_dir, monkeypatch):
+    monkeypatch.setattr(fitting, "WAIT_SECONDS", 20.0)
+    client = api_client_of(cast.admin)
+
+    def post(stage: str = "sft", **given):
+        body = {"stage": stage, "inputs": {"model": str(checkpoint.pk)}} | given
+        return client.post(f"/api/projects/{cast.project.slug}/runs/estimate/", body, format="json")
+
+    return post
+
+
+def test_programs_ask_with_what_would_start_the_run(ask_api, library, checkpoint, sft_version):
+    asked = library(FOUND)
+    inputs = {"model": str(checkpoint.pk), "train_data": str(sft_version.public_id)}
+    answer = ask_api(preset="tiny-demo", hyperparameters={"batch_size": 16}, inputs=inputs, name="first")
+    assert (answer.status_code, answer.json()) == (200, FOUND)
+    _options, config = json.loads(asked.read_text())
+    assert (config["batch_size"], config["maximum_length"]) == (16, 96), (
+        "the preset's, and what is said over it"
+    )
+    assert config["model"].endswith(str(checkpoint.directory))
+    assert not TrainingRun.objects.filter(name="first").exists()
+
+
+def test_programs_are_told_to_ask_again_while_the_model_is_measured(ask_api, library, monkeypatch):
+    library(FOUND, pause=1.0)
+    monkeypatch.setattr(fitting, "WAIT_SECONDS", 0.01)
+    answer = ask_api()
+    assert (answer.status_code, answer.json()) == (202, {"status": "measuring"})
+    assert answer["Retry-After"] == "2"
+    monkeypatch.setattr(fitting, "WAIT_SECONDS", 60.0)
+    assert ask_api().json() == FOUND
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"inputs": {}}, "model"),
+        ({"inputs": {"model": "run:99"}}, "model"),
+        ({"stage": "evaluate"}, "stage"),
+        ({"stage": "ppo"}, "reward_model"),
+        ({"hyperparameters": {"learning_rate": 7}}, "learning_rate"),
+        ({"preset": "no-such"}, "preset"),
+    ],
+)
+def test_programs_are_told_what_is_wrong_with_the_question(ask_api, library, given, field):
+    asked = library(FOUND)
+    answer = ask_api(**given)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+    assert not asked.exists()
+
+
+def test_memory_is_told_to_those_who_launch_runs(api_client_of, cast, library):
+    for person, code in ((cast.lead, 403), (cast.annotator, 403), (cast.outsider, 404)):
+        address = f"/api/projects/{cast.project.slug}/runs/estimate/"
+        assert api_client_of(person).post(address, {"stage": "sft"}, format="json").status_code == code

@@ -7,6 +7,7 @@ from labeling.api.base import PROJECT
 
 from .checkpoints import Checkpoints, Rounds
 from .continuations import ContinuationOfRun, Continuations
+from .estimates import Estimate
 from .runs import Presets, Runs, Sampling, Stages
 from .texts import Texts
 
@@ -32,6 +33,7 @@ urlpatterns = [
     path("training/stages/", Stages.as_view(), name="api_stages"),
     path(f"{PROJECT}continuations/", Continuations.as_view(), name="api_continuations"),
     path(f"{PROJECT}continuations/<int:number>/", ContinuationOfRun.as_view(), name="api_continuation"),
+    path(f"{PROJECT}runs/estimate/", Estimate.as_view(), name="api_run_estimate"),
     path(f"{PROJECT}sample/", Sampling.as_view(), name="api_sample"),
     path(f"{PROJECT}texts/", Texts.as_view(), name="api_texts"),
     path(PROJECT, include(router.urls)),

@@ -41,6 +41,12 @@ def estimate_run(
 
     Raises Invalid where a model is missing or the library refuses.
     """
+    if stage not in STAGES:
+        raise Invalid(
+            _("What a %(stage)s run needs of the memory is not estimated.") % {"stage": stage},
+            field="stage",
+            hint=_("It is for %(known)s.") % {"known": ", ".join(STAGES)},
+        )
     config = check_hyperparameters(stage, hyperparameters) | _models(stage, inputs, base_model)
     config["allowed_hub_ids"] = list(settings.ALLOWED_HUB_MODELS)
     count = min(9, max(2, project.settings.completions_per_task))
