@@ -78,9 +78,12 @@ def test_what_restricts_nothing_or_means_something_is_taken(answered):
     cast = answered
     all_of_them = {"decisions": ["accepted", "fixed", "unreviewed"], "annotators": []}
     for kind in ("prompts", "completions"):
-        made(cast, kind, all_of_them, name=kind)
-    made(cast, "completions", {"exclude_annotators": [cast.annotator.pseudonym]}, name="authors")
-    made(cast, "prompts", {"filters": {"weights": {"category": {"law": 0.5}}}}, name="weighed")
+        assert made(cast, kind, all_of_them, name=kind).recipe["annotators"] == []
+    authors = made(cast, "completions", {"exclude_annotators": [cast.annotator.pseudonym]}, name="authors")
+    assert authors.recipe["exclude_annotators"] == [cast.annotator.pseudonym]
+    weights = {"category": {"law": 0.5}}
+    weighed = made(cast, "prompts", {"filters": {"weights": weights}}, name="weighed")
+    assert weighed.recipe["filters"]["weights"] == weights
 
 
 @pytest.mark.parametrize("kind", ["prompts", "completions"])
