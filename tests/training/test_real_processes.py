@@ -66,7 +66,7 @@ def test_a_supervisor_that_slept_through_its_lease_is_refused_and_its_trainer_is
         "the zombie's trainer is still at work: this is what must be guarded against"
     )
     fake_trainer(steps=300, pause=0.01, checkpoint_every=50)
-    workers.start(sft_run)
+    workers.start(sft_run, lease=UNTROUBLED)
     wait_for(lambda: trainer_pid(sft_run, 2))
     assert not is_alive(old_trainer), "the second supervisor ended it before it began"
     zombie.send_signal(signal.SIGCONT)
@@ -119,7 +119,7 @@ def test_a_run_whose_message_was_lost_is_rung_for_by_the_sweep(workers, fake_tra
 
 def test_a_database_that_is_away_for_less_than_the_lease_costs_nothing(workers, fake_trainer, sft_run):
     fake_trainer(steps=60, pause=0.1)
-    worker = workers.start(sft_run, lease=60.0)
+    worker = workers.start(sft_run, lease=UNTROUBLED)
     wait_for(lambda: step_of(sft_run) >= 3)
     workers.away.touch()
     before = step_of(sft_run)
@@ -148,7 +148,7 @@ def test_a_database_that_is_away_for_longer_ends_the_trainer_and_the_run_goes_on
     workers.away.unlink()
     wait_for(endings.take_up_lost_runs)
     fake_trainer(steps=400, pause=0.0, checkpoint_every=50)
-    assert workers.start(sft_run).stdout.readline().strip() == "ENDED"
+    assert workers.start(sft_run, lease=UNTROUBLED).stdout.readline().strip() == "ENDED"
     sft_run.refresh_from_db()
     assert (sft_run.status, sft_run.attempt) == (RunStatus.SUCCEEDED, 2)
     again = steps_told(sft_run, attempt=2)
@@ -159,7 +159,7 @@ def test_a_site_that_is_killed_and_started_again_does_not_touch_the_run(
     workers, fake_trainer, sft_run, tmp_path
 ):
     fake_trainer(steps=2000, pause=0.05)
-    worker = workers.start(sft_run, lease=60.0)
+    worker = workers.start(sft_run, lease=UNTROUBLED)
     site = SiteProcess(database_url(), tmp_path)
     try:
         for _ in range(2):
