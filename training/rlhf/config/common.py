@@ -299,7 +299,9 @@ class FineTuneConfig(SupervisedConfig):
         "drop",
         ("drop", "refuse"),
         "Rows longer than that: drop and count them, or refuse the file. They are never cut.",
-        source=SUMMARIZE + ", B.2",
+        source=ours(
+            "half an answer teaches a model to stop anywhere; 2009.01325 cut its posts at newlines (B.2)"
+        ),
         group=DATA,
     )
     method: str = choice(

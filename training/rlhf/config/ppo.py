@@ -118,7 +118,7 @@ class PpoConfig(OptimizerConfig):
         1e-9,
         1.0,
         "Peak learning rate of the policy.",
-        source=PREFERENCES + " (1e-5); InstructGPT, C.4 (swept, 2.55e-6 to 2.55e-5)",
+        source=PREFERENCES + ", its code (1e-5); InstructGPT, E.9 (swept, 2.55e-6 to 2.55e-5)",
         group=OPTIMIZER,
     )
     value_learning_rate: float = number(
@@ -200,10 +200,16 @@ class PpoConfig(OptimizerConfig):
         0.1, 0.0, 100.0, "Weight of the value loss.", source=N_DETAILS, group=SURROGATE
     )
     whiten_rewards: bool = boolean(
-        False, "Scale the shaped rewards to variance one, mean kept.", source=N_DETAILS, group=SURROGATE
+        False,
+        "Scale the shaped rewards to variance one, mean kept.",
+        source=N_DETAILS + ", detail 24 (optional; on in its code)",
+        group=SURROGATE,
     )
     whiten_advantages: bool = boolean(
-        True, "Bring advantages to mean zero and variance one.", source=N_DETAILS, group=SURROGATE
+        True,
+        "Bring advantages to mean zero and variance one.",
+        source=N_DETAILS + ", detail 25",
+        group=SURROGATE,
     )
     ema_decay: float = number(
         0.0,

@@ -16,7 +16,7 @@ def _but(paper: str, *ours: str) -> str:
 
 
 _LENGTH = "maximum_length (the model's whole context)"
-_COSINE = "schedule and minimum_rate_ratio (as InstructGPT's)"
+_LOWEST = "minimum_rate_ratio (as InstructGPT's)"
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "pretrain": {
@@ -63,7 +63,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "instructgpt": {
-            "description": _but(_INSTRUCT, _LENGTH),
+            "description": _INSTRUCT,
             "values": {
                 "batch_size": 32,
                 "epochs": 16,
@@ -75,7 +75,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "learning-to-summarize": {
-            "description": _but(_SUMMARIZE, _COSINE, _LENGTH),
+            "description": _but(_SUMMARIZE, _LOWEST, _LENGTH),
             "values": {
                 "batch_size": 128,
                 "epochs": 1,
@@ -93,6 +93,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "schedule": "cosine",
                 "minimum_rate_ratio": 0.0,
                 "adam_beta2": 0.999,
+                "weight_decay": 0.01,
                 "maximum_length": 638,
             },
         },
@@ -109,7 +110,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "instructgpt": {
-            "description": _but(_INSTRUCT, _LENGTH),
+            "description": _INSTRUCT,
             "values": {
                 "batch_size": 64,
                 "epochs": 1,
@@ -120,7 +121,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "learning-to-summarize": {
-            "description": _but(_SUMMARIZE, _COSINE, _LENGTH),
+            "description": _but(_SUMMARIZE, _LOWEST, _LENGTH),
             "values": {
                 "batch_size": 64,
                 "epochs": 1,
@@ -138,6 +139,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "schedule": "cosine",
                 "minimum_rate_ratio": 0.0,
                 "adam_beta2": 0.999,
+                "weight_decay": 0.01,
                 "maximum_length": 638,
             },
         },
@@ -204,7 +206,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
         "n-details": {
-            "description": _N_DETAILS,
+            "description": _but(
+                _N_DETAILS, "whiten_rewards (off; optional in the paper, and on in the code it was made with)"
+            ),
             "values": {
                 "steps": 1953,
                 "batch_size": 512,
@@ -216,6 +220,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "temperature": 0.7,
                 "kl_coefficient": 0.05,
                 "adam_beta2": 0.999,
+                "weight_decay": 0.01,
                 "value_coefficient": 0.1,
                 "missing_eos_penalty": 1.0,
                 "missing_eos_mode": "replace",
