@@ -39,7 +39,9 @@ _WIDE = (  # the longer marks first: UTF-32 LE begins with UTF-16 LE's
     (b"\xfe\xff", "UTF-16 BE"),
 )
 _BOM = b"\xef\xbb\xbf"
-_GZIP, _ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
+# A frame of data, or first one of the sixteen kinds without any: pzstd begins a file with one.
+_ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)))
 # What a Zstandard frame may ask us to keep in memory: 128 MiB, the most that `zstd` itself grants unasked.
 _ZSTD_OPTIONS: dict[int, int] = {int(zstd.DecompressionParameter.window_log_max): 27}
 
@@ -186,7 +188,7 @@ class ByteSource:
 
     def _refuse_what_is_not_text(self):
         head = self.head.removeprefix(_BOM)
-        if head.startswith((_GZIP, _ZSTD)) and self.compression != "none":
+        if head.startswith((_GZIP, *_ZSTD)) and self.compression != "none":
             raise FormatError(
                 "compressed twice; only one layer is read",
                 file=self.filename,
