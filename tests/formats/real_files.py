@@ -7,6 +7,7 @@ that gives, or the sentence that it is refused with. Where the folder is missing
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -145,3 +146,37 @@ def data_files() -> list[str]:
 
 def case_of(path: str) -> Case | None:
     return next((case for case in CASES if fnmatch(path, case.pattern)), None)
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A line of the folder's own table. `accepted`: how many records may come of it, None where none may;
+    `refused`: it may be. `row`, `field`: where the fault is, as far as the table says."""
+
+    name: str
+    kind: str
+    accepted: int | None
+    refused: bool
+    row: int | None = None
+    field: str | None = None
+
+
+def malformed_files() -> list[Malformed]:
+    table = FOLDER / "malformed" / "README.md"
+    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+    rows = [line for line in lines if re.match(r"\| [\w.]+ \| [\d,]+ \|", line)]
+    return [_malformed([cell.strip() for cell in row.strip("| ").split("|")]) for row in rows]
+
+
+def _malformed(cells: list[str]) -> Malformed:
+    name, kind, expected = cells[0], cells[2], cells[-1]
+    count = re.search(r"ACCEPT (\d+)", expected) or re.search(r"(\d+) good", cells[3])
+    where = re.search(r"REFUSE,? row (\d+)(?:, field (\w+))?", expected)
+    return Malformed(
+        name, kind, int(count[1]) if count and "ACCEPT" in expected else None, "REFUSE" in expected,
+        int(where[1]) if where else None, where[2] if where else None,
+    )  # fmt: skip
+
+
+def json_suite() -> list[Path]:
+    return sorted((FOLDER / "awkward" / "json_test_suite" / "test_parsing").glob("*"))

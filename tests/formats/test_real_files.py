@@ -6,7 +6,6 @@ The tests over that folder are there only where the folder is: nothing is skippe
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
@@ -14,7 +13,7 @@ from labeling.formats import DEFAULT_LIMITS, FormatError, detect, read_file
 from labeling.formats.strict_json import parse_json
 
 from .making import jsonl
-from .real_files import CASES, FOLDER, Case, case_of, data_files
+from .real_files import CASES, FOLDER, Case, case_of, data_files, json_suite, malformed_files
 
 FILES = data_files()
 GROUPED = ("kwise/", "reward_pointwise/", "multiturn/open_assistant", "pairwise/llama_factory/kto",
@@ -90,34 +89,34 @@ if FILES:
         used = {case_of(path) and case_of(path).pattern for path in FILES}
         assert {case.pattern for case in CASES} == used
 
-    MALFORMED = [
-        [cell.strip() for cell in line.strip("| \n").split("|")]
-        for line in (FOLDER / "malformed" / "README.md").read_text(encoding="utf-8").splitlines()
-        if re.match(r"\| [\w.]+ \| [\d,]+ \|", line)
-    ]
+    MALFORMED = malformed_files()
 
-    @pytest.mark.parametrize("row", MALFORMED, ids=[row[0] for row in MALFORMED])
-    def test_a_malformed_file_has_the_outcome_that_is_expected(row):
+    @pytest.mark.parametrize("file", MALFORMED, ids=lambda file: file.name)
+    def test_a_malformed_file_has_the_outcome_that_is_expected(file):
         """As the folder's own table has it: REFUSE with the row, ACCEPT with the number, or either."""
-        name, kind, expected = row[0], row[2], row[-1]
-        accepted = re.search(r"ACCEPT (\d+)", expected) or re.search(r"(\d+) good", row[3])
         try:
-            count = sum(1 for _ in read_file(FOLDER / "malformed" / name, kind=kind))
+            count = sum(1 for _ in read_file(FOLDER / "malformed" / file.name, kind=file.kind))
         except FormatError as error:
-            assert "REFUSE" in expected
-            if first := re.search(r"REFUSE,? row (\d+)(?:, field (\w+))?", expected):
-                assert error.row == int(first[1])
-                assert first[2] in (None, error.field)
+            assert file.refused
+            if file.row is not None:
+                assert error.row == file.row
+                assert file.field in (None, error.field)
         else:
-            assert "ACCEPT" in expected and count == int(accepted[1])
+            assert count == file.accepted
 
     def test_the_table_of_malformed_files_is_whole():
         names = {path.name for path in (FOLDER / "malformed").iterdir()} - {"README.md"}
-        assert {row[0] for row in MALFORMED} == names
+        assert {file.name for file in MALFORMED} == names
+        assert sum(file.row is not None for file in MALFORMED) > 20  # the table is understood
 
-    SUITE = sorted((FOLDER / "awkward" / "json_test_suite" / "test_parsing").iterdir())
+    TABLES = sorted((FOLDER / "awkward" / "csv_spectrum" / "csvs").glob("*.csv"))
 
-    @pytest.mark.parametrize("path", SUITE, ids=lambda path: path.name)
+    @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
+    def test_a_table_is_parsed_as_csv_spectrum_has_it(path):
+        expected = json.loads((path.parents[1] / "json" / f"{path.stem}.json").read_bytes())
+        assert expected and list(detect(path, kind="prompts").sample_rows) == expected
+
+    @pytest.mark.parametrize("path", json_suite(), ids=lambda path: path.name)
     def test_json_is_read_as_the_json_test_suite_has_it(path):
         must_be_read = path.name.startswith("y_") and path.name not in REFUSED_THOUGH_LEGAL
         must_be_refused = path.name.startswith("n_") or path.name in REFUSED_THOUGH_LEGAL
