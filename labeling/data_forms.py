@@ -13,7 +13,6 @@ from .filter_fields import FilterFields, filter_values
 from .formats import SPLITS
 from .forms import offer
 from .models import (
-    UNJUDGED,
     Dataset,
     DatasetKind,
     GuidelineVersion,
@@ -178,7 +177,10 @@ class RecipeForm(FilterFields):
                 if not field.choices:
                     del fields[name]
         kind = dataset.kind if dataset is not None else self.data.get("kind", self.initial.get("kind"))
-        for name in (*entries_without_use(kind), *(ONLY_COMPARISONS if kind in UNJUDGED else ())):
+        for name in (
+            *entries_without_use(kind),
+            *(ONLY_COMPARISONS if kind != DatasetKind.COMPARISON else ()),
+        ):
             fields.pop(name, None)
         for name in ("name", "kind") if dataset is not None else ():
             fields[name].disabled = True

@@ -123,7 +123,8 @@ def test_the_form_offers_what_the_kind_has(answered, admin):
 
     fragment = {"HX-Request": "true", "HX-Target": "recipe-choices"}
     for headers in ({}, fragment):
-        assert offered("sft", **headers) == set(fields)
+        assert offered("comparison", **headers) == set(fields)
+        assert offered("sft", **headers) == set(fields) - {"rankings", "include_scores"}
         assert offered("prompts", **headers) == set()
         assert offered("completions", **headers) == {"exclude_annotators"}
     chosen = {"kind": "prompts", "blocked_words": "darn", "sources": ["people"], "names": "on"}
