@@ -45,6 +45,10 @@ TABLE = {
         "sft", ["row 1", "no response token is left", "shorten it"], rows=[{"messages": [LONG, ANSWER]}],
         over_long="refuse",
     ),
+    "prompt and response together longer than the context": Case(
+        "sft", ["row 1", "more than the", "shorten it", "over_long = drop"], over_long="refuse",
+        rows=[{"messages": [USER, {"role": "assistant", "content": LONG["content"]}]}],
+    ),
     "only prompts longer than the context": Case(
         "sft", ["every row is longer", "shorten the rows"], rows=[{"messages": [LONG, ANSWER]}]
     ),

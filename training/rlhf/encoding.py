@@ -65,7 +65,11 @@ def length_problem(prompt: Sequence[int], response: Sequence[int], limit: int) -
             f"{limit} allowed; shorten it, or raise maximum_length if the model reads more",
         )
     if len(prompt) + len(response) > limit:
-        return Problem("too_long", f"has {len(prompt) + len(response)} tokens, more than the {limit} allowed")
+        return Problem(
+            "too_long",
+            f"has {len(prompt) + len(response)} tokens, more than the {limit} allowed; shorten it, leave it "
+            "out (over_long = drop), or raise maximum_length if the model reads more",
+        )
     return None
 
 
