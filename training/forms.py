@@ -314,6 +314,15 @@ class PresetForm(forms.Form):
     preset_description = forms.CharField(max_length=300, required=False, label=_("What it is good for"))
 
 
+# Hyperparameters of sampling that one changes most, as people call them.
+SAMPLED: dict[str, str] = {
+    "completions_per_prompt": _("Completions per prompt and checkpoint"),
+    "temperature": _("Temperature"),
+    "top_p": _("Top p"),
+    "max_new_tokens": _("Longest completion in tokens"),
+}
+
+
 class SampleForm(forms.Form):
     """Checkpoints, prompts, and the ranking batch that is made when the completions are there."""
 
@@ -336,26 +345,6 @@ class SampleForm(forms.Form):
         required=False,
         label=_("Prompts at most"),
         help_text=_("Of the batch; empty: all."),
-    )
-    completions_per_prompt = forms.IntegerField(
-        min_value=1, max_value=1000, label=_("Completions per prompt and checkpoint")
-    )
-    temperature = forms.FloatField(
-        min_value=0,
-        max_value=10,
-        initial=1.0,
-        label=_("Temperature"),
-        help_text=_("0 always takes the likeliest token; the higher, the more varied."),
-    )
-    top_p = forms.FloatField(
-        min_value=0.01,
-        max_value=1,
-        initial=1.0,
-        label=_("Top p"),
-        help_text=_("Only the likeliest tokens that make up this share are drawn from; 1: all."),
-    )
-    max_new_tokens = forms.IntegerField(
-        min_value=1, max_value=100_000, initial=64, label=_("Longest completion in tokens")
     )
     make_batch = forms.BooleanField(required=False, initial=True, label=_("Then ask people to rank them"))
     batch_name = forms.CharField(max_length=120, required=False, label=_("Name of the ranking batch"))
@@ -388,6 +377,10 @@ class SampleForm(forms.Form):
         choices_of(self, "checkpoints").queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
         choices_of(self, "prompts_version").queryset = versions_of(project)
         choices_of(self, "batch").queryset = project.batches.order_by("-created_at")
+        for spec in fields_of(Stage.SAMPLE):
+            field = self.fields[spec.name] = hyperparameter_field(spec, spec.default)
+            field.required = spec.name in SAMPLED
+            field.label = SAMPLED.get(spec.name, field.label)
         settings = project.settings
         self.fields["completions_per_prompt"].initial = settings.completions_per_task
         self.fields["size"].initial = settings.completions_per_task
@@ -399,6 +392,20 @@ class SampleForm(forms.Form):
         if bool(data.get("prompts_version")) == bool(data.get("batch")):
             self.add_error("prompts_version", _("Choose a dataset version, or a batch."))
         return data
+
+    def foremost(self) -> list[forms.BoundField]:
+        return [self[name] for name in SAMPLED]
+
+    def others(self) -> list[forms.BoundField]:
+        """What one seldom changes, in a fold; open where something is wrong in it."""
+        return [self[spec.name] for spec in fields_of(Stage.SAMPLE) if spec.name not in SAMPLED]
+
+    def others_are_open(self) -> bool:
+        return any(field.errors for field in self.others())
+
+    def hyperparameters(self) -> dict[str, Any]:
+        given = {spec.name: self.cleaned_data[spec.name] for spec in fields_of(Stage.SAMPLE)}
+        return {name: value for name, value in given.items() if value not in (None, "")}
 
     def batch_plan(self) -> dict[str, Any] | None:
         data = self.cleaned_data
