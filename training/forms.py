@@ -15,7 +15,7 @@ from training.hyperparameter_fields import GROUPS, hyperparameter_field
 from training.models import Checkpoint, CheckpointKind, Stage
 from training.rlhf.config.fields import FieldSpec
 from training.services.hyperparameters import fields_of, presets_of
-from training.services.inputs import ANY_CHECKPOINT, INPUTS, InputSpec
+from training.services.inputs import ANY_CHECKPOINT, ANY_KIND, INPUTS, InputSpec
 from training.services.locations import known_base_models, text_files
 
 OPEN_GROUPS = 1
@@ -78,11 +78,9 @@ def checkpoint_label(checkpoint: Checkpoint) -> str:
     return f"{number} · {checkpoint}{marks}"
 
 
-def versions_of(project: Project, kinds=()):
+def versions_of(project: Project, kinds):
     rows = DatasetVersion.objects.filter(dataset__project=project, status=DatasetVersionStatus.READY)
-    if kinds:
-        rows = rows.filter(dataset__kind__in=kinds)
-    return rows.select_related("dataset").order_by("-created_at")
+    return rows.filter(dataset__kind__in=kinds).select_related("dataset").order_by("-created_at")
 
 
 def checkpoints_of(project: Project, *kinds: str):
@@ -258,7 +256,7 @@ class RunForm(forms.Form):
 
 def _add_sampling_fields(form: forms.Form, project: Project) -> None:
     form.fields["after_prompts"] = VersionField(
-        queryset=versions_of(project),
+        queryset=versions_of(project, ANY_KIND),
         required=False,
         empty_label=_("Nothing"),
         label=_("Then sample completions for"),
@@ -375,7 +373,7 @@ class SampleForm(forms.Form):
     def __init__(self, *args, project: Project, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         choices_of(self, "checkpoints").queryset = checkpoints_of(project, CheckpointKind.CAUSAL_LM)
-        choices_of(self, "prompts_version").queryset = versions_of(project)
+        choices_of(self, "prompts_version").queryset = versions_of(project, ANY_KIND)
         choices_of(self, "batch").queryset = project.batches.order_by("-created_at")
         for spec in fields_of(Stage.SAMPLE):
             field = self.fields[spec.name] = hyperparameter_field(spec, spec.default)

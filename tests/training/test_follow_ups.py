@@ -8,9 +8,10 @@ import pytest
 from django.db.models.functions import Now
 
 from annotate.errors import Invalid
-from labeling.models import Batch, Completion
+from labeling.models import Batch, Completion, Dataset
 from tests.factories import make_prompt
 from training import tasks
+from training.forms import RunForm, SampleForm
 from training.models import FollowUpStatus, TrainingRun
 from training.services import follow_ups
 from training.services.runs import retry_follow_up
@@ -154,3 +155,21 @@ def test_a_plan_whose_layout_cannot_be_is_refused(cast, checkpoint, prompts_vers
         )
     assert caught.value.field == field
     assert not TrainingRun.objects.filter(stage="sample").exists()
+
+
+def test_completions_without_an_order_are_refused_before_the_run_that_would_sample_for_them(
+    cast, sft_version, prompts_version
+):
+    Dataset.objects.filter(pk=prompts_version.dataset_id).update(kind="completions")
+    for named in (prompts_version.pk, "prompts data@v1", str(prompts_version.public_id)):
+        with pytest.raises(Invalid) as refused:
+            plan = {"prompts_version": named, "completions_per_prompt": 2}
+            make_sft_run(cast, sft_version, follow_up={"sample": plan})
+        assert refused.value.field == "prompts_version"
+        assert "holds completions without an order" in refused.value.message
+    assert not TrainingRun.objects.exists()
+    offered = [
+        RunForm(project=cast.project, stage="sft").fields["after_prompts"],
+        SampleForm(project=cast.project).fields["prompts_version"],
+    ]
+    assert [list(field.queryset) for field in offered] == [[sft_version]] * 2

@@ -102,6 +102,7 @@ def _check_sample(project: Project, plan: dict[str, Any]) -> dict[str, Any]:
 
 def _ready_version(project: Project, named: Any) -> DatasetVersion:
     """By its key, as forms have it, or by a reference, as programs do. Raises Invalid."""
+    from .inputs import refuse_completions
     from .references import resolve_version
 
     versions = DatasetVersion.objects.filter(dataset__project=project)
@@ -113,6 +114,7 @@ def _ready_version(project: Project, named: Any) -> DatasetVersion:
     )
     if version is None:
         raise Invalid("There is no such dataset version in this project.", field="prompts_version")
+    refuse_completions(version, label=_("Prompts"), field="prompts_version")
     if version.status != DatasetVersionStatus.READY:
         raise Invalid(_("%(version)s is not frozen yet.") % {"version": version}, field="prompts_version")
     return version

@@ -314,6 +314,17 @@ def _as_list(value: Any) -> list[Source]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+def refuse_completions(version: DatasetVersion, *, label: str, field: str) -> None:
+    """Raises Invalid where the version holds completions without an order."""
+    if version.dataset.kind == DatasetKind.COMPLETIONS:
+        raise Invalid(
+            _("%(input)s: %(source)s holds completions without an order, of which no run can learn.")
+            % {"input": label, "source": version},
+            field=field,
+            hint="Have them ranked and freeze comparisons, or freeze their prompts.",
+        )
+
+
 def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
     role = str(spec.role)
     if isinstance(source, DatasetVersion):
@@ -322,13 +333,7 @@ def _check_source(project: Project, spec: InputSpec, source: Source) -> None:
                 _("%(input)s: there is no such dataset version in this project.") % {"input": spec.label},
                 field=role,
             )
-        if source.dataset.kind == DatasetKind.COMPLETIONS:
-            raise Invalid(
-                _("%(input)s: %(source)s holds completions without an order, of which no run can learn.")
-                % {"input": spec.label, "source": source},
-                field=role,
-                hint="Have them ranked and freeze comparisons, or freeze their prompts.",
-            )
+        refuse_completions(source, label=spec.label, field=role)
         if source.dataset.kind not in spec.datasets:
             wanted = " or ".join(str(DatasetKind(kind).label) for kind in spec.datasets) or "a checkpoint"
             raise Invalid(
