@@ -23,7 +23,8 @@ SALT = "labeling.webhook"
 
 def create_webhook(*, project: Project, url: str, events: Sequence[str], acting_user) -> tuple[Webhook, str]:
     """A webhook and its secret, which is shown this once. Raises Invalid for an address that may not be asked
-    and for unknown events.
+    and for unknown events, and Conflict for the twin of another: everything would come twice, half of it
+    signed with a secret that nobody has seen.
     """
     url, events = check_url(url), check_events(events)  # asks the resolver: not inside a transaction
     with transaction.atomic():
@@ -32,6 +33,13 @@ def create_webhook(*, project: Project, url: str, events: Sequence[str], acting_
             raise Conflict(
                 _("A project has at most %(most)s webhooks.") % {"most": MOST_WEBHOOKS},
                 hint="Delete one first.",
+            )
+        twins = project.webhooks.filter(url=url, disabled_at=None)
+        if events in list(twins.values_list("events", flat=True)):
+            raise Conflict(
+                _("%(url)s is told of these events already.") % {"url": url},
+                field="url",
+                hint=_("A new secret for it is made on its page."),
             )
         secret = _new_secret()
         webhook = Webhook.objects.create(

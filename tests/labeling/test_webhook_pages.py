@@ -78,3 +78,16 @@ def test_without_an_event_the_group_of_boxes_says_so(client, cast, settings):
     page = answer.content.decode()
     assert answer.status_code == 422 and not Webhook.objects.exists()
     assert 'aria-describedby="id_events_error"' in page and 'id="id_events_error"' in page
+
+
+def test_a_page_that_is_loaded_again_makes_no_twin(client, cast, settings):
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    client.force_login(cast.admin)
+    address = reverse("labeling:webhooks", args=[cast.project.slug])
+    sent = {"url": "http://127.0.0.1:1/", "events": ["run.ended", "batch.finished"]}
+    first = client.post(address, sent)
+    assert (first.status_code, bool(first.context["new_secret"])) == (200, True)
+    again = client.post(address, sent | {"events": ["batch.finished", "run.ended"]})
+    assert again.status_code == 422 and "is told of these events already" in again.content.decode()
+    assert client.post(address, sent | {"events": ["run.ended"]}).status_code == 200
+    assert Webhook.objects.count() == 2
