@@ -19,6 +19,7 @@ from labeling.formats import canonical_line
 from labeling.models import AuditEvent, Dataset, DatasetKind, Project, RecipeRevision
 
 from .activity import record_event
+from .judgments import clean_text
 from .recipe_kinds import checked_recipe
 
 LONGEST_NOTE = 300
@@ -78,10 +79,11 @@ def change_recipe(
     """The next versions follow the new recipe, which is the next revision; those there are keep theirs. What
     comes out the same as the newest is none.
 
-    `after`: the revision that whoever asks has seen. Raises Invalid (an entry), Conflict (there is a
-    newer one, and it says something else: a form sent twice is one change).
+    `after`: the revision that whoever asks has seen. Raises Invalid (an entry, the note), Conflict
+    (there is a newer one, and it says something else: a form sent twice is one change).
     """
     new = checked_recipe(dataset.project, dataset.kind, recipe).to_json()
+    note = clean_text(note, "note").strip()[:LONGEST_NOTE]
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)  # one person at a time
     newest = newest_revision(dataset)
     number, old = (newest.number, newest.recipe) if newest is not None else (0, dataset.recipe)
@@ -99,7 +101,7 @@ def change_recipe(
         dataset=dataset,
         number=number + 1,
         recipe=new,
-        note=note.strip()[:LONGEST_NOTE],
+        note=note,
         created_by=acting_user,
     )
     dataset.recipe = new

@@ -31,11 +31,12 @@ from .activity import record_event
 from .dataset_facts import FactGatherer, facts_digest
 from .dataset_files import MANIFEST, VersionWriter, folder_of
 from .dataset_filters import filtered_rows
+from .dataset_recipes import LONGEST_NOTE, newest_revision
 from .dataset_recipes import change_recipe as change_recipe
 from .dataset_recipes import create_dataset as create_dataset
-from .dataset_recipes import newest_revision
 from .dataset_rows import count_of_others, count_selected
 from .freeze_requests import FreezeRequest, end_as_twin, tell_owner
+from .judgments import clean_text
 from .progress import Progress, lost_jobs
 from .recipes import Recipe
 from .snapshots import one_snapshot
@@ -73,8 +74,10 @@ def freeze_dataset(
     `in_background` decides instead of the size. `recipe`: in place of the newest revision's, for a version
     made of another one, its `parent`. The same key twice is one version. A version that comes out the same as
     a ready one of the dataset ends as unchanged, its `same_as` (freeze_requests.standing), unless `force`.
-    Raises Invalid where nothing fits the recipe, or the key was for another freeze.
+    Raises Invalid where nothing fits the recipe, no database holds the note, or the key was for another
+    freeze.
     """
+    note = clean_text(note, "note")
     asked = {"note": note, "force": force, "recipe": recipe.to_json() if recipe else None}
     request = FreezeRequest.of(
         dataset, acting_user, idempotency_key, asked | {"parent": parent.pk if parent else None}
@@ -102,7 +105,7 @@ def freeze_dataset(
             number=last + 1,
             recipe=recipe.to_json(),
             recipe_revision=revision,
-            note=note.strip()[:300],
+            note=note.strip()[:LONGEST_NOTE],
             parent=parent,
             created_by=acting_user,
             is_forced=force,

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from labeling.services.datasets import create_dataset
+from tests.factories import make_prompt
 
 HALF = "\ud800"  # of a surrogate pair: JSON writes it, UTF-8 does not
 REFUSED = {
@@ -54,3 +55,15 @@ def test_pages_live_through_the_largest_numbers_and_the_last_day(cast, admin, ch
     assert admin.post(f"{here}new/", sent).status_code == status
     assert admin.post(f"{here}{dataset.pk}/recipe/", sent).status_code == status
     assert admin.get(f"{here}{dataset.pk}/").status_code == 200
+
+
+def test_notes_that_no_database_holds_are_refused(cast, admin):
+    make_prompt(cast.project)
+    dataset = create_dataset(project=cast.project, kind="prompts", name="Mine", acting_user=cast.admin)
+    here = f"/projects/{cast.project.slug}/datasets/{dataset.pk}/"
+    sent = {"sources": ["people"], "train": "80", "validation": "10", "test": "10", "after": "1"}
+    answer = admin.post(f"{here}recipe/", sent | {"revision_note": "why\0"})
+    assert (answer.status_code, b"NUL" in answer.content) == (422, True)
+    answer = admin.post(f"{here}freeze/", {"note": "first\0"})
+    assert (answer.status_code, b"NUL" in answer.content) == (422, True)
+    assert (dataset.revisions.count(), dataset.versions.count()) == (1, 0)
