@@ -340,3 +340,13 @@ def test_the_form_of_an_empty_project_says_what_comes_first(shown, stage, words,
 def test_the_form_names_only_what_is_missing(shown, cast, sft_version, checkpoint):
     page = shown("run_new", query="?stage=sft")
     assert "frozen yet" not in page and "no language model yet" not in page
+
+
+def test_a_preset_of_any_name_is_chosen_once_it_is_kept(client, cast, shown):
+    name = "fast & small #2 + 50%"
+    address = reverse("training:run_new", args=[cast.project.slug])
+    data = {"hp_epochs": "7", "keep": "1", "preset_name": name}
+    answer = client.post(f"{address}?stage=sft", data, follow=True)
+    assert Preset.objects.get().name == name
+    assert answer.context["form"].preset == name
+    assert answer.context["form"]["hp_epochs"].value() == 7

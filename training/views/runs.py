@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS
@@ -218,9 +219,8 @@ def _keep_preset(request: HttpRequest, form: RunForm, keep: PresetForm) -> HttpR
             _show(form, error)
         return None
     messages.success(request, _("Kept as “%(name)s”.") % {"name": preset.name})
-    return redirect(
-        f"{reverse('training:run_new', args=[form.project.slug])}?stage={form.stage}&preset={preset.name}"
-    )
+    chosen = urlencode({"stage": form.stage, "preset": preset.name})
+    return redirect(f"{reverse('training:run_new', args=[form.project.slug])}?{chosen}")
 
 
 @project_route(Action.LAUNCH_RUNS, methods=("POST",))
