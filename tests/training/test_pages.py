@@ -350,3 +350,11 @@ def test_a_preset_of_any_name_is_chosen_once_it_is_kept(client, cast, shown):
     assert Preset.objects.get().name == name
     assert answer.context["form"].preset == name
     assert answer.context["form"]["hp_epochs"].value() == 7
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sft", "reward", "ppo", "evaluate", "score", "export"])
+def test_enter_in_a_field_does_what_the_button_that_starts_the_run_does(shown, stage):
+    text = shown("run_new", query=f"?stage={stage}")
+    form = text[text.index('<form class="form stack-l"') :]
+    first = form[form.index("<button ") :].partition(">")[0]  # which Enter presses
+    assert 'type="submit"' in first and "name=" not in first and "formnovalidate" not in first
