@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import django_filters
+from django.db.models import QuerySet
 from django.urls import path
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.permissions import IsAuthenticated
@@ -13,6 +15,7 @@ from annotate.api.bodies import takes_nothing
 from labeling.models import AuditEvent, Notification
 from labeling.permissions import Action
 from labeling.services import notifications
+from labeling.services.activity import SYSTEM
 
 from .base import LIST, PROJECT, ProjectViewMixin
 
@@ -28,10 +31,25 @@ class AuditSerializer(serializers.ModelSerializer):
         fields = ["id", "action", "actor", "object_type", "object_id", "data", "created_at", "seal"]
 
 
+class AuditFilter(django_filters.FilterSet):
+    actor = django_filters.CharFilter(
+        method="by_actor", help_text="A pseudonym; “system” for what nobody asked for."
+    )
+    day__gte = django_filters.DateFilter(field_name="created_at", lookup_expr="date__gte")
+    day__lte = django_filters.DateFilter(field_name="created_at", lookup_expr="date__lte")
+
+    class Meta:
+        model = AuditEvent
+        fields = ["action", "object_type", "object_id"]
+
+    def by_actor(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.filter(actor=None) if value == SYSTEM else rows.filter(actor__pseudonym=value)
+
+
 class Audit(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
     serializer_class = AuditSerializer
     policy = {"list": Action.VIEW_AUDIT}
-    filterset_fields = ["action", "object_type", "object_id"]
+    filterset_class = AuditFilter
     queryset = AuditEvent.objects.none()
 
     def get_queryset(self):
@@ -46,6 +64,15 @@ class NotificationSerializer(serializers.ModelSerializer):
         fields = ["id", "project", "kind", "text", "path", "created_at", "read_at"]
 
 
+class NotificationFilter(django_filters.FilterSet):
+    is_read = django_filters.BooleanFilter(field_name="read_at", lookup_expr="isnull", exclude=True)
+    project = django_filters.CharFilter(field_name="project__slug")
+
+    class Meta:
+        model = Notification
+        fields = ["kind"]
+
+
 class Notifications(mixins.ListModelMixin, viewsets.GenericViewSet):
     """The caller's own notifications."""
 
@@ -55,7 +82,7 @@ class Notifications(mixins.ListModelMixin, viewsets.GenericViewSet):
     permission_classes = [IsAuthenticated]
     policy = {"list": "signed in", "read_all": "signed in"}
     queryset = Notification.objects.none()
-    filterset_fields = ["kind"]
+    filterset_class = NotificationFilter
 
     def get_queryset(self):
         return self.request.user.notifications.select_related("project")

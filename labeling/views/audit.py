@@ -15,10 +15,10 @@ from labeling.list_pages import answer_list
 from labeling.listing import DateFilter, Filter, Listing
 from labeling.models import AuditEvent, Project, action_in_words
 from labeling.permissions import Action
+from labeling.services.activity import SYSTEM
 
 from .submissions import midnight
 
-SYSTEM = "system"  # in the place of a person: nobody asked for it
 # Objects that have a page, by the name the trail has for them.
 PAGES = {
     "batch": "labeling:batch_detail",

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labeling.models import AuditEvent
+from labeling.services.activity import notify
 from labeling.services.people import pause_member
 from labeling.services.projects import update_settings
 from tests.factories import make_demonstration_batch
@@ -89,3 +90,40 @@ def test_the_csv_has_the_same_rows(cast, page):
     answer = page(f"?who={cast.annotator.pk}&action=submission.submitted&format=csv")
     [row] = csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode()))
     assert (row["who"], row["action"]) == (cast.annotator.name, "submission.submitted")
+
+
+def test_the_api_narrows_it_as_the_page_does(cast, page, api_client_of):
+    api = api_client_of(cast.admin)
+    here = f"/api/projects/{cast.project.slug}/audit/"
+
+    def found(**query) -> set[str]:
+        answer = api.get(here, query)
+        assert answer.status_code == 200, answer.content
+        return {row["action"] for row in answer.json()["results"]}
+
+    theirs = found(actor=cast.annotator.pseudonym)
+    assert "submission.submitted" in theirs and "project.settings_changed" not in theirs
+    assert found(actor="nobody") == set()
+    AuditEvent.objects.create(project=cast.project, action="import.failed", object_type="x", object_id="1")
+    assert found(actor="system") == {"import.failed"}
+    today = timezone.localdate()
+    assert found(actor=cast.annotator.pseudonym, day__gte=today, day__lte=today) == theirs
+    assert found(day__gte=today + timedelta(days=1)) == found(day__lte=today - timedelta(days=1)) == set()
+    answer = api.get(here, {"day__gte": "yesterday"})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "day__gte")
+
+
+def test_the_api_tells_notifications_that_are_new(cast, api_client_of):
+    for text in ("one", "two"):
+        notify(user=cast.annotator, kind="x", text=text, project=cast.project)
+    cast.annotator.notifications.filter(text="one").update(read_at=timezone.now())
+    api = api_client_of(cast.annotator)
+
+    def texts(**query) -> list[str]:
+        answer = api.get("/api/notifications/", query)
+        assert answer.status_code == 200, answer.content
+        return [row["text"] for row in answer.json()["results"]]
+
+    assert texts(is_read="false") == ["two"]
+    assert texts(is_read="true", project=cast.project.slug) == ["one"]
+    assert texts(project=cast.other_project.slug) == []
