@@ -44,6 +44,7 @@ class Statistics:
 
     def __init__(self, kind: str):
         self.kind = kind
+        self._is_judged, self._is_ranked = kind not in UNJUDGED, kind == DatasetKind.COMPARISON
         self._prompts = array("q")  # of each row, where it is not that of the row before
         self.left_out: Counter = Counter()
         self.changed: Counter = Counter()  # rows that a filter or a fix masked or rewrote, by reason
@@ -68,12 +69,13 @@ class Statistics:
         self.categories[split][selected.category] += 1
         self.lengths[split][str(length_bin(selected.characters))] += 1
         self.characters[split] += selected.characters
-        self.fields.update(tuple(row.get("fields", ())))
-        if self.kind not in UNJUDGED:
+        if "fields" in row:
+            self.fields.update(tuple(row["fields"]))
+        if self._is_judged:
             self._add_source(row["source"])
         if "completions" in row:
             self.sizes[str(len(row["completions"]))] += 1
-        if self.kind == DatasetKind.COMPARISON:
+        if self._is_ranked:
             self.pairs[split] += _decided_pairs(row["ranks"])
 
     def _add_source(self, source: dict[str, Any]) -> None:
@@ -89,11 +91,11 @@ class Statistics:
             "categories": {split: dict(counts) for split, counts in self.categories.items()},
             "lengths": {split: dict(counts) for split, counts in self.lengths.items()},
         }
-        if self.kind not in UNJUDGED:
+        if self._is_judged:
             statistics["lineage"] = {name: dict(counts) for name, counts in self.by.items()}
         if self.kind in (DatasetKind.COMPARISON, DatasetKind.COMPLETIONS):
             statistics["completions_per_row"] = dict(self.sizes)
-        if self.kind == DatasetKind.COMPARISON:
+        if self._is_ranked:
             statistics["pairs"] = dict(self.pairs)
         if self.fields:  # only where the recipe includes some, as below
             statistics["fields"] = dict(self.fields)
