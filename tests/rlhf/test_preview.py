@@ -156,6 +156,19 @@ def test_a_stop_token_outside_the_loss_is_refused(base_model, rows, monkeypatch)
     ]
 
 
+def test_a_stop_token_that_is_the_padding_is_refused_too(base_model, rows, monkeypatch):
+    """Whoever masks padding masks the stop token with it, and no model learns to end."""
+    began = ChatEncoder.__init__
+
+    def padded_with_the_stop_token(self, tokenizer):
+        began(self, tokenizer)
+        self.pad_id = self.stop_id
+
+    monkeypatch.setattr(ChatEncoder, "__init__", padded_with_the_stop_token)
+    found = preview(model=str(base_model), data=rows({"messages": [USER, answer("Black.")]}), stage="sft")
+    assert [each["code"] for each in found["refusals"]] == ["stop_not_learnt"]
+
+
 def test_a_template_that_takes_only_some_conversations_names_those_it_does_not(with_template, rows):
     template = (
         "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system turns') }}"
