@@ -7,7 +7,7 @@ from .coverage import gaps
 from .finding import Options
 from .report import FIXES, PREPARATION_LOOKS, Plan, Report, excerpt, look_through
 from .texts import masked
-from .units import Rewrite, Unit, record_of_unit, row_of_unit, unit_of_record, unit_of_row
+from .units import Rewrite, Unit, record_of_unit, row_of_unit, source_of, unit_of_record, unit_of_row
 
 __all__ = [
     "FIXES",
@@ -23,6 +23,7 @@ __all__ = [
     "masked",
     "record_of_unit",
     "row_of_unit",
+    "source_of",
     "unit_of_record",
     "unit_of_row",
 ]

@@ -82,8 +82,9 @@ def record_of_unit(record: Record, unit: Unit) -> Record:
 
 
 def unit_of_row(kind: str, row: Mapping[str, Any], *, number: int = 0, side: str = "", category: str = "",
-                language: str = "") -> Unit:  # fmt: skip
-    """A canonical row of a dataset of `kind` sft, comparison, prompts or completions."""
+                language: str = "", source: str = "") -> Unit:  # fmt: skip
+    """A canonical row of a dataset of `kind` sft, comparison, prompts or completions. `source`: that of a row
+    which does not tell it."""
     messages = tuple(row["messages"])
     answers: tuple[str, ...] = ()
     ranks = None
@@ -94,9 +95,20 @@ def unit_of_row(kind: str, row: Mapping[str, Any], *, number: int = 0, side: str
         answers = tuple(each["text"] for each in row["completions"])
         ranks = tuple(row["ranks"]) if "ranks" in row else None
     lineage = row.get("source") or {}
-    source = f"import {lineage['import']}" if lineage.get("import") else "people" if lineage else ""
-    annotator = lineage.get("annotator") or ""
-    return Unit(number, messages, answers, ranks, category, language, side, annotator, source)
+    told = [lineage] if lineage else [each.get("source", {}) for each in row.get("completions", ())]
+    if told:
+        source = source_of(next((each["import"] for each in told if each.get("import")), None))
+    return Unit(
+        number, messages, answers, ranks, category, language, side, lineage.get("annotator") or "", source
+    )
+
+
+def source_of(import_id: int | None) -> str:
+    """
+    >>> source_of(3), source_of(None)
+    ('import 3', 'people')
+    """
+    return f"import {import_id}" if import_id else "people"
 
 
 def row_of_unit(kind: str, row: Mapping[str, Any], unit: Unit) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from annotate.errors import Invalid
 from annotate.words import _
 from labeling.formats import SPLITS, FormatError, Record, detect, read_file
 from labeling.models import DatasetVersion, ImportRecord, Preparation, Project, Prompt
-from labeling.preparation import Options, Plan, Unit, masked, record_of_unit, unit_of_record, unit_of_row
+from labeling.preparation import (
+    Options,
+    Plan,
+    Unit,
+    masked,
+    record_of_unit,
+    source_of,
+    unit_of_record,
+    unit_of_row,
+)
 
 from . import import_files
 from .dataset_files import folder_of
@@ -120,8 +129,11 @@ def units_of_version(version: DatasetVersion) -> Iterator[Unit]:
             named = Prompt.objects.in_bulk(ids).get
             for number, row in chunk:
                 prompt = named(int(row["prompt_id"]))
-                category, language = (prompt.category, prompt.language) if prompt is not None else ("", "")
-                yield unit_of_row(kind, row, number=number, side=split, category=category, language=language)
+                more: dict[str, Any] = {"number": number, "side": split}
+                if prompt is not None:
+                    more |= {"category": prompt.category, "language": prompt.language}
+                    more["source"] = source_of(prompt.import_record_id)
+                yield unit_of_row(kind, row, **more)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -154,7 +154,7 @@ def _show(
         context["is_busy"] = preparation.status in busy
         context["progress"] = Progress("preparation", preparation.pk).read()
         if preparation.report:
-            context |= _described(preparation, fixes, request.GET)
+            context |= _described(project, preparation, fixes, request.GET)
             context["paged"] = next((key for key in request.GET if key in FINDINGS), "")
     template = "labeling/_preparation.html" if request.htmx else "labeling/preparation.html"
     return render(request, template, context)
@@ -165,7 +165,9 @@ def _group_page(finding: dict[str, Any], page: str | None) -> Page:
     return Paginator(finding["groups"], GROUPS_A_PAGE).get_page(page)
 
 
-def _described(preparation: Preparation, fixes: list[str], pages: Mapping[str, str]) -> dict[str, Any]:
+def _described(
+    project: Project, preparation: Preparation, fixes: list[str], pages: Mapping[str, str]
+) -> dict[str, Any]:
     """The report with words for its findings, what was decided about each, and bars for the coverage.
     `pages`: {finding: the page of its groups}."""
     findings = []
@@ -182,7 +184,8 @@ def _described(preparation: Preparation, fixes: list[str], pages: Mapping[str, s
                 "group_page": _group_page(finding, pages.get(finding["key"])),
             }
         )
-    coverage = preparation.report["coverage"]
+    coverage = {**preparation.report["coverage"]}
+    coverage["sources"] = _with_file_names(project, coverage.get("sources", {}))
     lengths = coverage.get("lengths", {})
     return {
         "report": preparation.report,
@@ -219,6 +222,16 @@ def _gaps(counts: dict[str, int], field: str) -> list[dict[str, Any]]:
         }
         for name, lacking in gaps(counts).items()
     ]
+
+
+def _with_file_names(project: Project, counts: dict[str, int]) -> dict[str, int]:
+    """Sources as a recipe names them ("import 3"), each with the name of its file."""
+    ids = {name: int(name.removeprefix("import ")) for name in counts if name.startswith("import ")}
+    names = dict(project.imports.filter(pk__in=ids.values()).values_list("pk", "filename"))
+    return {
+        f"{name}: {names[ids[name]]}" if ids.get(name) in names else name: count
+        for name, count in counts.items()
+    }
 
 
 def _bars(counts: dict[str, int]) -> list[tuple[str, int]]:
