@@ -157,6 +157,25 @@ def test_a_plan_whose_layout_cannot_be_is_refused(cast, checkpoint, prompts_vers
     assert not TrainingRun.objects.filter(stage="sample").exists()
 
 
+def test_a_split_without_rows_is_refused_before_any_run(cast, sft_version, prompts_version, checkpoint):
+    def refused(make) -> tuple[str | None, str]:
+        with pytest.raises(Invalid) as caught:
+            make()
+        return caught.value.field, caught.value.message
+
+    plan = {"prompts_version": prompts_version.pk, "splits": ["test"], "completions_per_prompt": 2}
+    said = "prompts data v1 has no rows in the split test."
+    assert refused(lambda: make_sft_run(cast, sft_version, follow_up={"sample": plan})) == ("splits", said)
+    asked = {"project": cast.project, "checkpoints": [checkpoint], "prompts": prompts_version}
+    asked |= {"splits": ["test"], "completions_per_prompt": 2, "acting_user": cast.admin}
+    assert refused(lambda: sample_completions(**asked)) == ("splits", said)
+    sft_version.row_counts = {"train": 0, "validation": 6, "test": 0}
+    sft_version.save()
+    said = "sft data v1 has no rows in the split train."
+    assert refused(lambda: make_sft_run(cast, sft_version)) == ("train_data", said)
+    assert set(TrainingRun.objects.values_list("pk", flat=True)) == {checkpoint.run_id}
+
+
 def test_completions_without_an_order_are_refused_before_the_run_that_would_sample_for_them(
     cast, sft_version, prompts_version
 ):

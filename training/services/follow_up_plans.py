@@ -82,6 +82,7 @@ def check_batch_plan(project: Project, plan: dict[str, Any]) -> dict[str, Any]:
 def _check_sample(project: Project, plan: dict[str, Any]) -> dict[str, Any]:
     from .hyperparameters import check_hyperparameters
     from .inputs import check_options
+    from .row_checks import refuse_empty_splits
 
     if not isinstance(plan, dict):
         raise Invalid("Say what to sample.", field="follow_up")
@@ -92,7 +93,9 @@ def _check_sample(project: Project, plan: dict[str, Any]) -> dict[str, Any]:
     )
     checked: dict[str, Any] = {**{name: hyperparameters[name] for name in given}, **options}
     if plan.get("prompts_version"):
-        checked["prompts_version"] = _ready_version(project, plan["prompts_version"]).pk
+        version = _ready_version(project, plan["prompts_version"])
+        refuse_empty_splits(version, checked.get("splits") or ["train"], field="splits")
+        checked["prompts_version"] = version.pk
     if bool(checked.get("prompts_version")) == bool(checked.get("prompt_ids")):
         raise Invalid("Choose a dataset version, or prompts, to answer.", field="prompts_version")
     if plan.get("ranking_batch"):

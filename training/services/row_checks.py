@@ -9,7 +9,7 @@ is called too long is; one that is not may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -36,6 +36,11 @@ Sources = list[tuple[str, Any]]
 
 def check_rows(stage: str, values: dict[str, Any], sources: Sources, base_model: str) -> None:
     """Raises Invalid where no run on these rows could take its first step, or a row would end it before."""
+    learnt = RunInputRole.PROMPTS if stage == Stage.PPO else RunInputRole.TRAIN_DATA
+    if stage in (Stage.SFT, Stage.REWARD, Stage.PPO):
+        for role, source in sources:
+            if role in (learnt, RunInputRole.MIX_DATA):
+                refuse_empty_splits(source, (TRAIN,), field=role)
     versions = {
         role: source
         for role, source in sources
@@ -45,12 +50,24 @@ def check_rows(stage: str, values: dict[str, Any], sources: Sources, base_model:
         for role in (RunInputRole.TRAIN_DATA, RunInputRole.MIX_DATA):
             if role in versions:
                 _refuse_empty(role, versions[role])
-    rows = versions.get(RunInputRole.PROMPTS if stage == Stage.PPO else RunInputRole.TRAIN_DATA)
+    rows = versions.get(learnt)
     is_alone = RunInputRole.MIX_DATA not in {role for role, _source in sources}
     if stage == Stage.REWARD and rows is not None and values["labels"] == "ranks" and is_alone:
         _refuse_without_preference(rows)
     if stage in (Stage.SFT, Stage.REWARD, Stage.PPO) and rows is not None:
         _refuse_long(stage, values, rows, _model_folder(sources, base_model))
+
+
+def refuse_empty_splits(version: DatasetVersion, splits: Sequence[str], *, field: str) -> None:
+    """Raises Invalid where a run would be given no row at all: of few prompts a split may get none."""
+    if version.row_counts and not any(version.row_counts.get(split) for split in splits):
+        raise Invalid(
+            _("%(source)s has no rows in the split %(splits)s.")
+            % {"source": version, "splits": ", ".join(splits)},
+            code="bad_rows",
+            field=field,
+            hint=_("Freeze a version with a larger share for it, or choose another split."),
+        )
 
 
 def _refuse_empty(role: str, version: DatasetVersion) -> None:

@@ -12,6 +12,7 @@ from annotate.errors import Invalid
 from labeling.models import DatasetVersion, Project, Prompt
 from training.models import Checkpoint, RunInputRole, Stage, TrainingRun
 
+from .row_checks import refuse_empty_splits
 from .runs import create_run
 
 
@@ -41,6 +42,7 @@ def sample_completions(
     inputs: dict[str, Any] = {RunInputRole.SAMPLE_FROM: list(checkpoints)}
     options: dict[str, Any] = {}
     if isinstance(prompts, DatasetVersion):
+        refuse_empty_splits(prompts, splits, field="splits")
         inputs[RunInputRole.PROMPTS] = prompts
         options["splits"] = list(splits)
     else:
