@@ -75,19 +75,33 @@ def _find_together(model: Any, field_name: str, values: list[str], project: Proj
     return dict(rows.values_list(field_name, "pk"))
 
 
+# Plans that find the next value otherwise than by an index in its order: not to be taken.
+_OTHER_PLANS = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
+
+
 def _find_by_index(model: Any, field_name: str, values: list[str], project: Project) -> dict[str, int]:
-    """Value by value. PostgreSQL has no statistics of what an import has just stored: of `IN (…)` it expects
-    that all rows are among thousands of values, and reads the whole table for each chunk.
+    """Value by value, each the first in the order of the index of (project, field) that is not before it.
+
+    PostgreSQL has no statistics of what an import has just stored. It takes all rows of a new project to be
+    one, and would read them all for each value, by the index of the project alone; or the whole table for
+    each chunk, where it is asked for `IN (…)`. Only the one index has this order, so there is no choice.
     """
     table, column = model._meta.db_table, model._meta.get_field(field_name).column
-    one = f"SELECT id FROM {table} WHERE project_id = %s AND {column} = wanted.value LIMIT 1"  # noqa: S608
-    statement = (
-        "SELECT wanted.value, stored.id FROM unnest(%s::text[]) AS wanted (value)"  # noqa: S608 - our own names
-        f" CROSS JOIN LATERAL ({one}) AS stored"
+    first = (
+        f"SELECT id, project_id, {column} AS found FROM {table}"  # noqa: S608 - our own names
+        f" WHERE (project_id, {column}) >= (%s, wanted.value) ORDER BY project_id, {column} LIMIT 1"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [values, project.pk])
-        return dict(cursor.fetchall())
+    statement = (
+        "SELECT wanted.value, stored.id FROM unnest(%s::text[]) AS wanted (value)"  # noqa: S608
+        f" CROSS JOIN LATERAL ({first}) AS stored"
+        " WHERE stored.project_id = %s AND stored.found = wanted.value"
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("; ".join(f"SET LOCAL {plan} = off" for plan in _OTHER_PLANS))
+        cursor.execute(statement, [values, project.pk, project.pk])
+        found = dict(cursor.fetchall())
+        transaction.set_rollback(True)  # of the settings: nothing was written
+    return found
 
 
 def ensure_prompts(
