@@ -85,13 +85,7 @@ def freeze_dataset(
     if answered := request.answered_before():
         return answered
     revision, recipe = _recipe_of(dataset, parent, recipe)
-    rows = count_selected(dataset.project, dataset.kind, recipe)
-    if rows == 0:
-        raise Invalid(
-            NOTHING_FITS[DatasetKind(dataset.kind)],
-            code="empty_dataset",
-            hint="Loosen the recipe, or collect more work.",
-        )
+    rows = _count_that_fit(dataset, recipe)
     if in_background is None:
         in_background = rows > INLINE_ROWS
     with transaction.atomic():
@@ -135,6 +129,16 @@ def _recipe_of(
     if recipe is None:
         recipe = Recipe.from_json(revision.recipe if revision is not None else dataset.recipe)
     return revision, recipe.resolved_for(dataset.project)
+
+
+def _count_that_fit(dataset: Dataset, recipe: Recipe) -> int:
+    if rows := count_selected(dataset.project, dataset.kind, recipe):
+        return rows
+    raise Invalid(
+        NOTHING_FITS[DatasetKind(dataset.kind)],
+        code="empty_dataset",
+        hint="Loosen the recipe, or collect more work.",
+    )
 
 
 def build_version(*, version: DatasetVersion, in_background: bool = False) -> DatasetVersion:
