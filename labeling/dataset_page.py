@@ -126,7 +126,7 @@ def recipe_conflict(
         return None
     was, now, yours = (
         _in_full(project, recipe) if recipe is not None else {}
-        for recipe in (begun and begun.recipe, newer[0].recipe, mine)
+        for recipe in (begun.recipe if begun else None, newer[0].recipe, mine)
     )
     rows = []
     for name in dict.fromkeys([*now, *was, *yours]):
