@@ -132,6 +132,21 @@ def test_until_it_is_there_the_page_asks_again(ask, library, monkeypatch):
     assert "every 2s" not in part
 
 
+def test_a_question_that_cannot_be_written_keeps_no_place(ask_api, library, monkeypatch):
+    library(FOUND)
+
+    def full(*_) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting.AnswerFiles, "put", full)
+        for _ in range(3):
+            with pytest.raises(OSError):
+                ask_api()
+    answer = ask_api()
+    assert (answer.status_code, answer.json()["tokens"]) == (200, FOUND["tokens"])
+
+
 def test_two_are_asked_at_a_time_and_the_page_waits_for_its_turn(ask, library, monkeypatch):
     asked = library(FOUND)
     monkeypatch.setattr(fitting, "WAIT_SECONDS", 0.01)

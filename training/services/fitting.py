@@ -59,11 +59,15 @@ def estimate_run(
         answer.unlink(missing_ok=True)
     # Without a place nothing is begun: the page asks again.
     if not answer.exists() and FILES.is_old(question, PATIENCE) and places.acquire(blocking=False):
-        FILES.forget_old()
-        FILES.put(question, config)
-        options = ["--stage", stage, "--completions", str(count)]
-        work = (question, answer, options, get_language() or "en")
-        threading.Thread(target=_ask, args=work, daemon=True).start()
+        try:
+            FILES.forget_old()
+            FILES.put(question, config)
+            options = ["--stage", stage, "--completions", str(count)]
+            work = (question, answer, options, get_language() or "en")
+            threading.Thread(target=_ask, args=work, daemon=True).start()
+        except BaseException:  # a full disk: nobody is there to give the place back
+            places.release()
+            raise
     FILES.wait_for(key, WAIT_SECONDS)
     said = FILES.read(answer)
     if said is not None and "problem" in said:
