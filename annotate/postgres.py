@@ -26,13 +26,18 @@ GONE = {
 }
 
 
-def without_jit(*, connection: BaseDatabaseWrapper, **_: object) -> None:
+# A transaction in which nothing has been said for so long is ended by the server: its process was stopped, or
+# its machine frozen, and whoever waits for its locks would wait for ever.
+ASLEEP_SECONDS = 60
+
+
+def set_up_connection(*, connection: BaseDatabaseWrapper, **_: object) -> None:
     """Receiver of `connection_created`. Statements of pages take milliseconds; compiling one takes hundreds,
     and PostgreSQL does so where its estimate of the cost is far too high.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SET jit = off")
+            cursor.execute(f"SET jit = off; SET idle_in_transaction_session_timeout = '{ASLEEP_SECONDS}s'")
 
 
 @contextmanager

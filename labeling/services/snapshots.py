@@ -30,4 +30,6 @@ def one_snapshot() -> Iterator[None]:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                # What was read is worked on for minutes, and nobody waits for a reader.
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield

@@ -10,7 +10,7 @@ import sys
 import pytest
 from django.db import OperationalError, connection
 
-from annotate.postgres import GONE, answers_within, without_jit
+from annotate.postgres import GONE, answers_within, set_up_connection
 from tests.engines import on_postgres
 
 
@@ -22,7 +22,7 @@ def test_statements_are_not_compiled():
             cursor.execute("SHOW jit")
             assert cursor.fetchone() == ("off",)
     else:
-        without_jit(connection=connection)  # knows no such thing, and is not asked for it
+        set_up_connection(connection=connection)  # knows no such thing, and is not asked for it
 
 
 @on_postgres

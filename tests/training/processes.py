@@ -17,9 +17,10 @@ from .conftest import FAKE_TRAINER
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE = 2.0  # seconds
+ASLEEP = 6  # seconds after which the server ends the transaction of a worker that says nothing
 
 HEAD = """
-import os, sys
+import os, signal, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 sys.path.insert(0, {root!r})
 import django
@@ -28,6 +29,8 @@ django.setup()
 settings.DATABASES["default"]["NAME"] = {database!r}
 from django.db import connections
 connections["default"].settings_dict["NAME"] = {database!r}
+import annotate.postgres
+annotate.postgres.ASLEEP_SECONDS = {asleep!r}
 if {port!r}:
     connections["default"].settings_dict.update(HOST="127.0.0.1", PORT=str({port!r}))
     connections["default"].settings_dict["OPTIONS"].pop("host", None)
@@ -44,6 +47,14 @@ def refuse(execute, *statement):
         raise OperationalError("the database is away")
     return execute(*statement)
 connections["default"].execute_wrappers.append(refuse)
+falls_asleep = Path({data_dir!r}) / "falls_asleep"
+def sleep(execute, statement, *rest):
+    found = execute(statement, *rest)
+    if statement.startswith('UPDATE "training_trainingrun"') and falls_asleep.exists():
+        falls_asleep.unlink()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return found
+connections["default"].execute_wrappers.append(sleep)
 """
 # A worker that has claimed the run.
 SUPERVISE = """
@@ -88,6 +99,7 @@ class Workers:
             port=self.port,
             lease=lease,
             run=str(run.pk),
+            asleep=ASLEEP,
         )
         process = subprocess.Popen(
             [sys.executable, "-c", head + body],
@@ -107,6 +119,12 @@ class Workers:
     def away(self) -> Path:
         """While this file is there, the database refuses every statement of the workers."""
         return self.data_dir / "away"
+
+    @property
+    def falls_asleep(self) -> Path:
+        """Once this file is there, a worker is stopped right after its next change of a run, before the
+        commit. The file is gone then."""
+        return self.data_dir / "falls_asleep"
 
     def end(self) -> None:
         for process in self.started:

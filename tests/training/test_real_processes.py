@@ -10,13 +10,19 @@ import json
 import signal
 import time
 import urllib.request
+from contextlib import closing
+from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 
+from tests.engines import on_postgres
 from tests.site_process import SiteProcess, database_url
 from training.models import RunStatus, TrainingRun
 from training.services import endings
 
+from .conftest import make_sft_run
 from .processes import MESSAGES, SWEEP, Workers, is_alive, step_of, told, trainer_pid, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
@@ -84,6 +90,40 @@ def test_a_supervisor_that_slept_through_its_lease_is_refused_and_its_trainer_is
     own = sft_run.events.filter(type="metrics", sequence__gt=begun.sequence).order_by("sequence")
     steps = list(own.values_list("step", flat=True))
     assert steps == list(range(steps[0], 301)), "each step of the second attempt once, in order"
+
+
+@on_postgres
+def test_a_supervisor_that_is_stopped_in_the_middle_of_a_commit_holds_its_run_for_a_while_only(
+    workers, fake_trainer, sft_run
+):
+    """Its transaction holds the run's row: the sweep goes by it, until the server ends that transaction."""
+    fake_trainer(steps=300, pause=0.05, checkpoint_every=2)
+    zombie = workers.start(sft_run)
+    wait_for(lambda: step_of(sft_run) >= 3)
+    workers.falls_asleep.touch()
+    wait_for(lambda: not workers.falls_asleep.exists())
+    wait_for(lambda: TrainingRun.objects.lost().exists())
+    assert wait_for(endings.take_up_lost_runs) == 1
+    fake_trainer(steps=300, pause=0.0, checkpoint_every=50)
+    assert workers.start(sft_run, lease=UNTROUBLED).stdout.readline().strip() == "ENDED"
+    zombie.send_signal(signal.SIGCONT)
+    assert zombie.stdout.readline().strip() == "LOST"
+    sft_run.refresh_from_db()
+    assert (sft_run.status, sft_run.attempt) == (RunStatus.SUCCEEDED, 2)
+
+
+@on_postgres
+def test_a_run_that_somebody_is_writing_to_keeps_no_sweep_waiting(cast, sft_version, sft_run):
+    held, free = sft_run, make_sft_run(cast, sft_version)
+    for run in (held, free):
+        TrainingRun.objects.filter(pk=run.pk).update(
+            status=RunStatus.RUNNING, attempt=1, lease_expires_at=timezone.now() - timedelta(minutes=1)
+        )
+    with closing(connection.copy()) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN; UPDATE training_trainingrun SET worker = 'me' WHERE id = %s", [held.pk])
+        assert endings.take_up_lost_runs() == 1
+        assert TrainingRun.objects.get(pk=free.pk).status == RunStatus.QUEUED
+    assert endings.take_up_lost_runs() == 1
 
 
 def test_of_two_workers_with_doubled_messages_one_does_the_run_once(workers, fake_trainer, sft_run):

@@ -84,12 +84,17 @@ def give_up_attempt(run: TrainingRun, *, reason: str) -> None:
 
 
 def take_up_lost_runs() -> int:
-    """Runs whose worker has let its lease run out: cancelled, queued again, or failed. The number of them."""
+    """Runs whose worker has let its lease run out: cancelled, queued again, or failed. The number of them.
+
+    What somebody is writing to at this moment is left for the next time.
+    """
     count = 0
     for run in TrainingRun.objects.lost().select_related("project"):
         rows = TrainingRun.objects.lost().filter(pk=run.pk, attempt=run.attempt)
         try:
             with transaction.atomic():
+                if not _is_free(rows):
+                    continue
                 if run.cancel_requested_at is not None:
                     _end(run, RunStatus.CANCELLED, rows=rows)
                     _tell(
@@ -103,6 +108,13 @@ def take_up_lost_runs() -> int:
             continue  # it came back, or another sweep was faster
         count += 1
     return count
+
+
+def _is_free(rows) -> bool:
+    """Whether nobody holds the run's row; it is ours then, until the commit. Its worker may have been stopped
+    in the middle of a commit: the other runs do not wait until the server ends that.
+    """
+    return len(rows.select_for_update(skip_locked=True, no_key=True).values_list("pk")) > 0
 
 
 def _lose(run: TrainingRun, rows, reason: str) -> None:
