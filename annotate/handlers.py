@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from asgiref.sync import ThreadSensitiveContext
 from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
@@ -35,7 +36,7 @@ class PagesHandler(ASGIHandler):
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
 
-    async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
@@ -45,7 +46,8 @@ class PagesHandler(ASGIHandler):
             await self.send_response(response, send)
             return
         try:
-            await self._stream(response, receive, send)
+            async with ThreadSensitiveContext():  # a thread of its own for what reads a file in pieces
+                await self._stream(response, receive, send)
         finally:
             await self.threads.run(response.close)
             body_file.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import threading
 import time
 
@@ -108,17 +110,74 @@ def test_one_that_fails_or_is_given_up_gives_its_thread_back():
     asyncio.run(serve())
 
 
-def test_one_that_is_given_up_as_its_turn_comes_passes_it_on():
+def test_one_that_is_given_up_while_it_runs_keeps_its_thread_until_it_is_done():
+    """Its database connection is in use: nobody else may have the thread."""
+
     async def serve() -> None:
         shared = SharedThreads()
-        contexts = [shared.idle.pop() for _ in range(LASTING_THREADS)]
-        shared.lent = dict.fromkeys(contexts, time.monotonic())
-        waiting = asyncio.create_task(shared.run(int))
-        await asyncio.sleep(0)
-        await shared._give_back(contexts[0])  # hands it over; the waiter has not woken up yet
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        assert shared.idle == [contexts[0]]
-        assert contexts[0] not in shared.lent
+        begun, go_on = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            begun.set()
+            go_on.wait(20)
+
+        running = asyncio.create_task(shared.run(hold))
+        await asyncio.to_thread(begun.wait, 20)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert running.cancelled()
+        assert len(shared.lent) == 1
+        go_on.set()
+        while shared.lent:
+            await asyncio.sleep(0.005)
+        assert len(shared.idle) == LASTING_THREADS
 
     asyncio.run(serve())
+
+
+def test_one_that_was_given_up_is_not_begun_and_the_next_one_is():
+    done: list[str] = []
+
+    async def serve() -> None:
+        shared = SharedThreads()
+        go_on = threading.Event()
+        holding = [asyncio.create_task(shared.run(go_on.wait, 20)) for _ in range(LASTING_THREADS)]
+        given_up = asyncio.create_task(shared.run(done.append, "given up"))
+        next_one = asyncio.create_task(shared.run(done.append, "next"))
+        await asyncio.sleep(0.02)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait_for(asyncio.gather(*holding, next_one), 20)
+
+    asyncio.run(serve())
+    assert done == ["next"]
+
+
+def test_what_the_request_said_of_itself_is_known_in_its_thread_and_stays_there():
+    name = contextvars.ContextVar("name", default="nobody")
+
+    def in_thread() -> str:
+        known = name.get()
+        name.set("changed")
+        return known
+
+    async def serve() -> list[str]:
+        shared = SharedThreads()
+        name.set("ann")
+        return [await shared.run(in_thread), name.get()]
+
+    assert asyncio.run(serve()) == ["ann", "ann"]
+
+
+def test_threads_end_with_whoever_shared_them():
+    def here() -> threading.Thread:
+        return threading.current_thread()
+
+    async def serve() -> threading.Thread:
+        return await SharedThreads().run(here)
+
+    thread = asyncio.run(serve())
+    gc.collect()
+    thread.join(20)
+    assert not thread.is_alive()

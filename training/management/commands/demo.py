@@ -63,8 +63,9 @@ class Command(BaseCommand):
         if answers(site):
             # Going on would give the accounts new passwords under the feet of whoever runs that one.
             raise CommandError(f"A site runs at {site} already. Stop it, or choose another port: PORT=8001")
+        self.say("Making the tables, or looking whether they are there.")
         call_command("migrate", interactive=False, verbosity=0)
-        self.say("The tables are there.")
+        self.say("The tables are there. Starting the site.")
         logins = self.make_people()
         project = create_sample_project(acting_user=User.objects.get(username="demo-admin"))
         self.let_in(project)
