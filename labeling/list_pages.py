@@ -125,6 +125,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.15g}"  # all that a double holds, without the noise of its last bit
     # Numbers (a Decimal too) stay numbers, below zero as well.
     return value if isinstance(value, int) or type(value).__name__ == "Decimal" else neutralise(str(value))

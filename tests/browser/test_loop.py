@@ -14,7 +14,7 @@ from tests.browser.loop import material as bring
 from tests.browser.loop.site import WholeSite, whole_site
 from tests.browser.loop.window import Window
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.serial]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PROMPTS, IMPORTED, K = 5, 30, 4
 ANSWERS, RANKINGS = "All answers", "All rankings"

@@ -13,7 +13,7 @@ from tests.browser.loop import material as bring
 from tests.browser.loop.site import WholeSite, whole_site
 from tests.browser.loop.window import Window
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.serial]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STEPS = (
     "People write demonstrations", "SFT dataset", "SFT run", "Sample completions", "People rank completions",

@@ -17,7 +17,7 @@ NAMES = {"Answers": "sft", "Rankings": "comparison", "Questions": "prompts"}
 # As docs/operating.md has them.
 DUMP = ("dumpdata", "--exclude", "contenttypes", "--exclude", "auth.permission", "--output")
 
-pytestmark = [pytest.mark.slow, pytest.mark.serial]
+pytestmark = pytest.mark.slow
 
 
 class Site:
