@@ -72,6 +72,22 @@ class TrainingRunQuerySet(models.QuerySet):
         return self.running().filter(lease_expires_at__lt=Now())
 
 
+class TrainingOrder(models.Model):
+    """What somebody asked for under a key of theirs: runs or a round, made once however often it comes."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="training_orders")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    key = models.CharField(max_length=80)
+    body_sha256 = models.CharField(max_length=64)  # of what was sent
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "user", "key"], name="order_key_once")]
+
+    def __str__(self) -> str:
+        return f"order {self.key}"
+
+
 class TrainingRun(models.Model):
     """One execution of a stage."""
 
@@ -120,6 +136,7 @@ class TrainingRun(models.Model):
     follow_up_status = models.CharField(max_length=8, choices=FollowUpStatus.choices, default="", blank=True)
     follow_up_message = models.CharField(max_length=300, blank=True)
     follow_up_lease_expires_at = models.DateTimeField(null=True, blank=True)  # database clock
+    order = models.ForeignKey(TrainingOrder, models.PROTECT, null=True, blank=True, related_name="runs")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -303,6 +320,7 @@ class Round(models.Model):
     plan = models.JSONField(default=dict)
     # Only one process at a time moves a round on; by the database's clock.
     advancing_until = models.DateTimeField(null=True, blank=True)
+    order = models.ForeignKey(TrainingOrder, models.PROTECT, null=True, blank=True, related_name="rounds")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -13,6 +13,7 @@ from rest_framework import status
 from rest_framework.response import Response
 
 from annotate.api.bodies import takes_nothing, valid_input, valid_query
+from annotate.api.keys import sent_key
 from annotate.errors import Invalid, NotFound
 from annotate.words import _
 from labeling.downloading import send, send_version
@@ -35,7 +36,7 @@ from labeling.services.recipe_kinds import checked_recipe
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows
 from .dataset_exports import ExportSerializer
-from .dataset_versions import FREEZE_KEY, answer_freeze, freeze_key
+from .dataset_versions import FREEZE_KEY, answer_freeze
 
 TAG_PROMPTS, TAG_DATASETS = ["prompts"], ["datasets"]
 SECONDS_TO_WAIT = 2
@@ -315,7 +316,7 @@ class Versions(ProjectRows):
         With a key (`Idempotency-Key`) the same freeze sent again, or twice at once, is one version.
         """
         data = valid_input(shapes.FreezeInput, request)
-        key = freeze_key(request, data)
+        key = sent_key(request, data)
         version = datasets.freeze_dataset(
             dataset=_dataset_of(self), acting_user=request.user, idempotency_key=key, **data
         )

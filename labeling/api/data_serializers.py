@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
+from annotate.api.keys import key_field
 from labeling.formats import EXPORT_FORMATS, FORMATS, SPLITS
 from labeling.models import (
     Completion,
@@ -238,11 +239,7 @@ class FreezeInput(serializers.Serializer):
     force = serializers.BooleanField(
         required=False, default=False, help_text="A version of its own also where one has the same rows."
     )
-    idempotency_key = serializers.CharField(
-        max_length=80,
-        required=False,
-        help_text="Sent again with it, the freeze is one. As a header: Idempotency-Key.",
-    )
+    idempotency_key = key_field("Sent again with it, the freeze is one. As a header: Idempotency-Key.")
 
 
 class VersionSerializer(serializers.ModelSerializer):

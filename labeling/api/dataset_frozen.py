@@ -13,6 +13,7 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 
 from annotate.api.bodies import valid_input, valid_query
+from annotate.api.keys import sent_key
 from annotate.errors import Conflict, NotFound
 from annotate.streaming import stream_file
 from annotate.words import _
@@ -28,7 +29,7 @@ from labeling.services import (
 )
 
 from .data_serializers import VersionSerializer
-from .dataset_versions import FREEZE_KEY, TAG, VERSION, VersionRows, answer_freeze, freeze_key
+from .dataset_versions import FREEZE_KEY, TAG, VERSION, VersionRows, answer_freeze
 
 
 class DiffQuery(serializers.Serializer):
@@ -168,7 +169,7 @@ class VersionRebuild(VersionRows):
         201: ready. 202: it is written meanwhile. 200: nothing was new; the version that has these rows."""
         version = self.version()  # first: a foreign one is not found, whatever was sent
         data = valid_input(RebuildInput, request)
-        key = freeze_key(request, data)
+        key = sent_key(request, data)
         made = dataset_rebuild.rebuild_without(
             version=version, acting_user=request.user, idempotency_key=key, **data
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
 from rest_framework.response import Response
@@ -24,12 +22,6 @@ VERSION = f"{PROJECT}datasets/<int:dataset_pk>/versions/<int:number>/"
 FREEZE_KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same freeze sent again is one version."
 )
-
-
-def freeze_key(request, data: dict[str, Any]) -> str:
-    """That of the header, else of the body, out of which it is taken; "" without one."""
-    in_body = data.pop("idempotency_key", "")
-    return request.headers.get("Idempotency-Key") or in_body
 
 
 def answer_freeze(version: DatasetVersion) -> Response:

@@ -9,6 +9,7 @@ from rest_framework import mixins, status, viewsets
 from rest_framework.response import Response
 
 from annotate.api.bodies import shaped, takes_nothing, valid_input
+from annotate.api.keys import sent_key
 from annotate.errors import Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.prepared import Prepared
@@ -144,8 +145,7 @@ class Assignments(ProjectViewMixin, mixins.ListModelMixin, viewsets.GenericViewS
         """Submit the work, once. Safe to repeat with the same key until it is answered."""
         assignment = self._assignment(pk, own=False)
         data = dict(valid_input(SubmitInput, request))
-        key = request.headers.get("Idempotency-Key") or data.pop("idempotency_key", "")
-        data.pop("idempotency_key", None)
+        key = sent_key(request, data)
         common = {"assignment": assignment, "user": request.user, "idempotency_key": key}
         common |= {name: data[name] for name in ("fence", "active_seconds", "prompt_flags") if name in data}
         if assignment.kind == TaskKind.DEMONSTRATION:

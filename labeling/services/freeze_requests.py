@@ -3,8 +3,6 @@ done where a version would be the twin of another."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +12,7 @@ from annotate.errors import Invalid
 from labeling.models import Dataset, DatasetVersion, DatasetVersionStatus
 
 from .activity import notify, record_event
-from .receipts import checked_key
+from .receipts import checked_key, sha256_of
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,8 @@ class FreezeRequest:
     @classmethod
     def of(cls, dataset: Dataset, user: Any, key: str, asked: dict[str, Any]) -> FreezeRequest:
         """`asked` is what must be alike for a repetition. Raises Invalid for a key that is none."""
-        text = json.dumps({"dataset": dataset.pk, **asked}, sort_keys=True, separators=(",", ":"))
         key = checked_key(key) if key else ""
-        return cls(dataset, user, key, hashlib.sha256(text.encode()).hexdigest())
+        return cls(dataset, user, key, sha256_of({"dataset": dataset.pk, **asked}))
 
     def answered_before(self) -> DatasetVersion | None:
         """The version that was begun under this key. Raises Invalid where the key was for another one."""

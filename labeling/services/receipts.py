@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from annotate.errors import Invalid
@@ -28,8 +29,12 @@ def with_answers(fields: dict[str, Any], answers: Any) -> dict[str, Any]:
     return {**fields, "answers": answers} if answers else fields
 
 
+def sha256_of(asked: Mapping[str, Any]) -> str:
+    """(hex) Of what was asked for: alike, however its names are ordered."""
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def body_hash(assignment: Assignment, prompt_flags: Any, fields: dict[str, Any]) -> str:
     """SHA-256 (hex) of what was sent. Times are left out: a retry may carry later ones."""
-    body = {"assignment": assignment.pk, "prompt_flags": list(prompt_flags), **fields}
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of({"assignment": assignment.pk, "prompt_flags": list(prompt_flags), **fields})

@@ -33,6 +33,7 @@ WIRING_FOR_ROOMS = (
     "annotate.accounts",
     "annotate.api.bodies",
     "annotate.api.filters",
+    "annotate.api.keys",
     "annotate.pagination",
     "annotate.streaming",
     "annotate.ranges",

@@ -163,6 +163,34 @@ def freeze(user, dataset_id: int, key: str, *, guarded: bool) -> None:
     say(version=version.pk)
 
 
+def order_a_run(user, project, version_id: int, key: str, *, guarded: bool) -> None:
+    """Ask for a run; without the guard: look whether it is there, think, then make it. What a form does that
+    remembers in its session what it has done.
+    """
+    from labeling.models import DatasetVersion
+    from training.services import orders
+    from training.services.runs import create_run
+
+    version = DatasetVersion.objects.get(pk=version_id)
+
+    def create(order):
+        if not guarded:
+            time.sleep(2)  # as in `claim_unguarded`
+        return create_run(
+            project=project,
+            stage="sft",
+            hyperparameters={},
+            inputs={"train_data": version},
+            base_model="base",
+            acting_user=user,
+            order=order if guarded else None,
+        )
+
+    order = orders.Order.of(project, user, key, {"version": version_id})
+    found, is_new = orders.place(order, create, lambda runs: runs[0])
+    say(run=str(found.pk), is_new=is_new)
+
+
 def run(order: dict, user_id: int) -> None:
     from django.db import connection
 
@@ -190,6 +218,10 @@ def run(order: dict, user_id: int) -> None:
                 freeze(user, order["dataset"], order["key"], guarded=True)
             case "freeze without guard":
                 freeze(user, order["dataset"], order["key"], guarded=False)
+            case "order":
+                order_a_run(user, project, order["version"], order["key"], guarded=True)
+            case "order without guard":
+                order_a_run(user, project, order["version"], order["key"], guarded=False)
             case "lead":
                 from tests.concurrency.lead import lead_on
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
 import django_filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -15,11 +19,13 @@ from annotate.streaming import stream_file
 from labeling.api.base import AnyAccept, ProjectRows
 from labeling.permissions import Action
 from training.api import serializers as shapes
-from training.models import Checkpoint, Round
+from training.api.orders import ORDER_KEY, code_of, order_of
+from training.models import Checkpoint, Round, TrainingRun
 from training.services import rounds as round_service
 from training.services.checkpoints import open_archive, set_pinned
 from training.services.exporting import export_checkpoint
 from training.services.lineage import descendants
+from training.services.orders import Order, place
 from training.services.scoring import score_completions
 
 
@@ -92,7 +98,8 @@ class Checkpoints(ProjectRows):
 
     @takes_nothing(
         summary="Score what people rank with a reward model",
-        responses={201: shapes.RunSerializer},
+        parameters=[ORDER_KEY],
+        responses={200: shapes.RunSerializer, 201: shapes.RunSerializer},
     )
     @action(detail=True, methods=["post"])
     def score(self, request, slug, pk):
@@ -101,13 +108,14 @@ class Checkpoints(ProjectRows):
         Rankings it contradicts with confidence come before reviewers as “model disagrees”; none is changed.
         409 `nothing_to_score` and `scoring_under_way` where there is nothing to do.
         """
-        run = score_completions(project=self.project, checkpoint=self.get_object(), acting_user=request.user)
-        return Response(shapes.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+        given = {"project": self.project, "checkpoint": self.get_object(), "acting_user": request.user}
+        return self._ordered(request, {}, lambda order: score_completions(**given, order=order))
 
     @extend_schema(
         summary="Export a checkpoint for other tools",
+        parameters=[ORDER_KEY],
         request=shapes.ExportSerializer,
-        responses={201: shapes.RunSerializer},
+        responses={200: shapes.RunSerializer, 201: shapes.RunSerializer},
         examples=[
             OpenApiExample(
                 "For llama.cpp", value={"format": "gguf", "license": "apache-2.0"}, request_only=True
@@ -121,10 +129,14 @@ class Checkpoints(ProjectRows):
         What a format cannot hold is refused at once. Download the result at `runs/ID/export/`.
         """
         values = valid_input(shapes.ExportSerializer, request)
-        run = export_checkpoint(
-            project=self.project, checkpoint=self.get_object(), values=values, acting_user=request.user
+        given = {"project": self.project, "checkpoint": self.get_object(), "acting_user": request.user}
+        return self._ordered(
+            request, values, lambda order: export_checkpoint(**given, values=values, order=order)
         )
-        return Response(shapes.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+    def _ordered(self, request, data: dict[str, Any], create: Callable[[Order], TrainingRun]) -> Response:
+        run, is_new = place(order_of(self, request, data), create, itemgetter(0))
+        return Response(shapes.RunSerializer(run).data, status=code_of(is_new))
 
     def _pinned(self, request, is_pinned: bool) -> Response:
         found = set_pinned(checkpoint=self.get_object(), is_pinned=is_pinned, acting_user=request.user)
@@ -163,8 +175,9 @@ class Rounds(ProjectRows):
 
     @extend_schema(
         summary="Begin a round",
+        parameters=[ORDER_KEY],
         request=shapes.NewRoundSerializer,
-        responses={201: shapes.RoundDetailSerializer},
+        responses={200: shapes.RoundDetailSerializer, 201: shapes.RoundDetailSerializer},
         examples=[
             OpenApiExample(
                 "From the demonstrations there are",
@@ -174,9 +187,14 @@ class Rounds(ProjectRows):
         ],
     )
     def create(self, request, slug):
-        plan = valid_input(shapes.NewRoundSerializer, request)["plan"]
-        round = round_service.create_round(project=self.project, plan=plan, acting_user=request.user)
-        return self._detail(round, status.HTTP_201_CREATED)
+        data = valid_input(shapes.NewRoundSerializer, request)
+        given = {"project": self.project, "plan": data["plan"], "acting_user": request.user}
+        round, is_new = place(
+            order_of(self, request, data),
+            lambda order: round_service.create_round(**given, order=order),
+            itemgetter(0),
+        )
+        return self._detail(round, code_of(is_new))
 
     @takes_nothing(summary="Look whether a round can go on", responses=shapes.RoundDetailSerializer)
     @action(detail=True, methods=["post"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import serializers, status
+from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -12,8 +14,10 @@ from annotate.errors import NotFound
 from annotate.words import _
 from labeling.api.base import ProjectViewMixin
 from labeling.permissions import Action
+from training.api.orders import ORDER_KEY, code_of, order_key_field, order_of
 from training.api.serializers import LONGEST_REFERENCE, RunSerializer
 from training.services import continuations as service
+from training.services.orders import Order, place
 from training.services.references import resolve_checkpoint, resolve_version
 
 TAG = ["runs"]
@@ -46,6 +50,7 @@ class NewContinuationSerializer(serializers.Serializer):
         required=False, default=dict, help_text="Of both, over those `start` was trained with."
     )
     name = serializers.CharField(required=False, allow_blank=True, default="", max_length=110)
+    idempotency_key = order_key_field()
 
 
 class VerdictSerializer(serializers.Serializer):
@@ -86,8 +91,9 @@ class Continuations(ProjectViewMixin, APIView):
 
     @extend_schema(
         summary="Train anew and go on, and compare",
+        parameters=[ORDER_KEY],
         request=NewContinuationSerializer,
-        responses={201: ContinuationSerializer},
+        responses={200: ContinuationSerializer, 201: ContinuationSerializer},
         examples=[
             OpenApiExample(
                 "New demonstrations, a third of the rate",
@@ -107,12 +113,20 @@ class Continuations(ProjectViewMixin, APIView):
     def post(self, request, slug):
         """Queues both runs. When both have succeeded, six evaluations follow by themselves."""
         data = valid_input(NewContinuationSerializer, request)
-        data |= {name: resolve_version(self.project, data[name], field=name) for name in VERSIONS}
-        data["start"] = resolve_checkpoint(self.project, data["start"], field="start")
-        anew = data["anew_from"]
-        data["anew_from"] = resolve_checkpoint(self.project, anew, field="anew_from") if anew else None
-        pair = service.create_continuation(project=self.project, acting_user=request.user, **data)
-        return Response(shown(pair), status=status.HTTP_201_CREATED)
+
+        def create(order: Order) -> service.Continuation:
+            found: dict[str, Any] = {
+                name: resolve_version(self.project, data[name], field=name) for name in VERSIONS
+            }
+            found["start"] = resolve_checkpoint(self.project, data["start"], field="start")
+            anew = data["anew_from"]
+            found["anew_from"] = resolve_checkpoint(self.project, anew, field="anew_from") if anew else None
+            given = {**data, **found, "acting_user": request.user, "order": order}
+            return service.create_continuation(project=self.project, **given)
+
+        order = order_of(self, request, data)
+        pair, is_new = place(order, create, lambda runs: service.continuation_of(runs[0]))
+        return Response(shown(pair), status=code_of(is_new))
 
 
 @extend_schema(tags=TAG)

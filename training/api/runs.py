@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import django_filters
@@ -21,6 +22,7 @@ from annotate.words import _
 from labeling.api.base import AnyAccept, ProjectRows, ProjectViewMixin
 from labeling.permissions import Action
 from training.api import serializers as shapes
+from training.api.orders import ORDER_KEY, code_of, order_of
 from training.models import Preset, Stage, TrainingRun
 from training.rlhf.config import PRESETS
 from training.services import runs as service
@@ -29,6 +31,7 @@ from training.services.exports import open_export
 from training.services.hyperparameters import fields_of
 from training.services.inputs import INPUTS
 from training.services.learning_curves import create_learning_curve
+from training.services.orders import Order, place
 from training.services.presets import delete_preset, save_preset
 from training.services.references import resolve_checkpoint, resolve_inputs, resolve_version
 from training.services.sampling import sample_completions
@@ -108,8 +111,9 @@ class Runs(ProjectRows):
 
     @extend_schema(
         summary="Start a run",
+        parameters=[ORDER_KEY],
         request=shapes.NewRunSerializer,
-        responses={201: shapes.RunDetailSerializer},
+        responses={200: shapes.RunDetailSerializer, 201: shapes.RunDetailSerializer},
         examples=[
             OpenApiExample(
                 "SFT from a checkpoint",
@@ -124,14 +128,20 @@ class Runs(ProjectRows):
         ],
     )
     def create(self, request, slug):
-        """Queue a run. Wrong hyperparameters are refused with their name and what they may be."""
+        """Queue a run. Wrong hyperparameters are refused with their name and what they may be.
+
+        With a key (`Idempotency-Key`) the same order sent again, or twice at once, makes one run.
+        """
         data = valid_input(shapes.NewRunSerializer, request)
-        data["inputs"] = resolve_inputs(self.project, data["stage"], data["inputs"])
-        given = {"project": self.project, "acting_user": request.user, **data}
-        run = (
-            create_learning_curve(**given)[-1] if given.pop("learning_curve") else service.create_run(**given)
-        )
-        return self._detail(run, status.HTTP_201_CREATED)
+
+        def create(order: Order) -> TrainingRun:
+            given = {"project": self.project, "acting_user": request.user, "order": order, **data}
+            given["inputs"] = resolve_inputs(self.project, data["stage"], data["inputs"])
+            is_curve = given.pop("learning_curve")
+            return create_learning_curve(**given)[-1] if is_curve else service.create_run(**given)
+
+        run, is_new = place(order_of(self, request, data), create, itemgetter(-1))
+        return self._detail(run, code_of(is_new))
 
     @extend_schema(
         summary="What is new in a run",
@@ -191,8 +201,9 @@ class Sampling(ProjectViewMixin, APIView):
 
     @extend_schema(
         summary="Sample completions",
+        parameters=[ORDER_KEY],
         request=shapes.SampleSerializer,
-        responses={201: shapes.RunSerializer},
+        responses={200: shapes.RunSerializer, 201: shapes.RunSerializer},
         examples=[
             OpenApiExample(
                 "Four answers each, to be ranked",
@@ -209,6 +220,12 @@ class Sampling(ProjectViewMixin, APIView):
     )
     def post(self, request, slug):
         data = valid_input(shapes.SampleSerializer, request)
+        run, is_new = place(
+            order_of(self, request, data), lambda order: self._sample(request, data, order), itemgetter(0)
+        )
+        return Response(shapes.RunSerializer(run).data, status=code_of(is_new))
+
+    def _sample(self, request, data: dict[str, Any], order: Order) -> TrainingRun:
         version = data["prompts_version"]
         if bool(version) == bool(data["prompt_ids"]):
             raise Invalid("Name a dataset version, or prompts.", field="prompts_version")
@@ -220,7 +237,7 @@ class Sampling(ProjectViewMixin, APIView):
             raise Invalid(
                 _("%(name)s stands beside hyperparameters, not in it.") % {"name": clash[0]}, field=clash[0]
             )
-        run = sample_completions(
+        return sample_completions(
             project=self.project,
             checkpoints=[
                 resolve_checkpoint(self.project, each, field="checkpoints") for each in data["checkpoints"]
@@ -233,8 +250,8 @@ class Sampling(ProjectViewMixin, APIView):
             name=data["name"],
             sampling=data["hyperparameters"],
             acting_user=request.user,
+            order=order,
         )
-        return Response(shapes.RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
 
 @extend_schema(tags=TAG)

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from labeling.models import Layout
+from training.api.orders import order_key_field
 from training.models import Checkpoint, Preset, Round, RoundStep, RunEvent, RunInput, Stage, TrainingRun
 from training.services.event_log import reports
 
@@ -153,6 +154,7 @@ class NewRunSerializer(serializers.Serializer):
     follow_up = serializers.DictField(
         required=False, default=dict, help_text="What happens by itself when the run has succeeded."
     )
+    idempotency_key = order_key_field()
 
 
 class EventSerializer(serializers.ModelSerializer):
@@ -206,6 +208,7 @@ class SampleSerializer(serializers.Serializer):
     ranking_batch = BatchPlanSerializer(
         required=False, allow_null=True, default=None, help_text="Leave out to make no ranking batch."
     )
+    idempotency_key = order_key_field()
 
 
 class PresetSerializer(serializers.ModelSerializer):
@@ -265,6 +268,7 @@ class ExportSerializer(serializers.Serializer):
     license = serializers.CharField(max_length=60, default="other")
     license_name = serializers.CharField(max_length=100, default="", allow_blank=True)
     license_link = serializers.CharField(max_length=300, default="", allow_blank=True)
+    idempotency_key = order_key_field()
 
 
 class RoundStepSerializer(serializers.ModelSerializer):
@@ -305,3 +309,4 @@ class RoundDetailSerializer(RoundSerializer):
 
 class NewRoundSerializer(serializers.Serializer):
     plan = serializers.DictField(help_text="Left-out entries take the project's settings; see docs/runs.md.")
+    idempotency_key = order_key_field()

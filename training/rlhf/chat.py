@@ -62,14 +62,19 @@ class Encoded:
         return len(self.prompt) + len(self.response)
 
 
-def load_tokenizer(name: str, *, chat_template: str = "") -> Any:
-    """A tokenizer with stop token, pad token and chat template."""
-    from transformers import AutoTokenizer  # takes half a second
+def read_tokenizer(name: str) -> Any:
+    """As transformers reads it."""
+    from transformers import AutoTokenizer  # takes seconds
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # the library raises whatever the broken file provokes
         raise ModelFolderError(f"the tokenizer of {name} cannot be read: {first_line(error)}") from error
+
+
+def load_tokenizer(name: str, *, chat_template: str = "", read: Callable[[str], Any] = read_tokenizer) -> Any:
+    """A tokenizer with stop token, pad token and chat template. `read`: plain_tokenizer.py has another."""
+    tokenizer = read(name)
     takes_ours = chat_template == SIMPLE or not (chat_template or tokenizer.chat_template)
     if takes_ours and is_encoder_decoder(name):
         chat_template = ENCODER_TEMPLATE

@@ -59,17 +59,27 @@ def _limit(kind: int, most: int) -> None:
         resource.setrlimit(kind, (most, most))
 
 
-def most_characters(asked: dict[str, Any]) -> int:
-    """Of the longest conversation; counting ends above the limit."""
+def sandbox() -> ImmutableSandboxedEnvironment:
+    """What transformers renders templates in."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )
-    environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
+    environment.filters["tojson"] = _as_json
     environment.globals |= {
         "raise_exception": _refuse,
         "strftime_now": lambda form: datetime.datetime.now().strftime(form),
     }
-    template = environment.from_string(asked["template"])
+    return environment
+
+
+def _as_json(value: Any, ensure_ascii: bool = False, **more: Any) -> str:
+    """`more`: indent, separators, sort_keys."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, **more)
+
+
+def most_characters(asked: dict[str, Any]) -> int:
+    """Of the longest conversation; counting ends above the limit."""
+    template = sandbox().from_string(asked["template"])
     most = 0
     for messages in CONVERSATIONS:
         for opens in (False, True):

@@ -21,7 +21,8 @@ from training.models import Checkpoint, CheckpointKind, RunInputRole, Stage, Tra
 from . import measuring
 from .follow_up_plans import COMPARE
 from .measuring import MEASURE, chosen_checkpoint, start_evaluation
-from .runs import create_run
+from .orders import Order, keep
+from .runs import check_run, create_run
 
 KIND = {Stage.SFT: CheckpointKind.CAUSAL_LM, Stage.REWARD: CheckpointKind.REWARD_MODEL}
 ANEW, ONWARD, START = "anew", "onward", "start"
@@ -45,7 +46,6 @@ class Continuation:
         return {FORMER: self.former, NEW: self.new}
 
 
-@transaction.atomic
 def create_continuation(
     *,
     project: Project,
@@ -61,6 +61,7 @@ def create_continuation(
     base_model: str = "",
     hyperparameters: dict[str, Any] | None = None,
     name: str = "",
+    order: Order | None = None,
 ) -> Continuation:
     """Queue A and B; both learn with `start`'s own hyperparameters unless some are given.
 
@@ -79,36 +80,42 @@ def create_continuation(
     if anew_from is None and not base_model:
         anew_from, base_model = _origin(start)
     label = name.strip() or _("Going on from %(checkpoint)s") % {"checkpoint": start}
-    common: dict[str, Any] = {"project": project, "stage": stage, "acting_user": acting_user}
+    common: dict[str, Any] = {"project": project, "stage": stage}
     demonstrations = _demonstrations(start)
-    anew = create_run(
-        name=f"{label[:110]} (A)",
-        hyperparameters=values,
-        inputs={RunInputRole.TRAIN_DATA: all_data, RunInputRole.MODEL: anew_from, **demonstrations},
-        base_model=base_model,
-        **common,
-    )
+    of_a = common | {
+        "hyperparameters": values,
+        "inputs": {RunInputRole.TRAIN_DATA: all_data, RunInputRole.MODEL: anew_from, **demonstrations},
+        "base_model": base_model,
+    }
     inputs = {RunInputRole.TRAIN_DATA: new_data, RunInputRole.MODEL: start, **demonstrations}
+    further: dict[str, Any] = {"learning_rate_multiplier": learning_rate_multiplier}
     if mix_ratio:
         inputs[RunInputRole.MIX_DATA] = former_data
-        values["mix_ratio"] = mix_ratio
-    onward = create_run(
-        name=f"{label[:110]} (B)",
-        hyperparameters={**values, "learning_rate_multiplier": learning_rate_multiplier},
-        inputs=inputs,
-        **common,
-    )
+        further["mix_ratio"] = mix_ratio
+    of_b = common | {"hyperparameters": values | further, "inputs": inputs}
+    for each in (of_a, of_b):
+        check_run(**each)
+    with transaction.atomic():
+        anew = create_run(**of_a, name=f"{label[:110]} (A)", acting_user=acting_user)
+        onward = create_run(**of_b, name=f"{label[:110]} (B)", acting_user=acting_user)
+        pair = Continuation(Stage(stage), anew, onward, start, former_data, new_data)
+        _plan_comparison(pair)
+        keep(order, anew, onward)
+    return pair
+
+
+def _plan_comparison(pair: Continuation) -> None:
+    """What follows both runs: that they are measured beside one another."""
     plan = {
-        ANEW: str(anew.pk),
-        ONWARD: str(onward.pk),
-        START: str(start.pk),
-        FORMER: former_data.pk,
-        NEW: new_data.pk,
+        ANEW: str(pair.anew.pk),
+        ONWARD: str(pair.onward.pk),
+        START: str(pair.start.pk),
+        FORMER: pair.former.pk,
+        NEW: pair.new.pk,
     }
-    for run in (anew, onward):
+    for run in (pair.anew, pair.onward):
         run.follow_up = {COMPARE: plan}
         run.save(update_fields=["follow_up"])
-    return Continuation(Stage(stage), anew, onward, start, former_data, new_data)
 
 
 def continuation_of(run: TrainingRun) -> Continuation:

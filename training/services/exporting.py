@@ -7,11 +7,18 @@ from typing import Any
 from labeling.models import Project
 from training.models import Checkpoint, RunInputRole, Stage, TrainingRun
 
+from .orders import Order
 from .runs import create_run
 
 
 def export_checkpoint(
-    *, project: Project, checkpoint: Checkpoint, values: dict[str, Any], acting_user, name: str = ""
+    *,
+    project: Project,
+    checkpoint: Checkpoint,
+    values: dict[str, Any],
+    acting_user,
+    name: str = "",
+    order: Order | None = None,
 ) -> TrainingRun:
     """A queued export run. `values` are hyperparameters of the stage: format, weights, license and so on.
 
@@ -24,4 +31,5 @@ def export_checkpoint(
         hyperparameters={field: value for field, value in values.items() if value not in (None, "")},
         inputs={RunInputRole.MODEL: checkpoint},
         acting_user=acting_user,
+        order=order,
     )

@@ -19,7 +19,8 @@ from training.rlhf.learning_curve import MORE, outlook
 from .follow_up_plans import MEASURED_TOO
 from .measuring import MEASURE as MEASURE_OF_EVALUATION
 from .measuring import chosen_checkpoint, evaluations_of, start_evaluation
-from .runs import create_run
+from .orders import Order, keep
+from .runs import check_run, create_run
 
 SHARES = (0.25, 0.5, 1.0)
 SHARE = "train_share"
@@ -29,13 +30,13 @@ MEASURE = {Stage.SFT: "validation_loss", Stage.REWARD: "validation_accuracy"}
 POINTS = 24
 
 
-@transaction.atomic
 def create_learning_curve(
     *,
     stage: str,
     hyperparameters: dict[str, Any],
     name: str = "",
     follow_up: dict[str, Any] | None = None,
+    order: Order | None = None,
     **more: Any,
 ) -> list[TrainingRun]:
     """A run for each of SHARES, alike in all else; the last one learns from everything and has the follow-up.
@@ -53,12 +54,23 @@ def create_learning_curve(
         raise Invalid(
             _("A learning curve chooses the shares itself."), field=SHARE, hint=_("Leave train_share at 1.")
         )
+    rest = {given: value for given, value in more.items() if given != "acting_user"}
+    check_run(stage=stage, hyperparameters=hyperparameters, **rest)
+    with transaction.atomic():
+        runs = _create_each(stage, hyperparameters, name.strip(), follow_up or {}, **more)
+        keep(order, *runs)
+    return runs
+
+
+def _create_each(
+    stage: str, hyperparameters: dict[str, Any], name: str, follow_up: dict[str, Any], **more: Any
+) -> list[TrainingRun]:
     runs: list[TrainingRun] = []
     for share in SHARES:
         values = {**hyperparameters, SHARE: share}
         if runs:  # what fits the smallest is the batch of all, or they would differ in two things
             values["batch_size"] = runs[0].hyperparameters["batch_size"]
-        label = f"{name.strip() or Stage(stage).label} {share:.0%}"
+        label = f"{name or Stage(stage).label} {share:.0%}"
         is_whole = share == SHARES[-1]
         run = create_run(
             stage=stage,

@@ -30,6 +30,7 @@ from training.models import (
     TrainingRun,
 )
 
+from .orders import Order, keep
 from .round_plans import RoundPlan
 from .round_steps import FREEZERS, NEEDED_VERSIONS, STARTERS, StepContext, freeze, look
 from .runs import cancel_run, resume_run, retry_follow_up, retry_run
@@ -41,7 +42,7 @@ AGAIN = (RoundStepKind.SAMPLE_AGAIN, RoundStepKind.RANK_AGAIN)
 
 
 @transaction.atomic
-def create_round(*, project: Project, plan: dict[str, Any], acting_user) -> Round:
+def create_round(*, project: Project, plan: dict[str, Any], acting_user, order: Order | None = None) -> Round:
     """A round under way, with all its steps. Raises Invalid naming the entry of the plan."""
     Project.objects.select_for_update().get(pk=project.pk)  # no checkpoint of the plan is removed meanwhile
     checked = RoundPlan.from_json(plan, project)
@@ -49,6 +50,7 @@ def create_round(*, project: Project, plan: dict[str, Any], acting_user) -> Roun
     round = Round.objects.create(
         project=project, number=last + 1, plan=checked.to_json(), created_by=acting_user
     )
+    keep(order, round)
     left_out = set(AGAIN) if checked.again_prompts == 0 else set()
     if checked.demonstration_prompts == 0:
         left_out.add(RoundStepKind.DEMONSTRATE)

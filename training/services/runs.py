@@ -31,7 +31,9 @@ from .hyperparameters import check_hyperparameters, check_typed_template, preset
 from .inputs import check_inputs, check_labels, check_options, check_texts
 from .leases import note_ring
 from .locations import check_base_model
+from .long_prompts import refuse_long_prompts
 from .machines import check_device
+from .orders import Order, keep
 from .row_checks import check_rows
 
 
@@ -47,13 +49,54 @@ def create_run(
     base_model: str = "",
     options: dict[str, Any] | None = None,
     follow_up: dict[str, Any] | None = None,
+    order: Order | None = None,
 ) -> TrainingRun:
     """A queued run. `inputs`: {role: DatasetVersion | Checkpoint | list of them} (services/inputs.py).
 
     `hyperparameters` override those of `preset`, which override the defaults. Raises Invalid naming the field
-    and what it may be.
+    and what it may be. `order`: see services/orders.py.
     """
     name = check_name(name)
+    checked, base_model, checked_options = check_run(
+        project=project,
+        stage=stage,
+        hyperparameters=hyperparameters,
+        inputs=inputs,
+        preset=preset,
+        base_model=base_model,
+        options=options,
+    )
+    return _queue_new(
+        project=project,
+        stage=stage,
+        checked=checked,
+        chosen=hyperparameters,
+        inputs=inputs,
+        base_model=base_model,
+        options=checked_options,
+        follow_up=follow_up or {},
+        acting_user=acting_user,
+        name=name,
+        preset=preset,
+        order=order,
+    )
+
+
+def check_run(
+    *,
+    project: Project,
+    stage: str,
+    hyperparameters: dict[str, Any],
+    inputs: dict[str, Any],
+    preset: str = "",
+    base_model: str = "",
+    options: dict[str, Any] | None = None,
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """(hyperparameters, base model, options) as such a run has them. Raises as create_run.
+
+    It reads files and has prompts counted, so it is asked before anything is locked, of several runs that are
+    made in one transaction, too: what it has found is remembered.
+    """
     if stage not in Stage.values:
         raise Invalid(_("A stage is one of %(known)s.") % {"known": ", ".join(Stage.values)}, field="stage")
     values = preset_values(project, stage, preset) if preset else {}
@@ -67,20 +110,9 @@ def create_run(
         project=project, stage=stage, inputs=inputs, base_model=base_model, options=checked_options
     )
     check_labels(checked, looked_at)
-    check_rows(stage, checked, looked_at, base_model)  # reads files, so before anything is locked
-    return _queue_new(
-        project=project,
-        stage=stage,
-        checked=checked,
-        chosen=hyperparameters,
-        inputs=inputs,
-        base_model=base_model,
-        options=checked_options,
-        follow_up=follow_up or {},
-        acting_user=acting_user,
-        name=name,
-        preset=preset,
-    )
+    check_rows(stage, checked, looked_at)
+    refuse_long_prompts(stage, checked, looked_at, base_model=base_model, options=checked_options)
+    return checked, base_model, checked_options
 
 
 @transaction.atomic
@@ -97,6 +129,7 @@ def _queue_new(
     acting_user,
     name: str,
     preset: str,
+    order: Order | None,
 ) -> TrainingRun:
     # Numbers are given out one at a time, and no checkpoint is removed between this look and the last line.
     Project.objects.select_for_update().get(pk=project.pk)
@@ -122,6 +155,7 @@ def _queue_new(
     for role, source in sources:
         field = "dataset_version" if isinstance(source, DatasetVersion) else "checkpoint"
         RunInput.objects.create(run=run, role=role, **{field: source})
+    keep(order, run)
     append_event(run.pk, type="state", data={"state": "queued"})
     record_event(
         action="run.created", actor=acting_user, obj=run, project=project, stage=stage, number=run.number

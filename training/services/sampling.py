@@ -12,6 +12,7 @@ from annotate.errors import Invalid
 from labeling.models import DatasetVersion, Project, Prompt
 from training.models import Checkpoint, RunInputRole, Stage, TrainingRun
 
+from .orders import Order
 from .row_checks import refuse_empty_splits
 from .runs import create_run
 
@@ -29,6 +30,7 @@ def sample_completions(
     name: str = "",
     preset: str = "",
     sampling: dict[str, Any] | None = None,
+    order: Order | None = None,
     **more: Any,
 ) -> TrainingRun:
     """A queued sample run: each checkpoint answers each prompt `completions_per_prompt` times.
@@ -67,4 +69,5 @@ def sample_completions(
         options=options,
         follow_up=follow_up,
         acting_user=acting_user,
+        order=order,
     )

@@ -15,6 +15,7 @@ from labeling.models import Project
 from labeling.services.scores import unscored_completions
 from training.models import Checkpoint, FollowUpStatus, RunInputRole, RunStatus, Stage, TrainingRun
 
+from .orders import Order
 from .runs import create_run
 
 
@@ -26,6 +27,7 @@ def score_completions(
     acting_user,
     name: str = "",
     hyperparameters: dict[str, Any] | None = None,
+    order: Order | None = None,
 ) -> TrainingRun:
     """A queued score run: the reward model on every completion of a ranking task that it has not scored.
 
@@ -49,6 +51,7 @@ def score_completions(
         hyperparameters=hyperparameters or {},
         inputs={RunInputRole.REWARD_MODEL: checkpoint},
         acting_user=acting_user,
+        order=order,
     )
 
 

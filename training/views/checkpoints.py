@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -25,6 +27,7 @@ from training.services.lineage import ancestry, descendants
 from training.services.retention import disk_use
 from training.services.scoring import score_completions
 from training.views.frontier import frontier
+from training.views.ordering import OrderPage, new_key
 
 COLUMNS: list[Column] = [
     ("id", lambda checkpoint: checkpoint.pk),
@@ -95,8 +98,9 @@ def checkpoint_detail(request: HttpRequest, *, project, membership, pk) -> HttpR
 
 
 def _detail(
-    request: HttpRequest, checkpoint: Checkpoint, export_form: ExportForm | None = None
+    request: HttpRequest, checkpoint: Checkpoint, export_form: ExportForm | None = None, once: str = ""
 ) -> HttpResponse:
+    """`once`: the key of the export form, where it is shown again."""
     run = checkpoint.run
     context = {
         "checkpoint": checkpoint,
@@ -108,6 +112,7 @@ def _detail(
         "siblings": checkpoint.run.checkpoints.present().exclude(pk=checkpoint.pk),
         "exports": exports_of(checkpoint),
         "export_form": export_form or ExportForm(),
+        "once": {"export": once or new_key(), "score": new_key()},
     }
     status = 200 if export_form is None else 422
     return render(request, "training/checkpoint_detail.html", context, status=status)
@@ -135,26 +140,32 @@ def checkpoint_pin(request: HttpRequest, *, project, membership, pk) -> HttpResp
 @project_route(Action.LAUNCH_RUNS, methods=("POST",))
 def checkpoint_export(request: HttpRequest, *, project, membership, pk) -> HttpResponse:
     """Prepared in the background; what its format cannot hold is said beside the form."""
-    checkpoint = find_checkpoint(project, pk)
+    checkpoint, page = find_checkpoint(project, pk), OrderPage(request, project)
+    if there := page.answered():
+        return redirect("training:run_detail", slug=project.slug, number=there[0].number)
     form = ExportForm(request.POST)
     if form.is_valid():
+        given = {"project": project, "checkpoint": checkpoint, "acting_user": request.user}
         try:
-            run = export_checkpoint(
-                project=project, checkpoint=checkpoint, acting_user=request.user, values=form.cleaned_data
+            run = page.place(
+                lambda order: export_checkpoint(**given, values=form.cleaned_data, order=order), itemgetter(0)
             )
         except DomainError as error:
             add_domain_error(form, error)
         else:
             return redirect("training:run_detail", slug=project.slug, number=run.number)
-    return _detail(request, checkpoint, form)
+    return _detail(request, checkpoint, form, page.once)
 
 
 @project_route(Action.LAUNCH_RUNS, methods=("POST",))
 def checkpoint_score(request: HttpRequest, *, project, membership, pk) -> HttpResponse:
     """A reward model's opinion of what people rank. Where that cannot be, its page says why."""
     checkpoint = find_checkpoint(project, pk)
+    given = {"project": project, "checkpoint": checkpoint, "acting_user": request.user}
     try:
-        run = score_completions(project=project, checkpoint=checkpoint, acting_user=request.user)
+        run = OrderPage(request, project).place(
+            lambda order: score_completions(**given, order=order), itemgetter(0)
+        )
     except DomainError as error:
         messages.error(request, error.message)
         return redirect("training:checkpoint_detail", slug=project.slug, pk=checkpoint.pk)

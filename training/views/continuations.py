@@ -15,6 +15,7 @@ from labeling.permissions import Action
 from training.continuation_forms import ContinuationForm
 from training.models import Stage
 from training.services import continuations as service
+from training.views.ordering import OrderPage
 from training.views.report_tables import COMPARED, models_by_held_out_set
 from training.views.runs import find_run
 
@@ -27,17 +28,23 @@ def continuation_new(request: HttpRequest, *, project, membership) -> HttpRespon
     """`stage` in the query string: sft (by default) or reward."""
     asked = request.GET.get("stage", "")
     stage = Stage(asked) if asked in STAGES else Stage.SFT
+    page = OrderPage(request, project)
+    if there := page.answered():
+        return redirect("training:continuation", slug=project.slug, number=there[0].number)
     form = ContinuationForm(request.POST or None, project=project, stage=stage)
     if request.method == "POST" and form.is_valid():
         try:
-            pair = service.create_continuation(
-                project=project, stage=stage, acting_user=request.user, **form.given()
+            given = {"project": project, "stage": stage, "acting_user": request.user, **form.given()}
+            pair = page.place(
+                lambda order: service.create_continuation(**given, order=order),
+                lambda runs: service.continuation_of(runs[0]),
             )
         except DomainError as error:
             add_domain_error(form, error)
         else:
             return redirect("training:continuation", slug=project.slug, number=pair.anew.number)
-    context = {"form": form, "stage": stage, "stages": [(each, Stage(each).label) for each in STAGES]}
+    stages = [(each, Stage(each).label) for each in STAGES]
+    context = {"form": form, "stage": stage, "stages": stages, "once": page.once}
     status = 422 if request.method == "POST" else 200
     return render(request, "training/continuation_new.html", context, status=status)
 

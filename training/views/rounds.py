@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from django.contrib import messages
@@ -22,6 +23,7 @@ from training.models import Round, RoundStatus, RoundStep, RoundStepKind, RoundS
 from training.round_forms import RoundForm
 from training.services.round_steps import look
 from training.services.rounds import cancel_round, create_round, start_step
+from training.views.ordering import OrderPage
 
 ICONS = {
     RoundStepKind.DEMONSTRATE: "edit",
@@ -103,16 +105,20 @@ def _with_steps(rows: Iterable[Any]) -> Iterable[Any]:
 
 @project_route(Action.MANAGE_ROUNDS, methods=("GET", "HEAD", "POST"))
 def round_new(request: HttpRequest, *, project, membership) -> HttpResponse:
+    page = OrderPage(request, project)
+    if there := page.answered():
+        return redirect("training:round_detail", slug=project.slug, number=there[0].number)
     form = RoundForm(request.POST or None, project=project)
     if request.method == "POST" and form.is_valid():
         try:
-            round = create_round(project=project, plan=form.plan(), acting_user=request.user)
+            given = {"project": project, "plan": form.plan(), "acting_user": request.user}
+            round = page.place(lambda order: create_round(**given, order=order), itemgetter(0))
         except DomainError as error:
             add_domain_error(form, error)
         else:
             return redirect("training:round_detail", slug=project.slug, number=round.number)
     status = 422 if request.method == "POST" else 200
-    return render(request, "training/round_new.html", {"form": form}, status=status)
+    return render(request, "training/round_new.html", {"form": form, "once": page.once}, status=status)
 
 
 @project_route(Action.VIEW_RUNS)

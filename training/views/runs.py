@@ -31,12 +31,14 @@ from training.services.exports import has_files, open_export
 from training.services.fitting import STAGES as FITTED
 from training.services.fitting import estimate_run
 from training.services.learning_curves import create_learning_curve
+from training.services.orders import Order
 from training.services.presets import delete_preset, save_preset
 from training.services.run_settings import form_values_of, settings_of
 from training.services.texts import save_text
 from training.views.charts import run_charts, undrawn
 from training.views.evaluation_tables import class_tables, safety_tables
 from training.views.frontier import frontier, sampled_frontier
+from training.views.ordering import OrderPage, new_key
 from training.views.report_tables import answer_rows, export_verdict, reward_tables
 
 STAGE_WORDS = {
@@ -109,6 +111,9 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
     named = ("train_data", "model", "prompts", *(PREFIX + name for name in TEMPLATE_FIELDS))
     initial: dict[str, Any] = {name: value for name, value in request.GET.items() if name in named}
     source = _run_to_copy(request, project, stage)
+    page = OrderPage(request, project, is_order=not {"keep", "fit"} & set(request.POST))
+    if there := page.answered():
+        return _to_what_was_ordered(there)
     form = RunForm(
         request.POST or None,
         project=project,
@@ -122,11 +127,12 @@ def run_new(request: HttpRequest, *, project, membership) -> HttpResponse:
         form.ask_for_hyperparameters_only()
     fit = _fit(form) if "fit" in request.POST else None
     if request.method == "POST" and fit is None and form.is_valid():
-        answer = _keep_preset(request, form, keep) if "keep" in request.POST else _launch(request, form)
+        answer = _keep_preset(request, form, keep) if "keep" in request.POST else _launch(page, form)
         if answer is not None:
             return answer
     context = {
         "form": form,
+        "once": page.once,
         "can_fit": stage in FITTED,
         "fit": fit,
         "source": source,
@@ -166,7 +172,7 @@ def _run_to_copy(request: HttpRequest, project, stage: str) -> TrainingRun | Non
     return project.runs.filter(number=int(number), stage=stage).first()
 
 
-def _launch(request: HttpRequest, form: RunForm) -> HttpResponse | None:
+def _launch(page: OrderPage, form: RunForm) -> HttpResponse | None:
     try:
         given = {
             "project": form.project,
@@ -178,16 +184,26 @@ def _launch(request: HttpRequest, form: RunForm) -> HttpResponse | None:
             "base_model": form.cleaned_data.get("base_model", ""),
             "options": form.options(),
             "follow_up": form.follow_up(),
-            "acting_user": request.user,
+            "acting_user": page.request.user,
         }
-        if form.cleaned_data.get("learning_curve"):
-            numbers = "&".join(f"run={run.number}" for run in create_learning_curve(**given))
-            return redirect(f"{reverse('training:run_compare', args=[form.project.slug])}?{numbers}")
-        run = service.create_run(**given)
+
+        def create(order: Order) -> list[TrainingRun]:
+            if form.cleaned_data.get("learning_curve"):
+                return create_learning_curve(**given, order=order)
+            return [service.create_run(**given, order=order)]
+
+        return _to_what_was_ordered(page.place(create, list))
     except DomainError as error:
         _show(form, error)
         return None
-    return redirect("training:run_detail", slug=form.project.slug, number=run.number)
+
+
+def _to_what_was_ordered(runs: list[TrainingRun]) -> HttpResponse:
+    slug = runs[0].project.slug
+    if len(runs) == 1:
+        return redirect("training:run_detail", slug=slug, number=runs[0].number)
+    numbers = "&".join(f"run={run.number}" for run in runs)
+    return redirect(f"{reverse('training:run_compare', args=[slug])}?{numbers}")
 
 
 def _show(form: RunForm, error: DomainError) -> None:
@@ -239,6 +255,7 @@ def text_upload(request: HttpRequest, *, project, membership) -> HttpResponse:
             return redirect(f"{reverse('training:run_new', args=[project.slug])}?stage={stage}")
     context = {
         "form": RunForm(project=project, stage=stage),
+        "once": new_key(),
         "stage": stage,
         "stage_label": stage.label,
         "stage_words": STAGE_WORDS[stage],
