@@ -29,9 +29,9 @@ from labeling.services import (
     recipe_counting,
     verification,
 )
-from labeling.services.dataset_rows import preview_counts
 from labeling.services.download_files import download_of_manifest
 from labeling.services.recipe_kinds import checked_recipe
+from labeling.services.selection_counts import preview_counts
 
 from . import data_serializers as shapes
 from .base import LIST_CREATE, ONE, PROJECT, AnyAccept, ProjectRows

@@ -18,6 +18,7 @@ from labeling.models import (
     RecipeRevision,
 )
 from labeling.services.export_writing import PARQUET
+from labeling.services.selection_counts import reasons_of
 from labeling.services.uploads import PIECE_BYTES
 
 LONGEST_COLUMN = 300  # characters of the name of a column
@@ -222,6 +223,10 @@ class CountsSerializer(serializers.Serializer):
     rows = serializers.IntegerField()
     prompts = serializers.IntegerField()
     by_source = serializers.DictField(child=serializers.IntegerField())
+    not_selected = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="Rows left out by selection, each under the first reason that does, in their order.",
+    )
     fields = serializers.DictField(  # type: ignore[assignment]  # a name of the answer, not DRF's fields
         required=False, child=serializers.IntegerField(), help_text="Rows by field of prompts included."
     )
@@ -272,8 +277,16 @@ class VersionSerializer(serializers.ModelSerializer):
 
 
 class VersionDetailSerializer(VersionSerializer):
+    not_selected = serializers.SerializerMethodField(
+        help_text="As counted when it was frozen: rows that the selection left out, by reason. Null: not yet,"
+        " or frozen before they were counted."
+    )
+
     class Meta(VersionSerializer.Meta):
-        fields = [*VersionSerializer.Meta.fields, "manifest"]
+        fields = [*VersionSerializer.Meta.fields, "manifest", "not_selected"]
+
+    def get_not_selected(self, version: DatasetVersion) -> dict[str, int] | None:
+        return reasons_of(version)
 
 
 class RowsQuery(serializers.Serializer):

@@ -57,7 +57,7 @@ def render_card(
     ]
     for heading, part in (
         ("What is in it", _content(manifest, facts)),
-        ("How it was selected", _selection(manifest)),
+        ("How it was selected", _selection(manifest, facts)),
         ("Where it comes from", _origin(manifest, facts, licences_now or {})),
         ("Agreement", _agreement(manifest, facts)),
         ("Known limits", [f"- {limit}" for limit in known_limits(manifest, facts)]),
@@ -134,7 +134,7 @@ def _totals(counts) -> dict[str, int]:
     return {name: sum(each.get(name, 0) for each in counts.values()) for name in names}
 
 
-def _selection(manifest):
+def _selection(manifest, facts):
     recipe = manifest["recipe"]
     yield f"- sources: {', '.join(recipe['sources'])}; review: {', '.join(recipe['decisions'])}"
     entries = {name: value for name, value in recipe.items() if name != "filters"}
@@ -147,8 +147,14 @@ def _selection(manifest):
             yield f"- {escaped(name)}: {escaped(shown)}"
     shares = ", ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
     yield f"- split by prompt: {shares}; salt “{escaped(recipe['salt'])}”"
+    by_selection = {each["reason"]: each["rows"] for each in facts.get("not_selected", ())}
+    for reason, count in by_selection.items():  # in the order in which they are counted
+        yield f"- left out by selection: {count:,} rows, {escaped(reason)}"
+    if len(by_selection) > 1:
+        yield "- each of those rows counts once, under the first reason that leaves it out"
     for reason, count in sorted(manifest["left_out"].items()):
-        yield f"- left out: {count:,} rows, {escaped(reason)}"
+        if reason not in by_selection:  # the people chosen: manifests have always counted those
+            yield f"- left out: {count:,} rows, {escaped(reason)}"
     for reason, count in sorted(manifest.get("changed", {}).items()):
         yield f"- changed: {count:,} rows, {escaped(reason)}"
 

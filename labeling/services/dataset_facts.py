@@ -44,6 +44,7 @@ class FactGatherer:
         self._prompt = ""
         self._rankings: dict[tuple[str, ...], list[list[int | None]]] = {}
         self.compared = self.agreed_twice = self.several = 0
+        self.not_selected: dict[str, int] = {}  # what selection left out by reason, as the freeze counts it
         self.origins: Counter = Counter()  # few: rows differ, the files they are made of hardly do
 
     def add(self, split: str, selected: Selected) -> None:
@@ -92,6 +93,8 @@ class FactGatherer:
             "characters": dict(self.characters),
             "sources": sources,
             "rows_of_files": self._rows_of_files({each["import"] for each in sources if each["licence"]}),
+            # A list: no database keeps the order of names, in which they are counted.
+            "not_selected": [{"reason": each, "rows": rows} for each, rows in self.not_selected.items()],
         }
         if self.version.dataset.kind not in UNJUDGED:
             facts |= {"guidelines": self._guidelines(), "unreviewed": self.unreviewed}

@@ -12,7 +12,6 @@ from django.db.models.functions import Cast
 
 from labeling.formats import comparison_row, prompt_group, prompt_row, sft_row
 from labeling.models import (
-    UNJUDGED,
     Completion,
     DatasetKind,
     Demonstration,
@@ -31,10 +30,10 @@ from labeling.models import (
 
 from .adjudicated_rows import with_settled_orders
 from .bulk_reading import json_text_of, parsed, with_ids
-from .completion_rows import completion_rows, select_answered, select_kept, without_imported
+from .completion_rows import completion_rows, select_answered
 from .dataset_extras import edit_row, none_ranked, notes_by_judgment, with_notes
 from .dataset_origins import Origin, from_files, imports_of, not_of, without_files
-from .prompt_fields import count_fields, with_fields
+from .prompt_fields import with_fields
 from .prompts import chunked
 from .recipes import DECISIONS, DEFAULT_SOURCES, Recipe
 from .selected_rows import Selected, count_turns
@@ -63,14 +62,6 @@ def select_edits(project: Project, kind: str, recipe: Recipe) -> QuerySet:
 
 def count_selected(project: Project, kind: str, recipe: Recipe) -> int:
     return select(project, kind, recipe).count() + select_edits(project, kind, recipe).count()
-
-
-def count_of_others(project: Project, kind: str, recipe: Recipe) -> int:
-    """How many rows a recipe leaves out because they are by none of the people it names."""
-    if not recipe.annotators or kind in UNJUDGED:
-        return 0
-    everyone = replace(recipe, annotators=())
-    return count_selected(project, kind, everyone) - count_selected(project, kind, recipe)
 
 
 def _from_sources(rows: QuerySet, recipe: Recipe, column: str) -> QuerySet:
@@ -377,27 +368,3 @@ def _margin(margin: str | float | None) -> float | None:
     if margin in (None, ""):
         return None
     return MARGINS[margin] if isinstance(margin, str) else float(margin)
-
-
-def preview_counts(project: Project, kind: str, recipe: Recipe) -> dict[str, Any]:
-    """How many rows a recipe selects now, in all and by source (three counting queries).
-
-    Of completions: rows that hold text; those that hold a completion of a file are from imports.
-    """
-    if kind == DatasetKind.COMPLETIONS:
-        rows: QuerySet = select_kept(project, recipe)
-        people = without_imported(rows, project, recipe).count()
-    else:
-        rows = select(project, kind, recipe)
-        imported = "import_record" if kind == DatasetKind.PROMPTS else "submission__import_record"
-        people = rows.filter(**{f"{imported}__isnull": True}).count()
-    edits = select_edits(project, kind, recipe).count()
-    total = rows.count()
-    prompt = "pk" if kind in UNJUDGED else "submission__prompt"
-    return {
-        "rows": total + edits,
-        "prompts": rows.order_by().values(prompt).distinct().count(),
-        **({"by_others": others} if (others := count_of_others(project, kind, recipe)) else {}),
-        **({"fields": count_fields(rows, prompt == "pk", names)} if (names := recipe.include_fields) else {}),
-        "by_source": {"people": people, "imports": total - people, **({"edits": edits} if edits else {})},
-    }

@@ -34,11 +34,12 @@ from .dataset_filters import filtered_rows
 from .dataset_recipes import LONGEST_NOTE, newest_revision
 from .dataset_recipes import change_recipe as change_recipe
 from .dataset_recipes import create_dataset as create_dataset
-from .dataset_rows import count_of_others, count_selected
+from .dataset_rows import count_selected
 from .freeze_requests import FreezeRequest, end_as_twin, tell_owner
 from .judgments import clean_text
 from .progress import Progress, lost_jobs
 from .recipes import Recipe
+from .selection_counts import OTHER_PEOPLE, count_not_selected
 from .snapshots import one_snapshot
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,6 @@ ATTEMPTS = 3
 BROKE = gettext_noop("Something broke on our side while the files were written.")
 DIED = gettext_noop("The process that wrote its files died too often.")
 PIECE = 1 << 16
-OTHER_PEOPLE = "by none of the people chosen"
 NOTHING_FITS = {
     DatasetKind.SFT: _("There is no accepted demonstration that fits this recipe."),
     DatasetKind.COMPARISON: _("There is no accepted ranking that fits this recipe."),
@@ -186,8 +186,10 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
     recipe = Recipe.from_json(version.recipe)
     dataset, facts = version.dataset, FactGatherer(version)
     with one_snapshot():
-        total = count_selected(dataset.project, dataset.kind, recipe)
-        if others := count_of_others(dataset.project, dataset.kind, recipe):
+        with heartbeat.kept_alive("writing"):  # a count for each restriction, which says nothing meanwhile
+            total = count_selected(dataset.project, dataset.kind, recipe)
+            facts.not_selected = count_not_selected(dataset.project, dataset.kind, recipe)
+        if others := facts.not_selected.get(OTHER_PEOPLE):  # the others are told beside the manifest
             writer.statistics.left_out[OTHER_PEOPLE] += others
         changed = writer.statistics.changed
 

@@ -17,9 +17,9 @@ from labeling.formats import SPLITS
 from labeling.permissions import Action
 from labeling.services import datasets as service
 from labeling.services.dataset_recipes import newest_revision
-from labeling.services.dataset_rows import preview_counts
 from labeling.services.recipe_counting import count_by_reason
 from labeling.services.recipe_kinds import checked_recipe
+from labeling.services.selection_counts import preview_counts
 
 from .datasets import dataset_of
 
@@ -74,6 +74,7 @@ def dataset_count(request: SignedInRequest, *, project, membership) -> HttpRespo
                 return render(request, "labeling/_recipe_progress.html", context)
             context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
             context["field_counts"] = list(context["counts"].get("fields", {}).items())
+            context["not_selected"] = list(context["counts"]["not_selected"].items())
         except DomainError as error:
             context["problem"] = error.message
     else:

@@ -35,10 +35,10 @@ from labeling.models import (
 from labeling.permissions import Action, can
 from labeling.services import background, dataset_browse, lineage, verification
 from labeling.services import datasets as service
-from labeling.services.dataset_rows import preview_counts
 from labeling.services.download_files import download_of_manifest
 from labeling.services.progress import Progress
 from labeling.services.recipes import DECISIONS, Recipe
+from labeling.services.selection_counts import preview_counts, reasons_of
 
 MOST_CATEGORIES = 30  # bars in the table of categories
 
@@ -92,6 +92,7 @@ def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) ->
         "recipe": described_recipe(project, recipe.to_json()),
         "counts": counts,
         "field_counts": list(counts.get("fields", {}).items()),
+        "not_selected": list(counts["not_selected"].items()),
         "versions": dataset.versions.made().select_related("recipe_revision").order_by("-number"),
         "history": revision_history(project, dataset),
         "once": uuid.uuid4().hex,
@@ -206,6 +207,7 @@ def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, 
         str(each["import"]): each["rows"] for each in version.facts.get("sources", [])
     }
     imports = project.imports.filter(pk__in=[int(pk) for pk in files])
+    not_selected = reasons_of(version)
     return {
         "statistics": statistics,
         "digests": [
@@ -224,7 +226,12 @@ def _statistics_context(project: Project, version: DatasetVersion) -> dict[str, 
             (DECISIONS.get(name, name), count) for name, count in sorted(used.get("reviews", {}).items())
         ],
         "imports": [(record, files[str(record.pk)]) for record in imports],
-        "left_out": version.manifest["left_out"],
+        "not_selected": list((not_selected or {}).items()),
+        "left_out": {
+            reason: count
+            for reason, count in version.manifest["left_out"].items()
+            if reason not in (not_selected or {})  # the people chosen: manifests have always counted those
+        },
     }
 
 

@@ -17,6 +17,7 @@ from labeling.services import recipe_counting
 from labeling.services.datasets import change_recipe, create_dataset
 from labeling.services.progress import Progress
 from labeling.services.recipes import Recipe
+from tests.factories import make_prompt
 from tests.labeling.judgments import make_demonstration
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -173,3 +174,39 @@ def test_who_began_from_an_older_recipe_chooses_between_the_two(live_site, cast,
         conflict.get_by_role("link", name="Discard mine, take revision 2").click()
         expect(page.get_by_label("Blocked words")).to_have_value("darn")
         expect(conflict).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_selection_leaves_out_is_seen_before_and_after(live_site, cast, open_as, scheme):
+    for category, person, decision in (
+        ("contract law", cast.annotator, "accepted"),
+        ("contract law", cast.annotator, "fixed"),
+        ("contract law", cast.peer, "accepted"),
+        ("contract law", cast.annotator, None),
+        ("maths", cast.annotator, "accepted"),
+        ("maths", cast.peer, None),
+    ):
+        prompt = make_prompt(cast.project, category=category)
+        make_demonstration(cast.project, person, prompt=prompt, decision=decision, reviewer=cast.lead)
+    chosen = {"annotators": [cast.annotator.pseudonym], "decisions": ["accepted", "fixed"]}
+    dataset = create_dataset(
+        project=cast.project, kind="sft", name="Mine", recipe=chosen, acting_user=cast.admin
+    )
+    page = open_as(cast.admin, color_scheme=scheme)
+    here = f"{live_site.url}/projects/{cast.project.slug}/datasets/{dataset.pk}/"
+    page.goto(f"{here}recipe/")
+    told = page.locator("#count")
+    expect(told).to_contain_text("with another outcome of review")
+    page.get_by_label("Categories").select_option("contract law")
+    expect(told.locator("dl", has_text="of other categories").locator("dd")).to_have_text(["2", "1", "1"])
+    seen(page, f"selection-form-{scheme}")
+    page.get_by_role("button", name="Save the recipe").click()
+    expect(page.get_by_role("heading", name="Left out by selection")).to_be_visible()
+    seen(page, f"selection-dataset-{scheme}")
+    page.get_by_role("button", name="Freeze").click()
+    made_of = page.locator("section", has=page.get_by_role("heading", name="Made of"))
+    expect(made_of).to_contain_text("of other categories")
+    seen(page, f"selection-version-{scheme}")
+    page.get_by_role("link", name="Data card").click()
+    expect(page.get_by_text("left out by selection: 2 rows, of other categories")).to_be_visible()
+    seen(page, f"selection-card-{scheme}")

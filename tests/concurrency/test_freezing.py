@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from labeling.models import Submission
-from labeling.services import dataset_diff, datasets, verification
+from labeling.services import dataset_diff, datasets, selection_counts, verification
+from labeling.services.recipes import Recipe
 from tests.cast import make_cast
 from tests.factories import make_demonstration_batch
 from tests.labeling.judgments import make_demonstration
@@ -80,6 +81,29 @@ def test_without_the_snapshot_it_would_be(at_work, monkeypatch):
     counted, written = freeze_meanwhile(dataset, crew, monkeypatch)
     assert crew.processes[0].wait(timeout=400) == 0
     assert counted == ACCEPTED < written
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_what_is_handed_in_between_two_counts_of_a_preview_is_in_neither(at_work, monkeypatch, is_guarded):
+    """And the control: without one moment for both it would be left out of a recipe that never saw it."""
+    dataset, crew = at_work
+    peer = Submission.objects.first().annotator
+    count, begun = selection_counts._count_rows, []
+
+    def count_after_some_work(*arguments):
+        if not begun:
+            begun.append(crew.go())
+            for _ in range(3):
+                crew.next_fact()
+        return count(*arguments)
+
+    monkeypatch.setattr(selection_counts, "_count_rows", count_after_some_work)
+    if not is_guarded:
+        monkeypatch.setattr(selection_counts, "one_snapshot", contextlib.nullcontext)
+    recipe = Recipe(annotators=(peer.pseudonym,), include_gold=True)
+    counts = selection_counts.preview_counts(dataset.project, "sft", recipe)
+    assert crew.processes[0].wait(timeout=400) == 0
+    assert (counts["rows"], bool(counts["not_selected"])) == (ACCEPTED, not is_guarded)
 
 
 @pytest.fixture

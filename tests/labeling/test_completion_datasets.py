@@ -14,11 +14,11 @@ from labeling.formats.parquet_out import write_shards
 from labeling.models import Completion, CompletionOrigin, DatasetVersion, Prompt
 from labeling.services import datasets, imports, verification
 from labeling.services.dataset_cards import card_of
-from labeling.services.dataset_rows import preview_counts
 from labeling.services.gold import mark_gold
 from labeling.services.lineage import versions_with_prompt
 from labeling.services.prompts import archive_prompt
 from labeling.services.recipes import Recipe
+from labeling.services.selection_counts import preview_counts
 from tests.factories import make_completions, make_prompt
 
 from .judgments import make_demonstration, make_ranking

@@ -138,7 +138,8 @@ def test_a_recipe_is_counted_without_storing_anything(program, cast):
     make_demonstration(cast.project, cast.annotator)
     body = {"kind": "sft", "recipe": {"sources": ["people"]}}
     counts = program.post(url(cast, "datasets/count/"), body).json()
-    assert counts == {"rows": 1, "prompts": 1, "by_source": {"people": 1, "imports": 0}}
+    by_source = {"people": 1, "imports": 0}
+    assert counts == {"rows": 1, "prompts": 1, "not_selected": {}, "by_source": by_source}
     assert not DatasetVersion.objects.exists()
 
 

@@ -13,10 +13,10 @@ from labeling.formats import SPLITS, prompt_group
 from labeling.models import CompletionScore, ImportRecord, SpanNote, Submission, TaskAgreement
 from labeling.services import datasets
 from labeling.services.dataset_cards import card_of
-from labeling.services.dataset_rows import preview_counts
 from labeling.services.recipe_counting import read_counts
 from labeling.services.recipe_filters import weight_lines, weights_of_lines
 from labeling.services.recipes import Recipe
+from labeling.services.selection_counts import preview_counts
 from tests.factories import make_prompt
 
 from .judgments import make_demonstration, make_ranking
@@ -164,7 +164,7 @@ def test_only_the_work_of_some_people_is_taken_and_the_rest_is_counted(cast):
     assert set(version.manifest["statistics"]["lineage"]["annotators"]) == {cast.annotator.pseudonym}
     recipe = Recipe.from_json(only).resolved_for(cast.project)
     counts = preview_counts(cast.project, "sft", recipe)
-    assert (counts["rows"], counts["by_others"]) == (2, 2)
+    assert (counts["rows"], counts["not_selected"]) == (2, {"by none of the people chosen": 2})
     assert "annotators" not in Recipe().to_json()
     without = make_version(cast, name="none", annotators=[cast.peer.pseudonym, cast.annotator.pseudonym],
                            exclude_annotators=[cast.peer.pseudonym])  # fmt: skip
@@ -181,7 +181,8 @@ def test_the_form_takes_people_caps_and_languages_of_prompts_that_are_not_marked
         "decisions": ["accepted", "fixed", "unreviewed"], "train": "80", "validation": "10", "test": "10",
         "annotators": [cast.annotator.pseudonym], "category_most": "contract law 20\n* 500",
     }  # fmt: skip
-    assert "by other people</dt><dd>1<" in client.get(f"{here}count/", form).content.decode()
+    counted = client.get(f"{here}count/", form).content.decode()
+    assert 'by none of the people chosen</dt><dd class="num">1<' in counted
     wrong = client.post(f"{here}new/", form | {"category_most": "law many"})
     assert (wrong.status_code, "“law many” is no cap." in wrong.content.decode()) == (422, True)
     page = client.get(client.post(f"{here}new/", form | {"languages": ["uk"]}).url).content.decode()
