@@ -66,7 +66,8 @@ def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
     returned = list(queues.returned_work(user=request.user, project=project)[:20])
     full_day = reason_to_stop(project=project, membership=membership, user=request.user)
     may_work, may_manage = can(membership, Action.WORK), can(membership, Action.MANAGE_BATCHES)
-    if may_work and not may_manage and not (total or returned or full_day):
+    idle = may_work and not may_manage and not (total or returned or full_day)
+    if idle:
         work_again.note_empty_page(membership=membership)
     context = {
         "waiting": waiting,
@@ -76,6 +77,7 @@ def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
         "goal": preferences_of(request.user)["daily_goal"],
         "may_work": may_work,
         "may_manage": may_manage,
+        "is_new_here": idle and not request.user.submissions.filter(project=project).exists(),
         "done": _done(request, project),
         "standings": standings(project=project, membership=membership),
         "full_day": full_day,

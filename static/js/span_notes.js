@@ -138,7 +138,7 @@ function prepare(section, input) {
     button.dataset.spanOpen = card.dataset.completion;
     button.dataset.spanName = section.dataset.spanName.replace("#", letterOf(card));
     button.setAttribute("aria-label", `${section.dataset.spanLabel}: ${button.dataset.spanName}`);
-    (card.querySelector(".rank-moves, .completion-foot") || footOf(card)).append(button);
+    (card.querySelector(".rank-moves") || card.querySelector(".completion-foot") || footOf(card)).append(button);
     card.addEventListener("keydown", (event) => {
       if (event.target === card && event.key === "m" && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); open(button); }
     });

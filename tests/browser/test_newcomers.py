@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.template.loader import render_to_string
 from playwright.sync_api import expect
 
 from labeling.models import Draft, Submission
@@ -21,6 +22,17 @@ from tests.labeling.work import do_next
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1300, "height": 900}
+# Words of the loop's steps that lie on more than one line. No dictionary of hyphens need be there.
+BROKEN_WORDS = """() => [...document.querySelectorAll(".loop-node strong")].flatMap((label) => {
+  label.style.hyphens = "none";
+  const text = label.firstChild;
+  return [...text.data.matchAll(/\\S+/g)].filter((word) => {
+    const range = document.createRange();
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    return new Set([...range.getClientRects()].map((box) => box.top)).size > 1;
+  }).map(([word]) => word);
+})"""
 OVERRIDDEN = "Good \u202egnp.exe\u202c and zero\u200bwidth"
 
 
@@ -60,6 +72,48 @@ def test_the_key_of_the_scores_stands_beside_them(cast, open_as):
     start(page, cast)
     expect(page.locator(".completion kbd").first).to_have_text("Shift 1–7")
     expect(page.locator("[data-rank-status]")).to_contain_text("Press a letter")
+
+
+def test_the_keys_that_begin_work_stand_on_their_buttons(cast, open_as):
+    publish_guideline(cast.project, kind="demonstration")
+    make_demonstration_batch(cast.project, tasks=1, review_rate=1)
+    page = open_as(cast.annotator, viewport=DESK)
+    page.goto(f"{home(cast)}work/")
+    expect(page.locator("[data-shortcut=n] kbd")).to_have_text("N")
+    page.keyboard.press("n")
+    page.wait_for_url("**/guideline/demonstration/")
+    expect(page.locator("[data-shortcut='mod+enter'] kbd")).to_have_text("Ctrl ↵")
+
+
+def test_the_ring_around_the_heading_of_a_fresh_task_stays_off_the_line_below(cast, open_as):
+    make_demonstration_batch(cast.project, tasks=1)
+    page = open_as(cast.annotator, viewport=DESK)
+    start(page, cast)
+    heading = page.locator("h1")
+    expect(heading).to_be_focused()
+    gap = heading.evaluate(
+        "(h) => h.nextElementSibling.getBoundingClientRect().top - h.getBoundingClientRect().bottom"
+    )
+    assert gap >= 4  # the ring's offset and its width
+
+
+def test_marking_a_stretch_stands_in_line_with_the_other_buttons_of_a_card(cast, open_as):
+    make_ranking_batch(cast.project, tasks=1, k=2)
+    page = open_as(cast.annotator, viewport=DESK)
+    start(page, cast)
+    expect(page.locator(".rank-moves [data-span-open]")).to_have_count(2)
+
+
+@pytest.mark.parametrize("width", [1024, 1200, 1440])
+def test_no_step_of_a_round_breaks_its_words(cast, open_as, width):
+    page = open_as(cast.admin, viewport={"width": width, "height": 900})
+    page.goto(home(cast))
+    steps = ["People write demonstrations", "Comparison dataset", "Sample the better model"]
+    nodes = [{"label": steps[n % 3], "state": "done", "icon": "work", "note": "Round 1"} for n in range(10)]
+    loop = render_to_string("components/loop.html", {"nodes": nodes})
+    page.locator("#main").evaluate("(main, html) => { main.innerHTML = html; }", loop)
+    assert page.locator(".loop-node").count() == 10
+    assert page.evaluate(BROKEN_WORDS) == []
 
 
 def ranked_without_scores(cast, open_as):

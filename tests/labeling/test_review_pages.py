@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from annotate.errors import Conflict
+from annotate.signs import isolated
 from labeling.models import Draft, Submission
 from labeling.services.assignments import release_expired
 from labeling.services.reviews import accept_submission, return_submission
@@ -52,6 +53,12 @@ def test_the_queue_is_filtered_by_reason(cast, visit, submissions):
     flagged = do_next(cast.annotator, cast.project, prompt_flags=["unsafe"])
     page = visit(cast.lead)("review_queue", query="?reason=flagged").context["listing"].page
     assert [each.pk for each in page] == [flagged.pk]
+
+
+def test_the_box_of_a_piece_is_named_by_its_prompt_not_by_a_number(cast, visit, submissions):
+    page = visit(cast.lead)("review_queue").content.decode()
+    for each in submissions:
+        assert f"Choose: {isolated(each.prompt.preview)}<" in page
 
 
 def test_an_empty_queue_says_when_something_comes(cast, visit):

@@ -47,6 +47,15 @@ def test_with_nothing_to_do_it_says_so_and_where_to_go(cast, visit):
     assert b"Nothing to do right now" in visit(cast.annotator)("work").content
 
 
+def test_who_never_worked_here_is_sent_to_the_guidelines_and_not_to_their_own_empty_work(cast, visit):
+    page = visit(cast.annotator)("work").content.decode()
+    assert "meanwhile you can read the guidelines" in page
+    make_demonstration_batch(cast.project, tasks=1)
+    do_next(cast.annotator, cast.project)
+    page = visit(cast.annotator)("work").content.decode()
+    assert "meanwhile you can look at your work" in page
+
+
 def test_start_leads_straight_into_the_task(cast, visit):
     make_demonstration_batch(cast.project, tasks=1)
     answer = visit(cast.annotator)("work_next", post={}, follow=True)
