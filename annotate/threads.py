@@ -49,6 +49,9 @@ class _Job:
             return
         try:
             self.found = self.context.run(self.function, *self.arguments)
+        except StopIteration as raised:  # no future takes it: whoever waits would wait for ever
+            self.error = RuntimeError("StopIteration was raised in a thread")
+            self.error.__cause__ = raised
         except BaseException as raised:  # noqa: BLE001 - it is raised where the answer is awaited
             self.error = raised
 
@@ -74,9 +77,10 @@ class _Thread:
         self.is_started = False
 
     def give(self, job: _Job) -> None:
+        """Raises RuntimeError where the system has no thread left; the job is not taken then."""
         if not self.is_started:
-            self.is_started = True
             threading.Thread(target=self._work, name="requests", daemon=True).start()
+            self.is_started = True
         self.jobs.put(job)
 
     def _work(self) -> None:
@@ -85,6 +89,8 @@ class _Thread:
                 job.do()
                 shared = self.shared()
                 following = shared.next_job(self) if shared is not None else None
+                if shared is None:  # whoever lent it is gone: nobody else ends it
+                    self.jobs.put(None)
                 del shared  # an idle thread keeps nobody alive
                 job.tell()  # last: whoever is told may come again, and finds this thread at hand
                 job = following
@@ -109,8 +115,8 @@ class SharedThreads:
         """What the function returns or raises. One that has begun is not interrupted where its caller is."""
         job = _Job(function, arguments)
         with self.guard:
-            if self.idle:
-                self._lend(self.idle.pop(), job)
+            if self.idle and self._lend(self.idle[-1], job):
+                self.idle.pop()
             else:
                 self.waiting.append(job)
                 self._look_later(job.loop)
@@ -133,9 +139,14 @@ class SharedThreads:
             self.idle.append(thread)
             return None
 
-    def _lend(self, thread: _Thread, job: _Job) -> None:
+    def _lend(self, thread: _Thread, job: _Job) -> bool:
+        """Whether it has begun; where the system has no thread left, the job waits and is looked at again."""
+        try:
+            thread.give(job)
+        except RuntimeError:
+            return False
         self.lent[thread] = time.monotonic()
-        thread.give(job)
+        return True
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._looks:
@@ -146,8 +157,13 @@ class SharedThreads:
         """A new thread for who waits where too few are left beside slow requests."""
         with self.guard:
             self._looks = False
-            while self.waiting and (self._may_add() or self._waits_too_long()):
-                self._lend(_Thread(self), self.waiting.popleft())
+            while self.waiting and (self.idle or self._may_add() or self._waits_too_long()):
+                thread = self.idle[-1] if self.idle else _Thread(self)
+                if not self._lend(thread, self.waiting[0]):
+                    break
+                self.waiting.popleft()
+                if self.idle:
+                    self.idle.pop()
             if self.waiting:
                 self._look_later(loop)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -207,3 +208,26 @@ def test_nothing_is_counted_while_something_is_locked(cast, checkpoint, prompts,
             project=cast.project, stage="sft", hyperparameters={}, acting_user=cast.admin,
             inputs={"train_data": learnt, "model": checkpoint},
         )  # fmt: skip
+
+
+def test_of_many_checkpoints_no_more_are_looked_into_than_there_is_time_for(
+    cast, checkpoint, prompts, monkeypatch
+):
+    """One whose template is slow takes its time; ten of them would take ten times that from who waits."""
+    others = [make_checkpoint(cast.project, user=cast.admin) for _ in range(2)]
+    for each in others:
+        make_letters_model(checkpoint_directory(each))
+    looked_into = []
+
+    def slowly(folder, *_given, **_named):
+        looked_into.append(folder)
+        time.sleep(0.06)
+
+    monkeypatch.setattr(long_prompts, "_count", slowly)
+    monkeypatch.setattr(long_prompts, "PATIENCE", 0.05)
+    given = {"project": cast.project, "prompts": prompts(FITS), "acting_user": cast.admin}
+    given |= {"completions_per_prompt": 2, "checkpoints": [checkpoint, *others]}
+    assert sample_completions(**given).stage == "sample"
+    assert len(looked_into) == 1
+    with pytest.raises(Invalid, match="an answer of 128 leaves none"):
+        sample_completions(**given, max_new_tokens=128)

@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,14 +115,18 @@ def refuse_long_prompts(
 
 
 def _refuse_of_sampling(values: dict[str, Any], sources: Sources, options: dict[str, Any]) -> None:
-    """Each checkpoint answers each prompt, and one that is too long ends the run."""
+    """Each checkpoint answers each prompt, and one that is too long ends the run. However many checkpoints
+    there are, somebody waits no longer than for two: those that are left then are not looked into."""
     version = next((source for role, source in sources if role == RunInputRole.PROMPTS), None)
+    until = time.monotonic() + PATIENCE
     for checkpoint in (source for role, source in sources if role == RunInputRole.SAMPLE_FROM):
         folder = checkpoint_directory(checkpoint)
         if not (context := context_in(folder)):
             continue
         room = _require_room(context, values, "max_new_tokens")
         most = min(values["maximum_prompt_length"] or room, room)
+        if time.monotonic() > until:
+            continue
         if version is not None:
             found = _count(folder, _files_of(version, options.get("splits") or [TRAIN]), most)
         else:
