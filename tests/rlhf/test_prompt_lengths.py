@@ -197,3 +197,11 @@ def test_a_template_that_loops_at_a_row_ends_the_question_and_nothing_else(base_
     template = "{% if 'loop' in messages[-1].content %}" + loops + "{% endif %}" + chat.PLAIN_TEMPLATE
     ended = start(ask(base_model, rows("the cat", "loop"), 8, seconds=1.0, chat_template=template))
     assert ended.returncode != 0 or "unknown" in json.loads(ended.stdout)
+
+
+def test_a_template_takes_no_more_memory_than_a_large_vocabulary_might(base_model, rows):
+    """Two may be asked at once, beside the site: one line of a template asks for as much as it likes."""
+    greedy = "{% if 'greedy' in messages[-1].content %}{{ ('x' * 2300000000)|length }}{% endif %}"
+    asked = ask(base_model, rows("the cat", "greedy"), 8, chat_template=greedy + chat.PLAIN_TEMPLATE)
+    ended = start(asked)
+    assert ended.returncode != 0 or "unknown" in json.loads(ended.stdout)

@@ -24,7 +24,7 @@ from training.rlhf.data import read_jsonl
 from training.rlhf.errors import RlhfError
 from training.rlhf.plain_tokenizer import PlainTokenizer
 
-MEMORY = 4 * 2**30  # bytes of address space: a vocabulary of 250,000 tokens takes one
+MEMORY = 2 * 2**30  # bytes of address space: a vocabulary of 250,000 tokens (23 MB) takes an eighth of them
 SLACK, SHARE = 8, 50  # of a count that may be off: so many tokens, and one in so many
 
 
@@ -61,11 +61,12 @@ class Question:
 
 def count_prompts(asked: Question) -> Lengths:
     """Raises RlhfError where model or rows cannot be read so; what to do then is the run's to say."""
+    until = time.process_time() + asked.seconds
     tokenizer = load_tokenizer(asked.model, chat_template=asked.chat_template, read=_read)
     encoder, found = ChatEncoder(tokenizer), Lengths()
     for path in asked.files:
         for _number, row in read_jsonl(path):
-            if time.process_time() > asked.seconds:
+            if time.process_time() > until:
                 return found
             tokens = len(encoder.encode_prompt(_prompt(row)))
             # Where a count may be off, a row that is near the limit is called no longer than it.
