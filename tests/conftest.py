@@ -92,7 +92,8 @@ def live_site(site_process: SiteProcess, transactional_db) -> SiteProcess:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args) -> dict:
+def browser_type_launch_args(browser_type_launch_args, django_db_setup) -> dict:
+    """Chromium, and the database made before it: in a thread where Playwright's loop runs, Django makes none."""
     return {
         **browser_type_launch_args,
         "executable_path": os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium"),

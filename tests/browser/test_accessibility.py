@@ -10,6 +10,7 @@ from django.urls import reverse
 from labeling.models import Role
 from labeling.permissions import Action
 from tests.browser.axe import COLOURS, LAYOUT, violations
+from tests.browser.widths import reaching_over
 from tests.security.routes import PUBLIC, SIGNED_IN, all_routes
 from tests.security.test_routes import ONLY_THE_OWNERS, object_of, values_for
 from tests.security.world import build_world
@@ -83,8 +84,7 @@ def check(page, address: str) -> list[str]:
     whole_height = page.evaluate("() => document.documentElement.scrollHeight")
     page.set_viewport_size({**NARROW, "height": max(whole_height, NARROW["height"])})
     found += [f"narrow: {line}" for line in violations(page, LAYOUT)]
-    if page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
-        found.append("narrow: the page scrolls sideways")
+    found += [f"narrow: the page scrolls sideways for {name}" for name in reaching_over(page)]
     return [f"{address} {line}" for line in found]
 
 

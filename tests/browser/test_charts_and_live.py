@@ -7,6 +7,8 @@ import json
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.widths import reaching_over
+
 DATA = {
     "x": [0, 10, 20],
     "series": [
@@ -134,7 +136,7 @@ def test_a_chart_keeps_to_the_width_of_a_phone(stage, page):
     stage.show("/chart", CHART_PAGE + "{% endblock %}", data=DATA)
     page.goto(stage.url + "/chart")
     expect(page.locator(".chart canvas")).to_be_visible()
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert reaching_over(page) == []
 
 
 def show_run(stage, socket: str = "") -> None:
@@ -255,3 +257,15 @@ def test_counts_by_day_have_whole_numbers_and_days_as_the_site_writes_them(stage
     assert {"0", "1", "2", "22 Nov"} <= set(written), written
     assert not [text for text in written if "." in text or "/" in text], written
     assert table_of(page)[0] == ["21 Nov 2026", "0"]
+
+
+def test_a_chart_not_drawn_anew_yet_does_not_widen_the_page(stage, page):
+    # As in the moment between the window's new width and the observer's word of it.
+    page.add_init_script("window.ResizeObserver = class { observe() {} unobserve() {} disconnect() {} }")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    stage.show("/chart", CHART_PAGE + "{% endblock %}", data=DATA)
+    page.goto(stage.url + "/chart")
+    expect(page.locator(".chart canvas")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.locator(".chart canvas").bounding_box()["width"] > 390
+    assert reaching_over(page, seconds=1) == []

@@ -14,6 +14,7 @@ from labeling.services.gold import mark_gold
 from labeling.services.projects import update_settings
 from labeling.services.quality_reports import refresh_report
 from tests.browser.axe import COLOURS, LAYOUT, violations
+from tests.browser.widths import reaching_over
 from tests.factories import make_demonstration_batch, make_ranking_batch
 from tests.labeling.ranked import rank
 from tests.labeling.work import do_next
@@ -65,7 +66,7 @@ def test_the_consensus_fits_a_phone_in_both_schemes(cast, open_as, disputed, sch
         page.goto(reverse(f"labeling:{name}", args=[cast.project.slug, *args]))
         page.wait_for_load_state("load")
         look(page, f"{name}-narrow-{scheme}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+        assert reaching_over(page) == []
         assert violations(page, COLOURS) == []
         assert violations(page, LAYOUT) == []
 
@@ -112,6 +113,6 @@ def test_scoring_fits_a_phone_in_both_schemes(cast, open_as, unscored, scheme):
     page.goto(reverse("labeling:gold_score", args=[cast.project.slug, unscored[0].pk]))
     page.wait_for_load_state("load")
     look(page, f"score-narrow-{scheme}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert reaching_over(page) == []
     assert violations(page, COLOURS) == []
     assert violations(page, LAYOUT) == []

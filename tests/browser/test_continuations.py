@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 
 from tests.browser.test_accessibility import check
-from tests.browser.test_run_reports import DESK, PHONE, WIDER_THAN_THE_PAGE
+from tests.browser.test_run_reports import DESK, PHONE
+from tests.browser.widths import reaching_over
 from tests.training.conftest import make_sft_run
 from tests.training.test_continuations import LOSSES, finish, make_versions, measured, order, succeed
 from training.services.continuations import continuation_of
@@ -35,5 +36,5 @@ def test_form_and_report_break_no_rule(cast, pair, open_as, theme, viewport):
         "checkpoints": reverse("training:checkpoints", args=[cast.project.slug]),
     }.items():
         page.goto(address)
-        assert page.evaluate(WIDER_THAN_THE_PAGE) <= 0, name
+        assert reaching_over(page) == [], name
         assert not check(page, page.url)

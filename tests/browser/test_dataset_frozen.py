@@ -17,21 +17,18 @@ from labeling.services import recipe_counting
 from labeling.services.datasets import change_recipe, create_dataset
 from labeling.services.progress import Progress
 from labeling.services.recipes import Recipe
+from tests.browser.widths import reaching_over
 from tests.factories import make_prompt
 from tests.labeling.judgments import make_demonstration
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def fits(page: Page) -> bool:
-    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
 def seen(page: Page, name: str) -> None:
     """The page as wide and as narrow as people have it; pictures of it where SHOTS names a folder."""
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        assert fits(page), f"{name} is wider than {width} pixels"
+        assert reaching_over(page) == [], f"{name} is wider than {width} pixels"
         if folder := os.environ.get("SHOTS"):
             page.screenshot(path=f"{folder}/{name}-{width}.png", full_page=True)
     page.set_viewport_size({"width": 1280, "height": 900})

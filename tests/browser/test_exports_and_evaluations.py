@@ -10,7 +10,8 @@ from django.db import transaction
 from django.urls import reverse
 
 from tests.browser.test_accessibility import check
-from tests.browser.test_run_reports import DESK, PHONE, WIDER_THAN_THE_PAGE
+from tests.browser.test_run_reports import DESK, PHONE
+from tests.browser.widths import reaching_over
 from tests.training.conftest import demonstration, make_checkpoint, make_version
 from tests.training.test_evaluations import CLASSES, evaluate, safety
 from tests.training.test_exports import shaped
@@ -68,7 +69,7 @@ def test_they_break_no_rule_and_are_no_wider_than_the_page(cast, addresses, open
         page.goto(address)
         if folder := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=Path(folder) / f"{name}-{theme}-{viewport['width']}.png", full_page=True)
-        assert page.evaluate(WIDER_THAN_THE_PAGE) <= 0, name
+        assert reaching_over(page) == [], name
         assert not check(page, page.url), name
 
 

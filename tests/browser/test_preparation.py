@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from labeling.models import Demonstration
 from tests.browser.axe import violations
+from tests.browser.widths import reaching_over
 
 pytestmark = [pytest.mark.browser]
 LONG = "please tell me in a few words how a steam engine turns heat into work, number {n}"
@@ -46,7 +47,7 @@ def test_a_fix_is_applied_before_anything_is_stored(cast, open_as, tmp_path, wid
     expect(page.get_by_role("button", name="Ignored: open again")).to_be_visible()
     page.evaluate("() => window.scrollTo(0, 0)")  # a button half under the top bar is a small target
     assert not violations(page)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert reaching_over(page) == []
     page.get_by_role("link", name="Back to the import").click()
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("Keep the first of each: 2 rows")).to_be_visible()

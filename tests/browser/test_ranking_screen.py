@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from annotate.accounts.preferences import preferences_of
 from labeling.models import Assignment, Submission
 from labeling.services.batches import create_ranking_batch
+from tests.browser.widths import reaching_over
 from tests.factories import make_completions, make_demonstration_batch, make_prompt, publish_guideline
 from tests.labeling.work import do_next
 
@@ -103,7 +104,7 @@ def test_two_texts_stand_side_by_side_with_the_guideline_beside_them_at_1280(at_
     assert all(box["width"] >= 244 for box in boxes)
     board, guide = (page.locator(each).bounding_box() for each in ("[data-rank-board]", "#guideline"))
     assert boxes[1]["x"] + boxes[1]["width"] < board["x"] < board["x"] + board["width"] < guide["x"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert reaching_over(page) == []
     for each in page.locator("[data-rank-board] button, #guideline .card-header button").all():
         box = each.bounding_box()
         inside = board if box["x"] < guide["x"] else guide
@@ -335,12 +336,12 @@ def test_the_screen_reads_in_both_directions_and_never_wider_than_a_phone(at_wor
         "$$\\sum_{i=1}^{n} " + "x_i + " * 60 + "y$$",
     ]
     page = at_work(texts, viewport={"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert reaching_over(page) == []
     direction = "node => getComputedStyle(node).direction"
     assert of_text(page, "القضاعة").locator("[data-body]:visible").evaluate(direction) == "rtl"
     assert of_text(page, "水獭").locator("[data-body]:visible").evaluate(direction) == "ltr"
     page.set_viewport_size({"width": 1600, "height": 900})
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert reaching_over(page) == []
 
 
 def test_going_back_shows_what_became_of_the_task_not_a_dead_copy_of_its_form(at_work, cast):

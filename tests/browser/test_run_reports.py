@@ -10,6 +10,7 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from tests.browser.test_accessibility import check
+from tests.browser.widths import reaching_over
 from tests.training.conftest import comparison, demonstration, make_letters_model, make_sft_run, make_version
 from tests.training.test_frontier import ppo_run
 from tests.training.test_learning_curves import ended
@@ -19,7 +20,6 @@ from training.services.learning_curves import create_learning_curve
 
 pytestmark = [pytest.mark.browser]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-WIDER_THAN_THE_PAGE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_reports_break_no_rule_and_are_no_wider_than_the_page(cast, addresses, o
         page.goto(address)
         if name != "form":
             page.locator(".chart canvas").first.wait_for()
-        assert page.evaluate(WIDER_THAN_THE_PAGE) <= 0, name
+        assert reaching_over(page) == [], name
         assert not check(page, page.url)
 
 
@@ -102,5 +102,5 @@ def test_what_fits_is_told_on_the_form_by_the_library_itself(cast, settings, ope
     expect(part).to_contain_text("MiB that are free here", timeout=90_000)
     expect(part).to_contain_text("48 rows")
     assert page.locator("#id_hp_batch_size").input_value() == "48"  # nothing that was filled in is lost
-    assert page.evaluate(WIDER_THAN_THE_PAGE) <= 0
+    assert reaching_over(page) == []
     assert not check(page, page.url)

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from labeling.services.datasets import create_dataset, freeze_dataset
 from labeling.services.imports import confirm_import, run_import, upload_file
 from tests.browser.axe import violations
+from tests.browser.widths import reaching_over
 from tests.training.conftest import make_letters_model
 
 pytestmark = [pytest.mark.browser]
@@ -65,7 +66,7 @@ def test_everything_is_reached_by_keyboard(cast, open_as, version, width, scheme
     def looked_at() -> None:
         page.evaluate("() => window.scrollTo(0, 0)")  # a button half under the top bar is a small target
         assert not violations(page)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        assert reaching_over(page) == []
 
     # 1. Count the tokens of the version.
     page.goto(address)

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from labeling.models import ImportRecord, ImportStatus, ImportUpload
 from tests.browser.axe import violations
+from tests.browser.widths import reaching_over
 
 pytestmark = [pytest.mark.browser]
 
@@ -107,7 +108,7 @@ def test_a_file_is_looked_at_checked_and_imported(cast, open_as, tmp_path, schem
     expect(page.get_by_text("good").first).to_be_visible()  # the preview leaves out what was found faulty
     assert violations(page) == []
     page.set_viewport_size({"width": 390, "height": 1600})
-    assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    assert reaching_over(page) == []
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=f"{folder}/check-{scheme}-390.png", full_page=True)
         page.set_viewport_size({"width": 1280, "height": 900})

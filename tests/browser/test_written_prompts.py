@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from labeling.models import Draft, Submission
 from labeling.services.batches import create_writing_batch
 from tests.browser.axe import violations
+from tests.browser.widths import reaching_over
 from tests.factories import make_ranking_batch
 from tests.labeling.work import claim
 
@@ -67,7 +68,7 @@ def test_the_screen_of_prompt_and_answer_breaks_no_rule(cast, writing, open_as, 
     assert violations(page) == []
     page.set_viewport_size({"width": 390, "height": 1600})
     assert violations(page) == []
-    assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    assert reaching_over(page) == []
 
 
 def test_neither_can_be_judged_by_keys_alone_with_a_reason(cast, open_as):
