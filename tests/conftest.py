@@ -93,7 +93,7 @@ def live_site(site_process: SiteProcess, transactional_db) -> SiteProcess:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args, django_db_setup) -> dict:
-    """Chromium, and the database made before it: in a thread where Playwright's loop runs, Django makes none."""
+    """Chromium; the database is made before it, as Django makes none in a thread of Playwright's loop."""
     return {
         **browser_type_launch_args,
         "executable_path": os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium"),
