@@ -31,10 +31,19 @@ from labeling.bench_handout import (
     production_site,
 )
 from labeling.formats import SPLITS
-from labeling.models import DatasetKind, DatasetVersion, ImportRecord, ImportStatus, Project
+from labeling.models import (
+    DatasetKind,
+    DatasetVersion,
+    ImportRecord,
+    ImportStatus,
+    Project,
+    Ranking,
+)
 from labeling.preparation import Options, Unit
 from labeling.preparation.duplicates import NearDuplicates
 from labeling.services import datasets, imports
+from labeling.services.recipes import Recipe
+from labeling.services.selection_counts import preview_counts
 
 ROWS, QUICK_ROWS = 1_000_000, 2_000
 PAUSE = 4.0  # seconds that a person reads and thinks before each submission
@@ -232,6 +241,36 @@ def _texts(count: int) -> Iterator[str]:
         else:
             text = last = source.choices(vocabulary, k=source.randint(20, 120))
         yield " ".join(text)
+
+
+@benchmark("datasets.3_selection")
+def counted_by_reason(bench: Bench) -> list[Result]:
+    """1,000,000 comparisons counted for the form of a recipe that restricts them in nine ways, all of which
+    each row meets, against one plain count of the same rows."""
+    project, rows = _comparisons(bench)
+    record = project.imports.latest("pk")
+    recipe = Recipe(
+        imports=(record.pk,),
+        exclude_imports=(record.pk + 1,),
+        categories=tuple("abcd"),
+        submitted_from="2020-01-01",
+        submitted_until="2120-01-01",
+        exclude_guideline_versions=(0,),
+        exclude_annotators=("nobody",),
+        decisions=("accepted",),
+    )
+    started = time.perf_counter()
+    plain_rows = Ranking.objects.filter(submission__project=project, submission__status="accepted").count()
+    counting = time.perf_counter() - started
+    started = time.perf_counter()
+    counts = preview_counts(project, DatasetKind.COMPARISON, recipe)
+    seconds = time.perf_counter() - started
+    if not counts["rows"] == plain_rows == rows:
+        raise RuntimeError(f"{counts['rows']} rows were counted, {plain_rows} plainly, of {rows}.")
+    return [
+        Result("counted by reason, seconds", seconds, "s"),
+        Result("counted by reason, times a plain count", seconds / counting, "×"),
+    ]
 
 
 @benchmark("datasets.4_near_duplicates")

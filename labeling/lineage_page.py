@@ -33,7 +33,7 @@ from labeling.models import (
 )
 
 from .services import dataset_files
-from .services.dataset_origins import from_files
+from .services.dataset_origins import of_files
 from .services.lineage import Usage, usages_of, versions_containing, versions_with_prompt
 from .services.written_prompts import WRITTEN
 
@@ -332,7 +332,8 @@ def _of_import(project: Project, record: ImportRecord) -> Lineage:
     ids: set[int] = set()
     for model in (Demonstration, Ranking):
         rows = model.objects.filter(submission__project=project, is_current=True)
-        ids |= set(from_files(rows, (record.pk,)).values_list("submission_id", flat=True)[:MOST_IDS])
+        rows = rows.filter(of_files(model, (record.pk,)))
+        ids |= set(rows.values_list("submission_id", flat=True)[:MOST_IDS])
     forward = [
         Step("prompt", _("New prompts: %(n)s") % {"n": f"{len(prompts):,}"}),
         Step("completion", _("Completions: %(n)s") % {"n": f"{record.completions.count():,}"}),

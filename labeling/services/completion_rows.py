@@ -6,16 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Exists, Func, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models import Exists, Func, OuterRef, QuerySet, TextField, Value
 
 from labeling.formats import completions_row, prompt_group
-from labeling.models import Completion, Project, Prompt, TaskCompletion
+from labeling.models import Completion, Project, Prompt
 
 from .bulk_reading import json_text_of, parsed
 from .dataset_origins import Origin, imports_of
 from .prompt_fields import steady
 from .prompts import chunked
-from .recipes import DEFAULT_SOURCES, Recipe
+from .recipes import Recipe
+from .restrictions import on_completions, restrict
 from .selected_rows import Selected, count_turns
 
 FETCH = 200
@@ -40,28 +41,12 @@ class _Stripped(Func):
 def select_completions(project: Project, recipe: Recipe) -> QuerySet[Completion]:
     """What the recipe selects of the completions to active prompts. What it says of judgments (reviews,
     guidelines, whose work) selects nothing here: nobody has judged them."""
-    rows = Completion.objects.filter(project=project, prompt__archived_at=None)
-    wanted = set(recipe.sources) & set(DEFAULT_SOURCES)
-    if not wanted:
-        return rows.none()
-    if len(wanted) == 1:
-        rows = rows.filter(import_record__isnull="people" in wanted)
-    if recipe.imports:
-        rows = rows.filter(Q(import_record__in=recipe.imports) | Q(prompt__import_record__in=recipe.imports))
-    for column in ("import_record", "prompt__import_record") if recipe.exclude_imports else ():
-        rows = rows.filter(Q(**{column: None}) | ~Q(**{f"{column}__in": recipe.exclude_imports}))
-    if recipe.exclude_annotators:
-        rows = rows.filter(Q(author=None) | ~Q(author__pseudonym__in=recipe.exclude_annotators))
-    if recipe.categories:
-        rows = rows.filter(prompt__category__in=recipe.categories)
-    if recipe.batches:
-        shown = TaskCompletion.objects.filter(completion=OuterRef("pk"), task__batch__in=recipe.batches)
-        rows = rows.filter(Exists(shown))
-    if recipe.begins_at:
-        rows = rows.filter(created_at__gte=recipe.begins_at)
-    if recipe.ends_before:
-        rows = rows.filter(created_at__lt=recipe.ends_before)
-    return rows
+    return restrict(completions_of(project), on_completions(recipe))
+
+
+def completions_of(project: Project) -> QuerySet[Completion]:
+    """All that a dataset could hold of them."""
+    return Completion.objects.filter(project=project, prompt__archived_at=None)
 
 
 def select_answered(project: Project, recipe: Recipe) -> QuerySet[Prompt]:
@@ -80,9 +65,14 @@ def without_imported(rows: QuerySet[Prompt], project: Project, recipe: Recipe) -
     return rows.exclude(Exists(_written(project, recipe).filter(import_record__isnull=False)))
 
 
-def _written(project: Project, recipe: Recipe) -> QuerySet[Completion]:
-    completions = select_completions(project, recipe).filter(prompt=OuterRef("pk"))
+def with_text(project: Project) -> QuerySet[Completion]:
+    """All of more than blanks, of one prompt of an outer query."""
+    completions = completions_of(project).filter(prompt=OuterRef("pk"))
     return completions.annotate(bare=_Stripped("text", Value(BLANKS))).exclude(bare="")
+
+
+def _written(project: Project, recipe: Recipe) -> QuerySet[Completion]:
+    return restrict(with_text(project), on_completions(recipe))
 
 
 def completion_rows(project: Project, recipe: Recipe) -> Iterator[Selected]:

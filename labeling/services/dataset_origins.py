@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Exists, F, Func, Model, OuterRef, Q
 
-from labeling.models import Completion, DatasetKind, Demonstration, Prompt, TaskCompletion
+from labeling.models import Completion, DatasetKind, Demonstration, Prompt, Ranking, TaskCompletion
 
 
 class Origin(NamedTuple):
@@ -54,40 +54,45 @@ class _IsAmong(Func):
         return self.as_sql(compiler, connection, template="%(expressions)s))", arg_joiner=among, **context)
 
 
-def from_files(rows: QuerySet, ids: tuple[int, ...]) -> QuerySet:
-    """The Demonstrations, Rankings or Prompts that hold something of one of these imports."""
+def of_files(model: type[Model], ids: tuple[int, ...]) -> Q:
+    """Demonstrations, Rankings, Prompts or Completions that hold something of one of these imports."""
     condition = Q()
-    for column in _columns(rows.model):
+    for column in _columns(model):
         condition |= Q(**{f"{column}__in": ids})
-    for completions in _completions(rows.model, ids):
+    for completions in _completions(model, ids):
         condition |= Q(completions)
-    return rows.filter(condition)
+    return condition
 
 
-def without_files(rows: QuerySet, ids: tuple[int, ...]) -> QuerySet:
+def not_of_files(model: type[Model], ids: tuple[int, ...]) -> Q:
     """Those that hold nothing of any of these imports."""
-    for column in _columns(rows.model):
-        rows = not_of(rows, column, ids)
-    return rows.filter(*(~completions for completions in _completions(rows.model, ids)))
+    condition = Q()
+    for column in _columns(model):
+        condition &= not_among(column, ids)
+    for completions in _completions(model, ids):
+        condition &= Q(~completions)
+    return condition
 
 
-def not_of(rows: QuerySet, column: str, ids: tuple[int, ...]) -> QuerySet:
+def not_among(column: str, ids: tuple[int, ...]) -> Q:
     """Spelled out, because NOT IN over a missing value would leave the row out in SQL: a row that has none of
     the kind stays."""
-    return rows.filter(Q(**{column: None}) | ~Q(**{f"{column}__in": ids})) if ids else rows
+    return Q(**{column: None}) | ~Q(**{f"{column}__in": ids})
 
 
-def _columns(model: type) -> tuple[str, ...]:
+def _columns(model: type[Model]) -> tuple[str, ...]:
     if model is Prompt:
         return ("import_record",)
+    if model is Completion:
+        return ("import_record", "prompt__import_record")
     both = ("submission__import_record", "submission__prompt__import_record")
     return (*both, "started_from__import_record") if model is Demonstration else both
 
 
-def _completions(model: type, ids: tuple[int, ...]) -> tuple[Exists, ...]:
+def _completions(model: type[Model], ids: tuple[int, ...]) -> tuple[Exists, ...]:
     """Whether a ranking's completions came with one of these: its task's, or an imported ranking's own, which
     may have come with an earlier file than the ranking."""
-    if not ids or model is Prompt or model is Demonstration:
+    if model is not Ranking:
         return ()
     asked = TaskCompletion.objects.filter(
         task=OuterRef("submission__task"), completion__import_record__in=ids

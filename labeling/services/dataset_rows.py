@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.db.models.functions import Cast
 
 from labeling.formats import comparison_row, prompt_group, prompt_row, sft_row
@@ -15,27 +15,23 @@ from labeling.models import (
     Completion,
     DatasetKind,
     Demonstration,
-    GoldResult,
     Project,
     Prompt,
     Ranking,
-    Review,
-    ReviewDecision,
     SpanNote,
     SubmissionStatus,
-    Task,
     TaskKind,
-    TaskPurpose,
 )
 
 from .adjudicated_rows import with_settled_orders
 from .bulk_reading import json_text_of, parsed, with_ids
 from .completion_rows import completion_rows, select_answered
 from .dataset_extras import edit_row, none_ranked, notes_by_judgment, with_notes
-from .dataset_origins import Origin, from_files, imports_of, not_of, without_files
+from .dataset_origins import Origin, imports_of
 from .prompt_fields import with_fields
 from .prompts import chunked
-from .recipes import DECISIONS, DEFAULT_SOURCES, Recipe
+from .recipes import Recipe
+from .restrictions import on_edits, on_judgments, on_prompts, restrict, with_decision
 from .selected_rows import Selected, count_turns
 
 FETCH = 500
@@ -46,101 +42,33 @@ MARGINS = {"significantly": 1.0, "clearly": 2 / 3, "slightly": 1 / 3, "negligibl
 def select(project: Project, kind: str, recipe: Recipe) -> QuerySet:
     """The rows a recipe selects: Demonstrations, Rankings, or Prompts (also of completions), not ordered.
     Edits are apart."""
-    if kind == DatasetKind.PROMPTS:
-        return _select_prompts(project, recipe)
     if kind == DatasetKind.COMPLETIONS:
         return select_answered(project, recipe)
+    if kind == DatasetKind.PROMPTS:
+        return restrict(Prompt.objects.active().filter(project=project), on_prompts(project, recipe))
     model = Demonstration if kind == DatasetKind.SFT else Ranking
-    return _from_sources(_accepted(model, project, recipe), recipe, "submission__import_record")
+    return restrict(accepted(model, project), on_judgments(model, recipe))
 
 
 def select_edits(project: Project, kind: str, recipe: Recipe) -> QuerySet:
     """Answers made of a model's draft, each of which is a pair in a comparison dataset that asks for them."""
-    rows = _accepted(Demonstration, project, recipe).filter(started_from__isnull=False)
-    return rows if kind == DatasetKind.COMPARISON and "edits" in recipe.sources else rows.none()
+    rows = accepted(Demonstration, project).filter(started_from__isnull=False)
+    if kind != DatasetKind.COMPARISON or "edits" not in recipe.sources:
+        return rows.none()
+    return restrict(rows, on_edits(recipe))
 
 
 def count_selected(project: Project, kind: str, recipe: Recipe) -> int:
     return select(project, kind, recipe).count() + select_edits(project, kind, recipe).count()
 
 
-def _from_sources(rows: QuerySet, recipe: Recipe, column: str) -> QuerySet:
-    wanted = set(recipe.sources) & set(DEFAULT_SOURCES)
-    if not wanted:
-        return rows.none()
-    return rows if len(wanted) > 1 else rows.filter(**{f"{column}__isnull": "people" in wanted})
-
-
-def _accepted(model: type[Demonstration] | type[Ranking], project: Project, recipe: Recipe) -> QuerySet:
-    rows: QuerySet = model.objects.filter(
-        is_current=True, submission__project=project, submission__status=SubmissionStatus.ACCEPTED
-    )
-    if not recipe.include_gold:
-        rows = _without_known_answer(rows)
-    rows = rows.annotate(decision=Subquery(_last_decision()))
-    if set(recipe.decisions) != set(DECISIONS):
-        rows = rows.filter(_decided(recipe) | Q(submission__import_record__isnull=False))
-    if recipe.batches:
-        rows = rows.filter(submission__task__batch__in=recipe.batches)
-    if recipe.imports:
-        rows = from_files(rows, recipe.imports)
-    if recipe.categories:
-        rows = rows.filter(submission__prompt__category__in=recipe.categories)
-    if recipe.guideline_versions:
-        rows = rows.filter(guideline_version__in=recipe.guideline_versions)
-    if recipe.exclude_annotators:
-        # Spelled out, because NOT IN over a missing annotator (an import) would leave the row out in SQL.
-        rows = rows.filter(
-            Q(submission__annotator=None) | ~Q(submission__annotator__pseudonym__in=recipe.exclude_annotators)
+def accepted(model: type[Demonstration] | type[Ranking], project: Project) -> QuerySet:
+    """All that a dataset could hold of them."""
+    return with_decision(
+        model.objects.filter(
+            is_current=True, submission__project=project, submission__status=SubmissionStatus.ACCEPTED
         )
-    if recipe.annotators:
-        rows = rows.filter(submission__annotator__pseudonym__in=recipe.annotators)
-    rows = without_files(rows, recipe.exclude_imports)
-    rows = not_of(rows, "guideline_version", recipe.exclude_guideline_versions)
-    return _in_time(rows, recipe, "submission__created_at")
-
-
-def _without_known_answer(rows: QuerySet) -> QuerySet:
-    """Without what was held against a known answer: a test of the person, not their judgment of the task."""
-    tested = GoldResult.objects.filter(submission=OuterRef("submission"))
-    special = [TaskPurpose.SCREENING, TaskPurpose.REPEAT]
-    is_special = Task.objects.filter(pk=OuterRef("submission__task"), purpose__in=special)
-    return rows.filter(~Exists(tested), ~Exists(is_special))
-
-
-def _last_decision() -> QuerySet:
-    decisions = [ReviewDecision.ACCEPTED, ReviewDecision.FIXED]
-    reviews = Review.objects.filter(submission=OuterRef("submission"), decision__in=decisions)
-    return reviews.order_by("-id").values("decision")[:1]
-
-
-def _decided(recipe: Recipe) -> Q:
-    reviewed = [decision for decision in recipe.decisions if decision != "unreviewed"]
-    wanted = Q(decision__in=reviewed)
-    return wanted | Q(decision=None) if "unreviewed" in recipe.decisions else wanted
-
-
-def _select_prompts(project: Project, recipe: Recipe) -> QuerySet:
-    rows: QuerySet = Prompt.objects.active().filter(project=project)
-    rows = _from_sources(rows, recipe, "import_record")
-    if recipe.imports:
-        rows = from_files(rows, recipe.imports)
-    rows = without_files(rows, recipe.exclude_imports)
-    if recipe.categories:
-        rows = rows.filter(category__in=recipe.categories)
-    if recipe.batches:
-        asked = Prompt.objects.filter(project=project, tasks__batch__in=recipe.batches)
-        written = Prompt.objects.filter(project=project, submissions__task__batch__in=recipe.batches)
-        rows = rows.filter(Q(pk__in=asked.values("pk")) | Q(pk__in=written.values("pk")))
-    return _in_time(rows, recipe, "created_at")
-
-
-def _in_time(rows: QuerySet, recipe: Recipe, column: str) -> QuerySet:
-    if recipe.begins_at:
-        rows = rows.filter(**{f"{column}__gte": recipe.begins_at})
-    if recipe.ends_before:
-        rows = rows.filter(**{f"{column}__lt": recipe.ends_before})
-    return rows
+    )
 
 
 def canonical_rows(project: Project, kind: str, recipe: Recipe) -> Iterator[Selected]:

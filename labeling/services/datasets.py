@@ -39,7 +39,8 @@ from .freeze_requests import FreezeRequest, end_as_twin, tell_owner
 from .judgments import clean_text
 from .progress import Progress, lost_jobs
 from .recipes import Recipe
-from .selection_counts import OTHER_PEOPLE, count_not_selected
+from .restrictions import OTHER_PEOPLE
+from .selection_counts import count_selection
 from .snapshots import one_snapshot
 
 log = structlog.get_logger(__name__)
@@ -186,15 +187,15 @@ def _write_files(version: DatasetVersion, writer: VersionWriter, heartbeat: Prog
     recipe = Recipe.from_json(version.recipe)
     dataset, facts = version.dataset, FactGatherer(version)
     with one_snapshot():
-        with heartbeat.kept_alive("writing"):  # a count for each restriction, which says nothing meanwhile
-            total = count_selected(dataset.project, dataset.kind, recipe)
-            facts.not_selected = count_not_selected(dataset.project, dataset.kind, recipe)
+        with heartbeat.kept_alive("writing"):  # a count of all rows, which says nothing meanwhile
+            counted = count_selection(dataset.project, dataset.kind, recipe)
+        facts.not_selected = counted.left_out
         if others := facts.not_selected.get(OTHER_PEOPLE):  # the others are told beside the manifest
             writer.statistics.left_out[OTHER_PEOPLE] += others
         changed = writer.statistics.changed
 
         def tell(_read: int) -> None:  # also while what is a duplicate is found out, and nothing is written
-            heartbeat.tell("writing", writer.count, total)
+            heartbeat.tell("writing", writer.count, counted.selected)
 
         for selected in filtered_rows(dataset.project, dataset.kind, recipe, changed, read=tell):
             if selected.row is None:

@@ -8,11 +8,11 @@ import pytest
 from django.utils import translation
 
 from labeling.models import DatasetVersion
-from labeling.services import datasets, selection_counts, verification
+from labeling.services import datasets, restrictions, verification
 from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_rows import count_selected
 from labeling.services.recipes import Recipe
-from labeling.services.selection_counts import count_not_selected, preview_counts
+from labeling.services.selection_counts import count_selection, preview_counts
 from tests.factories import make_prompt
 
 from .judgments import make_demonstration
@@ -41,7 +41,9 @@ def test_each_reason_is_as_counted_row_by_row_and_nothing_is_lost(cast, kind):
     for number in range(RECIPES):
         recipe = some_recipe(world)
         rows, reasons = left_out_by_hand(every, kind, recipe)
-        found = count_not_selected(cast.project, kind, recipe)
+        counted = count_selection(cast.project, kind, recipe)
+        found = counted.left_out
+        assert counted.selected == rows, recipe
         assert list(found.items()) == list(reasons.items()), recipe
         assert rows + sum(found.values()) == len(could_be_rows(every, recipe)), recipe
         if number % 4 == 0:
@@ -52,7 +54,7 @@ def test_each_reason_is_as_counted_row_by_row_and_nothing_is_lost(cast, kind):
 
 
 def test_the_order_is_the_stated_one():
-    assert list(selection_counts.REASONS.items()) == ORDER
+    assert list(restrictions.REASONS.items()) == ORDER
 
 
 # --- What it costs ----------------------------------------------------------------------------------------
@@ -65,25 +67,26 @@ RESTRICTED = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_restriction_in_use_costs_one_count_and_all_of_them_one_more(cast, django_assert_num_queries, kind):
-    nothing = Recipe(include_gold=True)
-    with django_assert_num_queries(0):
-        assert count_not_selected(cast.project, kind, nothing) == {}
-    recipe, used = nothing, 0
+def test_all_reasons_are_counted_in_one_query_however_many_there_are(cast, django_assert_num_queries, kind):
+    make_world(cast)
+    recipe = Recipe(include_gold=True)
     for name, value in RESTRICTED.items():
+        with django_assert_num_queries(1):
+            count_selection(cast.project, kind, recipe)
         recipe = dataclasses.replace(recipe, **{name: value})
-        used += name in USED[kind]
-        with django_assert_num_queries(used + 1):
-            count_not_selected(cast.project, kind, recipe)
-        with django_assert_num_queries(used):
-            count_not_selected(cast.project, kind, recipe, selected=0)
+    with django_assert_num_queries(1):
+        count_selection(cast.project, kind, recipe)
+    with django_assert_num_queries(2 if kind == "comparison" else 1):
+        count_selection(cast.project, kind, dataclasses.replace(recipe, sources=("people", "edits")))
 
 
-def test_known_answers_are_left_out_unless_asked_for_and_so_cost_a_count(cast, django_assert_num_queries):
-    with django_assert_num_queries(2):
-        count_not_selected(cast.project, "sft", Recipe())
-    with django_assert_num_queries(0):  # nobody's judgment is a known answer
-        count_not_selected(cast.project, "prompts", Recipe())
+def test_the_last_review_is_looked_up_only_for_rows_that_come_so_far(cast, django_assert_num_queries):
+    """The database asks for one restriction after another: each stands within the one before it."""
+    with django_assert_num_queries(1) as asked:
+        count_selection(cast.project, "sft", Recipe(categories=("law",), decisions=("accepted",)))
+    sql = asked[0]["sql"]
+    print(sql)
+    assert sql.index('"category" IN') < sql.index('"labeling_review"')
 
 
 # --- A frozen version -------------------------------------------------------------------------------------
