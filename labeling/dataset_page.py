@@ -205,3 +205,14 @@ def _span(low: Any, high: Any) -> str:
     if low and high:
         return _("%(low)s to %(high)s") % {"low": low, "high": high}
     return _("at least %(low)s") % {"low": low} if low else _("at most %(high)s") % {"high": high}
+
+
+def counted_rows(counts: dict[str, Any] | None) -> dict[str, Any]:
+    """What _selected_rows.html needs of `preview_counts`; None where they are still to be asked for."""
+    if counts is None:
+        return {"counts": None}
+    return {
+        "counts": counts,
+        "field_counts": list(counts.get("fields", {}).items()),
+        "not_selected": list(counts["not_selected"].items()),
+    }

@@ -12,7 +12,7 @@ from annotate.errors import DomainError
 from annotate.forms import add_domain_error, whole_number
 from labeling.access import project_route
 from labeling.data_forms import RecipeForm
-from labeling.dataset_page import recipe_conflict
+from labeling.dataset_page import counted_rows, recipe_conflict
 from labeling.formats import SPLITS
 from labeling.permissions import Action
 from labeling.services import datasets as service
@@ -72,9 +72,7 @@ def dataset_count(request: SignedInRequest, *, project, membership) -> HttpRespo
             context |= {"filtered": found.result, "counting": found.progress}
             if watched and found.progress:
                 return render(request, "labeling/_recipe_progress.html", context)
-            context["counts"] = preview_counts(project, form.cleaned_data["kind"], recipe)
-            context["field_counts"] = list(context["counts"].get("fields", {}).items())
-            context["not_selected"] = list(context["counts"]["not_selected"].items())
+            context |= counted_rows(preview_counts(project, form.cleaned_data["kind"], recipe))
         except DomainError as error:
             context["problem"] = error.message
     else:

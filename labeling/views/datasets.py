@@ -16,7 +16,7 @@ from annotate.forms import whole_number
 from annotate.words import _
 from labeling import list_columns
 from labeling.access import project_route
-from labeling.dataset_page import described_recipe, revision_history, sizes_context
+from labeling.dataset_page import counted_rows, described_recipe, revision_history, sizes_context
 from labeling.downloading import send, send_version
 from labeling.format_words import formats_of_kind
 from labeling.formats import SPLITS
@@ -38,7 +38,7 @@ from labeling.services import datasets as service
 from labeling.services.download_files import download_of_manifest
 from labeling.services.progress import Progress
 from labeling.services.recipes import DECISIONS, Recipe
-from labeling.services.selection_counts import preview_counts, reasons_of
+from labeling.services.selection_counts import preview_counts, reasons_of, takes_long_to_count
 
 MOST_CATEGORIES = 30  # bars in the table of categories
 
@@ -84,19 +84,21 @@ def version_of(project: Project, pk: int, number: int) -> DatasetVersion:
 
 @project_route(Action.VIEW_DATASETS)
 def dataset_detail(request: SignedInRequest, *, project, membership, pk: int) -> HttpResponse:
+    """`counted`: with the count of what the recipe selects, however long it takes. The page of a project with
+    many rows is shown without, and asks for it then; only who may freeze sees it."""
     dataset = dataset_of(project, pk)
     recipe = Recipe.from_json(dataset.recipe).resolved_for(project)
-    counts = preview_counts(project, dataset.kind, recipe)
+    may_freeze = can(membership, Action.FREEZE_DATASETS)
+    is_counted = may_freeze and ("counted" in request.GET or not takes_long_to_count(project, dataset.kind))
+    counts = preview_counts(project, dataset.kind, recipe) if is_counted else None
     context = {
         "dataset": dataset,
         "recipe": described_recipe(project, recipe.to_json()),
-        "counts": counts,
-        "field_counts": list(counts.get("fields", {}).items()),
-        "not_selected": list(counts["not_selected"].items()),
+        **counted_rows(counts),
         "versions": dataset.versions.made().select_related("recipe_revision").order_by("-number"),
         "history": revision_history(project, dataset),
         "once": uuid.uuid4().hex,
-        "may_freeze": can(membership, Action.FREEZE_DATASETS),
+        "may_freeze": may_freeze,
     }
     return render(request, "labeling/dataset_detail.html", context)
 

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 import requests
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from annotate.accounts.services import create_api_token
+from labeling.models import Prompt
 from labeling.services import recipe_counting
 from labeling.services.datasets import change_recipe, create_dataset
 from labeling.services.progress import Progress
 from labeling.services.recipes import Recipe
+from labeling.services.selection_counts import MOST_WHILE_WAITING
 from tests.browser.widths import reaching_over
 from tests.factories import make_prompt
 from tests.labeling.judgments import make_demonstration
@@ -99,6 +102,27 @@ def test_a_recipe_is_changed_with_its_count_beside_it(live_site, cast, open_as, 
     expect(page.get_by_text("The licence was saved")).to_be_visible()
     expect(page.get_by_label("Licence")).to_have_value("CC BY 4.0")
     seen(page, "licence")
+
+
+def test_a_large_dataset_is_frozen_while_its_rows_are_counted(live_site, cast, open_as):
+    """Its page is there at once; what was typed meanwhile stays when the count comes."""
+    make_demonstration(cast.project, cast.annotator, decision="accepted", reviewer=cast.lead)
+    Prompt.objects.bulk_create(
+        Prompt(project=cast.project, messages=[], digest=f"{number:064x}", archived_at=timezone.now())
+        for number in range(MOST_WHILE_WAITING)
+    )
+    dataset = create_dataset(project=cast.project, kind="prompts", name="Many", acting_user=cast.admin)
+    page = open_as(cast.admin)
+    counting = page.locator("#selected")
+    page.route("**/*counted=1", lambda route: (page.wait_for_timeout(500), route.continue_()))
+    page.goto(f"{live_site.url}/projects/{cast.project.slug}/datasets/{dataset.pk}/", wait_until="commit")
+    expect(counting).to_have_text("Counting…")
+    page.get_by_label("Note").fill("typed meanwhile")
+    expect(counting.locator("dd").first).to_have_text("1")
+    expect(page.get_by_label("Note")).to_have_value("typed meanwhile")
+    seen(page, "counted-later")
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Many v1")
 
 
 def ask_for_a_long_count(monkeypatch, dataset, word: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from django.utils import translation
 
 from labeling.models import DatasetVersion
-from labeling.services import datasets, restrictions, verification
+from labeling.services import datasets, restrictions, selection_counts, verification
 from labeling.services.dataset_cards import card_of
 from labeling.services.dataset_rows import count_selected
 from labeling.services.recipes import Recipe
@@ -197,6 +197,32 @@ def test_the_form_and_the_page_of_a_dataset_count_them(filled, admin):
     assert '<dt>of other categories</dt><dd class="num">2</dd>' in admin.get(made.url).content.decode()
     everything = {"kind": "sft", **RECIPE}
     assert "by selection" not in admin.get(url(filled, "count/"), everything).content.decode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_of_a_dataset_with_many_rows_is_shown_before_they_are_counted(
+    filled, admin, monkeypatch, kind
+):
+    make_world(filled)
+    dataset = datasets.create_dataset(
+        project=filled.project, kind=kind, name="Large", acting_user=filled.admin
+    )
+    path = f"/projects/{filled.project.slug}/datasets/{dataset.pk}/"
+    rows = f'<dd class="strong">{count_selection(filled.project, kind, Recipe()).selected}</dd>'
+    assert rows in admin.get(path).content.decode()
+    monkeypatch.setattr(selection_counts, "MOST_WHILE_WAITING", 1)
+    at_once = admin.get(path).content.decode()
+    assert rows not in at_once and 'hx-get="?counted=1"' in at_once and "disabled" not in at_once
+    asked_for = admin.get(f"{path}?counted=1").content.decode()
+    assert rows in asked_for and 'hx-get="?counted=1"' not in asked_for
+
+
+def test_nothing_is_counted_for_who_may_not_freeze(filled, client, monkeypatch):
+    dataset = datasets.create_dataset(project=filled.project, kind="sft", name="M", acting_user=filled.admin)
+    monkeypatch.setattr("labeling.views.datasets.preview_counts", None)
+    client.force_login(filled.lead)
+    page = client.get(f"/projects/{filled.project.slug}/datasets/{dataset.pk}/?counted=1")
+    assert page.status_code == 200 and "Freeze a version" not in page.content.decode()
 
 
 def test_the_api_counts_them_by_stable_names(filled, api_client_of):
