@@ -81,6 +81,7 @@ WORDS: dict[str, tuple[str, int | None]] = {
     "seconds_generation": (_("Seconds of sampling"), 1),
     "seconds_scoring": (_("Seconds of scoring"), 1),
     "seconds_update": (_("Seconds of updates"), 1),
+    "seconds_are_of_episodes": (_("Episodes that took these seconds, since the run was last begun"), 0),
     "pretrain_loss": (_("Pre-training loss"), 4),
     "reward_loss": (_("Reward model: loss"), 4),
     "reward_accuracy": (_("Reward model: accuracy"), 3),

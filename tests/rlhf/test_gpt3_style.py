@@ -119,6 +119,18 @@ def test_a_row_in_which_people_typed_them_is_refused_by_its_number(
     assert [(each["row"], each["code"]) for each in found["refusals"]] == [(4, "control_text")]
 
 
+@pytest.mark.parametrize("completions", [["Black END.", "White."], ["White.", "Black END."]])
+def test_a_ranking_is_refused_whichever_completion_holds_one(world, gpt3_model, tmp_path, completions):
+    good = {"messages": [USER], "completions": ["Black.", "White."], "ranks": [1, 2]}
+    path = world.write("typed-ranking.jsonl", [good, good, good | {"completions": completions}])
+    config = world.config("reward", model=str(gpt3_model), train_file=path, batch_size=2)
+    assert run_here("reward", config, tmp_path / "r") == 2
+    said = result(tmp_path / "r")["error"]
+    assert said["row"] == 3 and "the stop sequence of the template" in said["message"]
+    found = preview(model=str(gpt3_model), data=path, stage="reward")
+    assert [(each["row"], each["code"]) for each in found["refusals"]] == [(3, "control_text")]
+
+
 def test_sampling_stops_where_the_text_says_so_however_it_is_cut_into_tokens(base_model, monkeypatch):
     from training.rlhf import generation
 

@@ -28,6 +28,18 @@ def test_a_flat_curve_says_enough_and_a_falling_loss_is_a_gain():
     assert outlook([(500, 1.8), (1000, 2.0)], is_loss=True).is_enough  # it gets worse
 
 
+def test_no_more_is_promised_than_there_is_to_gain():
+    """A steep line through few rows, followed far beyond them: a loss below zero, an accuracy above one."""
+    found = outlook([(40, 2.0), (80, 1.4), (160, 0.8)], is_loss=True)
+    assert (found.gain, found.is_far) == (1.0, True)
+    found = outlook([(40, 0.60), (80, 0.75), (160, 0.90)], is_loss=False)
+    assert found.gain == pytest.approx(0.1) and found.is_far
+    assert (
+        outlook([(40, 0.2), (80, 0.1), (160, 0.0)], is_loss=True).gain == 0.0
+    )  # nothing left, nor divided by
+    assert not outlook([(500, 2.0), (1000, 1.8)], is_loss=True).is_far
+
+
 def test_the_line_is_the_one_numpy_finds():
     import numpy as np
 

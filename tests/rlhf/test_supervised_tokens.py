@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tokenizers import normalizers
 from transformers import AddedToken
 
 from training.rlhf.batches import supervise_responses
@@ -184,3 +185,32 @@ def test_runs_of_spaces_among_the_added_tokens_stay_one_token_and_control_tokens
     (tool,) = tokenizer.encode("<tool>", add_special_tokens=False)
     assert tool not in encoder.encode_answer("a    <tool>")
     assert tokenizer.decode(encoder.encode_answer("a    <tool>")) == "a    <tool>"
+
+
+def test_many_special_tokens_typed_by_people_are_no_burden(encoder, tokenizer):
+    typed = "<|endoftext|>" * 5_000
+    encoded = encoder.encode([{"role": "user", "content": typed}], typed)
+    assert tokenizer.decode(encoded.response[:-1]) == typed
+    assert encoded.response.index(encoder.stop_id) == len(encoded.response) - 1
+
+
+FOLDS = {
+    "full width": (normalizers.NFKC(), "\uff1c|stop|\uff1e"),
+    "upper case": (normalizers.Lowercase(), "<|STOP|>"),
+}
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+def test_what_a_tokenizer_folds_into_a_special_token_stays_text(base_model, fold):
+    """An added token that is looked for in normalized text (`normalized`, as add_tokens has it by itself)."""
+    normalizer, typed = FOLDS[fold]
+    folding = load_tokenizer(str(base_model))
+    folding.add_tokens([AddedToken("<|stop|>", normalized=True, special=True)])
+    folding.backend_tokenizer.normalizer = normalizer
+    stop = folding.convert_tokens_to_ids("<|stop|>")
+    assert stop in folding.encode(f"well, {typed} then")  # so it would be
+    encoder = ChatEncoder(folding)
+    encoded = encoder.encode([{"role": "user", "content": f"well, {typed} then"}], f"{typed} and {typed}")
+    assert stop not in encoded.ids
+    for ids in (encoded.prompt, encoded.response):
+        assert "stop" in folding.decode(ids)

@@ -253,10 +253,11 @@ def test_a_checkpoint_is_counted_by_and_known_again(cast, sft_version, base_fold
     assert time_estimate(sizes).is_same_model
 
 
-def test_prompts_are_reckoned_by_what_ppo_answered(cast, data_dir, base_folder):
+@pytest.mark.parametrize("gone_on", [{}, {"episodes": 400, "seconds_are_of_episodes": 40}])
+def test_prompts_are_reckoned_by_what_ppo_answered(cast, data_dir, base_folder, gone_on):
     fill(cast, 4)
     version = make_version(cast, "prompts", "asked", fractions={"train": 1.0})
-    metrics = {"episodes": 40, "seconds_rollout": 6.0, "seconds_update": 2.0}
+    metrics = {"episodes": 40, "seconds_rollout": 6.0, "seconds_update": 2.0, **gone_on}
     make_run(cast, [], stage="ppo", metrics=metrics)
     sizes = measure_sizes(version=version, model="letters", acting_user=cast.admin)
     train = sizes.result["splits"]["train"]

@@ -8,6 +8,7 @@ token can match.
 from __future__ import annotations
 
 import ctypes
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -53,6 +54,8 @@ class Encoded:
 
     prompt: list[int]
     response: list[int]
+    file: str = ""
+    row: int = 0  # of the file, from 1; 0 for what is of none
 
     @property
     def ids(self) -> list[int]:
@@ -120,6 +123,12 @@ class ChatEncoder:
             for number, token in tokenizer.added_tokens_decoder.items()
             if token.special or not str(token).replace("▁", " ").isspace()
         }
+        self._added_ids = frozenset(self._added.values())
+        # Some tokenizers look for these in what they have normalized: full-width or upper-case letters too.
+        self._folds = any(token.normalized for token in tokenizer.added_tokens_decoder.values())
+        # The longest first: one token may begin with another.
+        spelled = sorted(filter(None, self._added), key=len, reverse=True)
+        self._spelled = re.compile("|".join(map(re.escape, spelled)) or r"(?!)")
         self.wrapping = wrapping_of(tokenizer.chat_template)
         self.stop_id = self._find_stop_token()
         self.stop_text = str(tokenizer.convert_ids_to_tokens(self.stop_id))
@@ -178,11 +187,13 @@ class ChatEncoder:
         """Render with the template, and encode so that only the template's own special tokens count as
         such.
         """
-        spelled = [token for token in self._added if any(token in turn["content"] for turn in messages)]
+        contents = [turn["content"] for turn in messages]
+        spelled = [token for token in self._added if any(token in content for content in contents)]
+        spelled += [content for content in contents if self._folds and self._holds_special(content)]
         if not spelled:
             return self._plain(self._render(messages, add_generation_prompt))
-        # Each spelled token travels through the template under a private-use name, and is put back
-        # afterwards.
+        # Each spelled token, and each text that would be folded into one, travels through the template under
+        # a private-use name, and is put back afterwards.
         mark = self._unused_mark(messages)
         names = {
             f"{mark}{index}{mark}": token
@@ -202,20 +213,35 @@ class ChatEncoder:
 
     def _encode_typed(self, text: str) -> list[int]:
         """Ids of text typed by a person: added tokens it spells are cut in two, and so stay ordinary text."""
-        start, token = min(
-            ((text.find(token), token) for token in self._added if token and token in text),
-            default=(-1, ""),
-            key=lambda found: (found[0], -len(found[1])),
-        )
-        if start < 0:
+        ids: list[int] = []
+        begin = 0
+        while (found := self._spelled.search(text, begin)) is not None:
+            if len(found[0]) == 1:
+                raise ModelFolderError(
+                    f"the tokenizer has a special token of one character ({found[0]!r}), which text "
+                    "typed by people cannot be kept apart from"
+                )
+            cut = found.start() + 1
+            ids += self._never_special(text[begin:cut])
+            begin = cut
+        return ids + self._never_special(text[begin:])
+
+    def _never_special(self, text: str) -> list[int]:
+        """Ids of a stretch that spells no added token; one that the tokenizer folds into one (full-width or
+        upper-case letters) is cut in two until it does not.
+        """
+        if not (self._folds and self._holds_special(text)):
             return self._plain(text)
-        cut = start + 1
-        if len(token) == 1:
+        middle = len(text) // 2
+        if not middle:
             raise ModelFolderError(
-                f"the tokenizer has a special token of one character ({token!r}), which text "
-                "typed by people cannot be kept apart from"
+                f"the tokenizer makes a special token of the character {text!r}, which text typed by people "
+                "cannot be kept apart from"
             )
-        return self._plain(text[:cut]) + self._encode_typed(text[cut:])
+        return self._never_special(text[:middle]) + self._never_special(text[middle:])
+
+    def _holds_special(self, text: str) -> bool:
+        return not self._added_ids.isdisjoint(self._plain(text))
 
     def _plain(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False) if text else []
@@ -246,7 +272,7 @@ class ChatEncoder:
         if probe not in rendered:
             raise ModelFolderError("the model's chat template leaves out what the assistant said")
         closing = rendered[rendered.rindex(probe) + len(probe) :]
-        special = set(self.tokenizer.all_special_ids) | set(self._added.values())
+        special = self._added_ids.union(self.tokenizer.all_special_ids)
         for token_id in self._plain(closing):
             if token_id in special and token_id != self.pad_id:
                 return token_id

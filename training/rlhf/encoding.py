@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from training.rlhf.chat import ChatEncoder, Encoded
@@ -37,6 +37,7 @@ class EncodedRanking:
     margins: list[float | None] | None = None
     source: Any = None  # the Ranking of the file, for reports
     kept: list[int] = field(default_factory=list)  # which of its completions these are
+    file: str = ""
 
     @property
     def sequences(self) -> list[list[int]]:
@@ -94,6 +95,13 @@ def learning_problem(
     return None
 
 
+def ranking_problem(encoder: ChatEncoder, row: Ranking, responses: Sequence[Sequence[int]]) -> Problem | None:
+    """Likewise of all completions. How the template ends a turn is asked of the first one alone."""
+    problems = (_control_text(encoder, row.prompt, text) for text in row.completions[1:])
+    first = learning_problem(encoder, row.prompt, row.completions[0], responses[0])
+    return first or next(filter(None, problems), None)
+
+
 def _control_text(encoder: ChatEncoder, prompt: Messages, text: str) -> Problem | None:
     """A separator or stop sequence that people typed would end a prompt, or an answer, too early."""
     around = encoder.wrapping
@@ -143,7 +151,7 @@ def encode_rows(
             raise DataError(problem.message, file=file, row=row.row)
         problem = length_problem(encoded.prompt, encoded.response, limit)
         if problem is None:
-            kept.append(encoded)
+            kept.append(replace(encoded, file=file, row=row.row))
         elif over_long == "refuse":
             raise DataError(problem.message, file=file, row=row.row)
         else:
@@ -185,8 +193,7 @@ def encode_rankings(
         with naming_row(file, row.row):
             prompt = encoder.encode_prompt(row.prompt)
             responses = [encoder.encode_response(text) for text in row.completions]
-            first = row.completions[0]
-            problem = learns and learning_problem(encoder, row.prompt, first, responses[0])
+            problem = learns and ranking_problem(encoder, row, responses)
         if problem:
             raise DataError(problem.message, file=file, row=row.row)
         problems = [length_problem(prompt, response, limit) for response in responses]
@@ -210,6 +217,7 @@ def encode_rankings(
                 row.margins,
                 source=row,
                 kept=chosen,
+                file=file,
             )
         )
     if rows and not may_be_empty:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from training.rlhf.batches import read_ends
+from training.rlhf.culprits import bad_tensor
 from training.rlhf.encoder_decoder import PairReader, is_encoder_decoder
 from training.rlhf.errors import InterruptedRun, NonFiniteError
 from training.rlhf.kv_cache import new_cache, spread
@@ -106,8 +107,11 @@ def generate(
     device: torch.device,
     stop_requested: Callable[[], bool] = lambda: False,
     is_over: Callable[[list[int]], bool] | None = None,
+    place: Callable[[int], str] = lambda index: f"prompt {index + 1} of the batch",
 ) -> list[Sampled]:
     """A response for each prompt; it ends at one of `stops`, or where `is_over` says so of its tokens.
+
+    `place` says where a prompt is from; NonFiniteError names the first whose logits are not finite.
 
     Equal prompts are read once for all of their rows. Rows that have ended
     leave the batch, and their part of the cache with them.
@@ -123,8 +127,13 @@ def generate(
     lengths = torch.zeros(len(prompts), dtype=torch.long, device=device)
     ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     for column in range(max_new_tokens):
-        if not bool(torch.isfinite(logits).all()):
-            raise NonFiniteError(f"the policy's logits are not finite at token {column + 1} of a response")
+        if not bool((finite := torch.isfinite(logits)).all()):
+            first = int(alive[(~finite).any(dim=1)].min())
+            weights = bad_tensor(model)
+            raise NonFiniteError(
+                f"the model's logits are not finite at token {column + 1} of a response to {place(first)}"
+                + (f" (nor are its weights {weights})" if weights else "")
+            )
         tokens = choose_tokens(logits, uniforms[alive, column], temperature=temperature, top_p=top_p)
         open_rows = ~ended[alive]
         written[alive[open_rows], column] = tokens[open_rows]

@@ -2,7 +2,8 @@
 
 Held-out accuracy and loss move about evenly with every doubling of the data (Learning to summarize, section
 4.3: 1.1 % accuracy a doubling), so the curve is a + b·ln(rows), by least squares. With two or three points
-this is a rule of thumb, not a forecast: what the next thousand examples bring if the trend goes on.
+this is a rule of thumb, not a forecast: what the next thousand examples bring if the trend goes on, and no
+more than there is to gain: a loss ends at zero, an accuracy at one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Outlook(NamedTuple):
     rows: int
     gain: float
     is_enough: bool  # below WORTH
+    is_far: bool  # MORE is more than all rows that were learnt from: a direction, hardly a number
 
 
 def fit(points: Sequence[tuple[int, float]]) -> Curve | None:
@@ -54,6 +56,11 @@ def outlook(points: Sequence[tuple[int, float]], *, is_loss: bool) -> Outlook | 
     if curve is None:
         return None
     rows = max(rows for rows, _ in points)
-    now, then = curve.at(rows), curve.at(rows + MORE)
-    gain = (now - then) / now if is_loss else then - now
-    return Outlook(curve, rows, gain, gain < WORTH)
+    now, then = (bounded(curve.at(count), is_loss=is_loss) for count in (rows, rows + MORE))
+    gain = then - now if not is_loss else (now - then) / now if now else 0.0
+    return Outlook(curve, rows, gain, gain < WORTH, rows < MORE)
+
+
+def bounded(value: float, *, is_loss: bool) -> float:
+    """What the line says, as far as there can be such a loss or accuracy."""
+    return max(value, 0.0) if is_loss else min(max(value, 0.0), 1.0)

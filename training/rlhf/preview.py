@@ -23,7 +23,7 @@ from training.rlhf.data import (
     read_scores,
     untied_pairs,
 )
-from training.rlhf.encoding import Problem, learning_problem, length_problem
+from training.rlhf.encoding import Problem, learning_problem, length_problem, ranking_problem
 from training.rlhf.errors import ModelFolderError
 from training.rlhf.model_folders import (
     check_model,
@@ -248,7 +248,7 @@ def _look_at_ranking(encoder: ChatEncoder, row: Ranking, limit: int, *, regress:
     left = [rank for rank, bad in zip(row.ranks, too_long, strict=True) if not bad]
     enough = any(rank is not None for rank in left) if regress else bool(untied_pairs(left)[0])
     is_left_out = not enough
-    problems = [learning_problem(encoder, row.prompt, row.completions[0], responses[0]), *too_long]
+    problems = [ranking_problem(encoder, row, responses), *too_long]
     if is_left_out:
         why = "all of its completions that fit are tied or unrankable, so it prefers nothing"
         problems.append(Problem("no_preference", why))

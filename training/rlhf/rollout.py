@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -109,8 +109,15 @@ class Roller:
         )
         self.seconds = {"generation": 0.0, "scoring": 0.0, "update": 0.0}
 
-    def sample(self, prompts: list[list[int]], seeds: list[int], max_rows: int = ROWS_AT_A_TIME) -> Episodes:
-        """A response to each prompt; like lengths are generated together."""
+    def sample(
+        self,
+        prompts: list[list[int]],
+        seeds: list[int],
+        max_rows: int = ROWS_AT_A_TIME,
+        *,
+        place: Callable[[int], str] = "prompt {}".format,
+    ) -> Episodes:
+        """A response to each prompt; like lengths are generated together. `place`: where a prompt is from."""
         started = time.monotonic()
         order = self.team.share(sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row)))
         responses: dict[int, Sampled] = {}
@@ -127,6 +134,7 @@ class Roller:
                         max_new_tokens=self.config.maximum_new_tokens,
                         device=self.accelerator.device,
                         temperature=self.config.temperature,
+                        place=[place(row) for row in rows].__getitem__,
                     )
                 responses.update(zip(rows, found, strict=True))
         whole = {row: sampled for part in self.team.gather(responses) for row, sampled in part.items()}
@@ -217,9 +225,11 @@ class Roller:
         return Experience(episodes, mask, logprobs, reference, values, advantages, returns, scores, plan)
 
     @torch.no_grad()
-    def held_out(self, prompts: list[list[int]], seeds: list[int]) -> dict[str, float]:
+    def held_out(
+        self, prompts: list[list[int]], seeds: list[int], place: Callable[[int], str] = "prompt {}".format
+    ) -> dict[str, float]:
         """Reward and KL of fresh samples on held-out prompts; the same seeds make evaluations comparable."""
-        episodes = self.sample(prompts, seeds)
+        episodes = self.sample(prompts, seeds, place=place)
         scores = self.scores(episodes)
         k1 = k3 = 0.0
         for rows in self.cut(range(len(prompts)), episodes.lengths):

@@ -21,7 +21,7 @@ class MicroLoss(NamedTuple):
     loss: Tensor
     sums: dict[str, tuple[float, float]]  # metric -> (sum, weight)
     tokens: int
-    rows: str  # named when the loss is not finite
+    rows: list[int]  # which they are: one of them is named when the loss is not finite
 
 
 class Task(Protocol):
@@ -34,6 +34,8 @@ class Task(Protocol):
     group_by_length: bool
 
     def losses(self, rows: list[int]) -> Iterator[MicroLoss]: ...
+
+    def culprit(self, rows: list[int]) -> str: ...
 
     def evaluate(self) -> dict[str, float]: ...
 
@@ -114,8 +116,11 @@ def _accumulate(session: Session, task: Task, rows: list[int]) -> dict[str, floa
     tokens = [0.0]
     with session.team.together():
         for micro in task.losses(rows):
-            problem = f"the training loss is not finite at step {session.step} ({micro.rows})"
-            session.team.refuse(None if math.isfinite(micro.loss.item()) else problem)
+            problem = None
+            if not math.isfinite(micro.loss.item()):
+                whose = task.culprit(micro.rows)
+                problem = f"the training loss is not finite at step {session.step} ({whose})"
+            session.team.refuse(problem)
             session.backward(micro.loss)
             tokens[0] += micro.tokens
             for name, (value, weight) in micro.sums.items():

@@ -14,7 +14,7 @@ from annotate.errors import Invalid
 from annotate.words import _
 from labeling.models import DatasetVersion
 from training.models import RunInputRole, Stage, TrainingRun
-from training.rlhf.learning_curve import MORE, outlook
+from training.rlhf.learning_curve import MORE, bounded, outlook
 
 from .follow_up_plans import MEASURED_TOO
 from .measuring import MEASURE as MEASURE_OF_EVALUATION
@@ -105,9 +105,9 @@ def _learnt(run: TrainingRun) -> DatasetVersion:
 
 
 def learning_curve(runs: list[TrainingRun]) -> dict[str, Any] | None:
-    """{"points": [(rows, value)], "line": [(rows, value)], "gain", "more", "is_enough", "is_loss",
-    "is_tested": whether the values are of the test split} of runs that differ in their share alone; None for
-    others.
+    """{"points": [(rows, value)], "line": [(rows, value)], "gain", "more", "is_enough", "is_far",
+    "is_loss", "is_tested": whether the values are of the test split} of runs that differ in their share
+    alone; None for others.
     """
     stages = {run.stage for run in runs}
     if len(stages) != 1 or not stages <= set(ROWS) or not _differ_in_share_alone(runs):
@@ -130,10 +130,11 @@ def learning_curve(runs: list[TrainingRun]) -> dict[str, Any] | None:
     rows = sorted({round(first + (last - first) * index / (POINTS - 1)) for index in range(POINTS)})
     return {
         "points": points,
-        "line": [(count, found.curve.at(count)) for count in rows],
+        "line": [(count, bounded(found.curve.at(count), is_loss=is_loss)) for count in rows],
         "gain": found.gain,
         "more": MORE,
         "is_enough": found.is_enough,
+        "is_far": found.is_far,
         "is_loss": is_loss,
         "is_tested": is_tested,
     }

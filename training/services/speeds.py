@@ -10,6 +10,7 @@ from labeling.models import DatasetKind, Project
 from labeling.services.export_encoders import Speed
 from training.models import RunInputRole, RunStatus, Stage, TrainingRun
 
+TIMED = "seconds_are_of_episodes"
 LOOKED_AT = 20  # runs, the newest that succeeded
 STAGE_OF: dict[str, Stage] = {
     DatasetKind.SFT: Stage.SFT,
@@ -56,9 +57,10 @@ def _answering(run: TrainingRun) -> float:
     seconds = sum(
         float(value)
         for name, value in run.metrics.items()
-        if name.startswith("seconds_") and isinstance(value, int | float)
+        if name.startswith("seconds_") and name != TIMED and isinstance(value, int | float)
     )
-    episodes = run.metrics.get("episodes")
+    # A run that was gone on with tells the seconds of its last start.
+    episodes = run.metrics.get(TIMED, run.metrics.get("episodes"))
     return float(episodes) / seconds if seconds and isinstance(episodes, int | float) else 0.0
 
 

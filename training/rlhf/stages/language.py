@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from training.rlhf.batches import TokenBatch
+from training.rlhf.culprits import culprit, together
 from training.rlhf.encoder_decoder import PairBatch, PairLogits
 from training.rlhf.losses import token_loss
 from training.rlhf.models import TokenLogits
@@ -36,6 +37,25 @@ class LanguageTask:
     def held_out_rows(self) -> list[int]:
         raise NotImplementedError
 
+    def place(self, held_out: bool, row: int) -> str:
+        """Where a row is to be found."""
+        raise NotImplementedError
+
+    def culprit(self, rows: list[int], *, held_out: bool = False) -> str:
+        """See culprits.py. Where every pass takes all processes, none can look for it by itself."""
+
+        def place(row: int) -> str:
+            return self.place(held_out, row)
+
+        def loss_of(row: int) -> float:
+            return sum(
+                self._measure(batch).loss_sum.item() for batch, _group in self.batches(held_out, [row])
+            )
+
+        if self.team.in_step:
+            return together(rows, place)
+        return culprit(self.scorer, rows, place, loss_of)
+
     def training_mode(self, on: bool) -> None:
         self.scorer.train(on)
 
@@ -44,7 +64,7 @@ class LanguageTask:
         for (batch, group), counts in self._evenly(False, rows):
             found = self._measure(batch)
             if not counts:
-                yield MicroLoss(found.loss_sum * 0.0, {}, tokens=0, rows="")
+                yield MicroLoss(found.loss_sum * 0.0, {}, tokens=0, rows=group)
                 continue
             tokens = found.tokens
             yield MicroLoss(
@@ -54,7 +74,7 @@ class LanguageTask:
                     "train_accuracy": (found.correct.item(), tokens),
                 },
                 tokens=batch.tokens,
-                rows=f"rows {group[:8]}",
+                rows=group,
             )
 
     @torch.no_grad()
@@ -68,8 +88,10 @@ class LanguageTask:
         with self.team.together():
             for (batch, group), counts in self._evenly(True, rows):
                 found = self._measure(batch)
-                problem = f"the validation loss is not finite (rows {group[:8]})"
-                self.team.refuse(None if math.isfinite(found.loss_sum.item()) else problem)
+                problem = None
+                if not math.isfinite(found.loss_sum.item()):
+                    problem = f"the validation loss is not finite ({self.culprit(group, held_out=True)})"
+                self.team.refuse(problem)
                 if not counts:
                     continue
                 loss += found.loss_sum.item()

@@ -19,6 +19,7 @@ from training.rlhf.averaging import WeightAverage
 from training.rlhf.batches import epoch_batches
 from training.rlhf.chat import ChatEncoder
 from training.rlhf.config.ppo import OF_ROLLOUTS
+from training.rlhf.culprits import place_in
 from training.rlhf.data import PromptRow, read_prompts
 from training.rlhf.errors import DataError, NonFiniteError
 from training.rlhf.models import load_reader
@@ -55,11 +56,14 @@ class PpoTrainer:
             config.policy, allowed_hub_ids=config.allowed_hub_ids, field="policy"
         )
         self.rereader = self._find_rereader()
-        self.prompts = self._encode(read_prompts(config.prompts_file), config.prompts_file)
+        self.places: list[str] = []
+        self.held_out_places: list[str] = []
+        self.prompts = self._encode(read_prompts(config.prompts_file), config.prompts_file, self.places)
         self.held_out_prompts: list[list[int]] = []
         if config.validation_prompts_file:
             rows = read_prompts(config.validation_prompts_file)[: config.validation_prompts]
-            self.held_out_prompts = self._encode(rows, config.validation_prompts_file)
+            file = config.validation_prompts_file
+            self.held_out_prompts = self._encode(rows, file, self.held_out_places)
         self.config = config = self._fit(resumed=resume is not None)
         self.networks, self.tokenizer = load_networks(config, resume, rereads=self.rereader is not None)
         self.roller = Roller(self.networks, self.tokenizer, config, accelerator, self.rereader)
@@ -92,6 +96,7 @@ class PpoTrainer:
 
     def train(self) -> None:
         session, config = self.session, self.config
+        self.begun_at = session.step
         self.controller.coefficient = session.state.get("kl_coefficient", config.kl_coefficient)
         if session.step == 0:
             session.state["before"] = self._evaluate()
@@ -104,7 +109,9 @@ class PpoTrainer:
             chosen = self._prompts_of(step)
             seeds = [derived_seed(config.seed, "rollout", step, index) for index in range(len(chosen))]
             self.networks.policy.eval()
-            episodes = self.roller.sample([self.prompts[row] for row in chosen], seeds)
+            places = [self.places[row] for row in chosen]
+            prompts = [self.prompts[row] for row in chosen]
+            episodes = self.roller.sample(prompts, seeds, place=places.__getitem__)
             # 2. Score them, and turn scores and KL into advantages.
             coefficient = self.controller.coefficient
             experience = self.roller.experience(episodes, self._plan(episodes, epoch=0), coefficient)
@@ -295,7 +302,7 @@ class PpoTrainer:
             derived_seed(self.config.seed, "held-out", index) for index in range(len(self.held_out_prompts))
         ]
         with self._averaged():
-            return self.roller.held_out(self.held_out_prompts, seeds)
+            return self.roller.held_out(self.held_out_prompts, seeds, self.held_out_places.__getitem__)
 
     def _averaged(self) -> AbstractContextManager[None]:
         """The policy as it is evaluated and given away."""
@@ -311,6 +318,7 @@ class PpoTrainer:
             | {
                 "kl_coefficient": self.controller.coefficient,
                 "episodes": self.session.step * self.config.batch_size,
+                "seconds_are_of_episodes": (self.session.step - self.begun_at) * self.config.batch_size,
             }
         )
 
@@ -349,7 +357,8 @@ class PpoTrainer:
         )
         return Rereader(ChatEncoder(self.tokenizer), ChatEncoder(reader), context)
 
-    def _encode(self, rows: list[PromptRow], file: str) -> list[list[int]]:
+    def _encode(self, rows: list[PromptRow], file: str, places: list[str]) -> list[list[int]]:
+        """Those that fit; where each is from is added to `places`."""
         encoder = ChatEncoder(self.tokenizer)
         room = self.context - self.config.maximum_new_tokens
         if room < 1:
@@ -360,11 +369,13 @@ class PpoTrainer:
             )
         limit = min(self.config.maximum_prompt_length, room)
         encoded = [encoder.encode_prompt(row.prompt) for row in rows]
-        kept = [
-            ids
+        fitting = [
+            (ids, place_in(file, row.row))
             for row, ids in zip(rows, encoded, strict=True)
             if len(ids) <= limit and self._is_readable(row, ids)
         ]
+        kept = [ids for ids, _ in fitting]
+        places += [place for _, place in fitting]
         if not kept:
             raise DataError(
                 f"every prompt is longer than {limit} tokens; shorten them, raise maximum_prompt_length, or "

@@ -181,6 +181,9 @@ class BlockTask(LanguageTask):
             predicts[torch.arange(len(group)), attention.sum(dim=1) - 1] = False
             yield TokenBatch(ids, attention, positions, predicts, torch.roll(ids, -1, dims=1)), group
 
+    def place(self, held_out: bool, row: int) -> str:
+        return f"block {row + 1} of the {'validation ' if held_out else ''}text"
+
     def held_out_rows(self) -> list[int]:
         return list(range(len(self.held_out)))
 

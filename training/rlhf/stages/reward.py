@@ -21,6 +21,7 @@ from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, branch, micro_batches, read_ends
 from training.rlhf.chat import ChatEncoder
+from training.rlhf.culprits import culprit, place_in, together
 from training.rlhf.data import drawn_rows, read_demonstrations, read_rankings, read_scores, share_of_prompts
 from training.rlhf.encoding import EncodedRanking, encode_rankings, encode_rows
 from training.rlhf.errors import DataError
@@ -191,6 +192,20 @@ class RankingTask:
         # The model's own dropout is off for good; that of adapters and gradient checkpointing go by this.
         self.scorer.train(on)
 
+    def culprit(self, rows: list[int], *, held_out: bool = False) -> str:
+        """As LanguageTask.culprit."""
+        rankings = self.held_out if held_out else self.training
+
+        def place(row: int) -> str:
+            return place_in(rankings[row].file, rankings[row].row)
+
+        if self.team.in_step:
+            return together(rows, place)
+        scale = 0.0 if held_out else self.config.margin_scale
+        return culprit(
+            self.scorer, rows, place, lambda row: self._measure([rankings[row]], scale)["loss"].item()
+        )
+
     def scores(self, batch: TokenBatch) -> Tensor:
         """(N,) scores where the batch is read: at each response's last token."""
         with self.accelerator.autocast():
@@ -220,7 +235,7 @@ class RankingTask:
         for group, counts in self._evenly(rows, self.training):
             found = self._measure([self.training[row] for row in group], self.config.margin_scale)
             if not counts:
-                yield MicroLoss(found["loss"] * 0.0, {}, tokens=0, rows="")
+                yield MicroLoss(found["loss"] * 0.0, {}, tokens=0, rows=group)
                 continue
             weight = len(group)
             yield MicroLoss(
@@ -230,7 +245,7 @@ class RankingTask:
                     "train_accuracy": (found["correct"], found["pairs"]),
                 },
                 tokens=found["tokens"],
-                rows=f"rankings in rows {[self.training[row].row for row in group[:8]]}",
+                rows=group,
             )
 
     @torch.no_grad()
@@ -246,9 +261,10 @@ class RankingTask:
         with self.team.together():
             for group, counts in self._evenly(range(len(self.held_out)), self.held_out):
                 found = self._measure([self.held_out[row] for row in group])
-                places = [self.held_out[row].row for row in group[:8]]
-                problem = f"the validation loss is not finite (rankings in rows {places})"
-                self.team.refuse(None if math.isfinite(found["loss"].item()) else problem)
+                problem = None
+                if not math.isfinite(found["loss"].item()):
+                    problem = f"the validation loss is not finite ({self.culprit(group, held_out=True)})"
+                self.team.refuse(problem)
                 if not counts:
                     continue
                 if seen:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from training.rlhf.chat import ChatEncoder
+from training.rlhf.culprits import place_in
 from training.rlhf.data import PromptRow, read_prompts
 from training.rlhf.encoder_decoder import logits_of
 from training.rlhf.errors import DataError, InterruptedRun
@@ -94,6 +95,9 @@ class Sampler:
                     field="messages",
                 )
 
+    def _place(self, prompt: int) -> str:
+        return place_in(self.config.prompts_file, self.prompts[prompt].row)
+
     def in_batches(self, wanted: list[tuple[int, int]]):
         """Lists of finished rows; prompts of like length go together."""
         order = sorted(wanted, key=lambda pair: (len(self.encoded[pair[0]]), pair))
@@ -115,6 +119,7 @@ class Sampler:
                 top_p=self.config.top_p,
                 device=self.accelerator.device,
                 is_over=self.encoder.says_it_is_over,
+                place=lambda index: self._place(pairs[index][0]),
             )
         rows = []
         for (prompt, completion), seed, sampled in zip(pairs, seeds, found, strict=True):

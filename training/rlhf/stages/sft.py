@@ -14,6 +14,7 @@ from training.rlhf import memory
 from training.rlhf.adapters import add_adapter, save_model
 from training.rlhf.batches import TokenBatch, micro_batches, supervise_responses
 from training.rlhf.chat import ChatEncoder, Encoded
+from training.rlhf.culprits import place_in
 from training.rlhf.data import drawn_rows, read_demonstrations, share_of_prompts
 from training.rlhf.encoder_decoder import PairBatch, PairLogits, logits_of, pair_up, start_token
 from training.rlhf.encoding import encode_rows
@@ -122,6 +123,10 @@ class ResponseTask(LanguageTask):
         if isinstance(self.scorer, PairLogits):
             return pair_up(prompts, [row.response for row in rows], pad_id, start_token(self.model))
         return supervise_responses([row.ids for row in rows], list(map(len, prompts)), pad_id, packed=packed)
+
+    def place(self, held_out: bool, row: int) -> str:
+        found = (self.held_out if held_out else self.training)[row]
+        return place_in(found.file, found.row)
 
     def held_out_rows(self) -> list[int]:
         return list(range(len(self.held_out)))
