@@ -24,7 +24,7 @@ from .exports import EXPORT_FORMATS
 from .grouping import group_completions
 from .keys import SPLITS, prompt_digest, prompt_group, split_of
 from .limits import DEFAULT_LIMITS, Limits
-from .reading import detect, read_file
+from .reading import detect, read_file, unpacks_to_more_than
 from .records import (
     KINDS,
     CompletionRecord,
@@ -74,5 +74,6 @@ __all__ = [
     "sft_row",
     "split_of",
     "tiers_from_ranks",
+    "unpacks_to_more_than",
     "write_rows",
 ]

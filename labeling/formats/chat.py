@@ -10,6 +10,7 @@ from .records import Messages
 ROLES = ("system", "user", "assistant")
 _ROLE_NAMES = {
     "system": "system",
+    "developer": "system",  # as OpenAI's newer models have it
     "user": "user",
     "human": "user",
     "prompter": "user",
@@ -50,7 +51,8 @@ def read_messages(value, field: str, limits: Limits) -> Messages:
     """A conversation: an optional system message, then user and assistant in turn, the user first.
 
     Turns are {"role", "content"} or ShareGPT's {"from", "value"}; content is text, or parts of type text,
-    which are joined. Other keys of a turn are not kept. Raises RowError naming the turn (from 1).
+    which are joined. Other keys of a turn (names, weights) are not kept, as docs/formats.md says. Raises
+    RowError naming the turn (from 1).
     """
     if type(value) is not list:
         raise RowError(f"must be a list of chat messages, not {describe_type(value)}", field=field)

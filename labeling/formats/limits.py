@@ -7,6 +7,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Limits:
     max_file_bytes: int = 1_000_000_000  # after decompression, so that a bomb meets it too
+    max_rows: int = 10_000_000  # many short ones take long, and much room, where few bytes hold them packed
     max_line_bytes: int = 4 * 1024 * 1024  # one JSON record, one CSV row, one line of text
     max_text_characters: int = 1_000_000  # Unicode code points of one text field
     max_depth: int = 64  # nested lists and objects of one record

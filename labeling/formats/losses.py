@@ -23,6 +23,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "openai_legacy": ("turns", "system", "exact_texts", "fields", *_PERSON),
     "prompt_completion_messages": _PERSON,
     "alpaca": ("turns", *_PERSON),
+    "question_answer": ("turns", "system", *_PERSON),
     "sharegpt": _PERSON,
     "oasst": ("turns", "system", "fields", *_PERSON),
     "preference": ("turns", *_PAIR),
@@ -44,6 +45,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
     ),
     "openai_preference": ("groups", "ties", "unrankable", "margins", "models", "ids", "fields", *_JUDGMENT),
     "kto": ("groups", "ties", "unrankable", "margins", "models", "ids", *_JUDGMENT),
+    "kto_messages": ("groups", "ties", "unrankable", "margins", "models", "ids", *_JUDGMENT),
     "pointwise": ("unrankable", "margins", "models", "ids", "lineage", "notes", "scores", "reasons"),
     "kwise": ("lineage", "answers", "notes", "scores"),
     "kwise_ranks": ("lineage", "notes", "scores", "reasons"),
@@ -71,6 +73,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
     ),  # fmt: skip
     "prompts": (),
     "prompts_csv": ("turns",),
+    "instructions": ("turns",),
     "prompts_tsv": ("turns", "line_breaks"),
     "prompts_text": ("turns", "system", "line_breaks", "fields"),
 }

@@ -13,6 +13,7 @@ import decimal
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from .errors import FormatError, RowError
@@ -69,6 +70,17 @@ def read_parquet(source: ByteSource, limits: Limits, on_fault=None) -> Iterator[
             file=source.filename,
             hint="Write it again.",
         ) from error
+
+
+def count_rows(path: str | PathLike) -> int:
+    """As the footer says; 0 where it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError):
+        return 0
 
 
 def _open(source: ByteSource, limits: Limits):
@@ -172,6 +184,10 @@ def _row(columns, names, index: int, limits: Limits, source: ByteSource) -> tupl
             raise RowError("not UTF-8", field=name, hint="Write the column as UTF-8 text.") from error
         except RowError as error:
             raise RowError(error.problem, field=name, hint=error.hint) from error
+        except (OverflowError, ValueError) as error:  # as pyarrow has it of dates and times
+            raise RowError(
+                "holds a date or time outside the years 1 to 9999", field=name, hint="Write it as text."
+            ) from error
         if budget.spent > budget.limit:
             raise source.too_long(row=None)
     return values, budget.spent

@@ -5,7 +5,7 @@ fault may stand at the very end, a caller who wants all or nothing stores rows i
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import accumulate, islice
 from os import PathLike
 from typing import Any, BinaryIO
 
@@ -14,10 +14,10 @@ from .detection import FORMATS, Detection, detect_format
 from .errors import FormatError, RowError
 from .json_array import read_json_array
 from .limits import DEFAULT_LIMITS, Limits
-from .parquet import read_parquet
+from .parquet import count_rows, read_parquet
 from .records import KINDS, Record
 from .shapes import Gathering, Row, Shape, choose_shape, known_fields, matching_kinds, name_beside
-from .sources import ByteSource, open_source, rewind
+from .sources import PARQUET, ByteSource, open_source, rewind
 from .stackexchange import read_posts
 from .strict_json import decode_utf8, parse_json
 
@@ -60,6 +60,12 @@ def read_file(
         reader = _RecordReader(kind, columns, limits, source.filename)
         is_empty = True
         for number, values in islice(rows, most_rows):
+            if number > limits.max_rows:
+                raise FormatError(
+                    f"more than {limits.max_rows:,} rows",
+                    file=source.filename,
+                    hint="Split it and import the parts.",
+                )
             try:
                 records = reader.read(number, values)
             except FormatError as error:
@@ -117,6 +123,18 @@ def detect(
         kinds=kinds,
         faults=tuple(faults),
     )
+
+
+def unpacks_to_more_than(path: str | PathLike, size: int, rows: int) -> bool:
+    """Whether reading it is more than to read so many bytes, or of Parquet so many rows: a small file may
+    hold a lot. False for one that cannot be read, which is refused at once."""
+    try:
+        with open_source(path, filename=None, limits=DEFAULT_LIMITS) as source:
+            if source.head.startswith(PARQUET) and source.compression == "none":
+                return count_rows(path) > rows
+            return any(total > size for total in accumulate(map(len, source.chunks())))
+    except FormatError:
+        return False
 
 
 def _name_shape(values, kind):

@@ -65,13 +65,28 @@ def _preference_implicit(row):
 
 
 def _kto(row):
+    for text, label in _thumbs(row):
+        yield {"prompt": row["messages"], "completion": [turn(text)], "label": label}
+
+
+def _kto_messages(row):
+    for text, label in _thumbs(row):
+        yield {"messages": [*row["messages"], turn(text)], "label": label}
+
+
+def _thumbs(row):
+    """(text, whether it is of the best rank) of those of the best and of the last, each text once. One that
+    is in both says nothing, and nobody could learn from it."""
     tiers = tiers_from_ranks(row["ranks"])
     if len(tiers) < 2:
         raise CannotHold("all are tied, so that none is the better or the worse")
-    for tier, label in ((tiers[0], True), (tiers[-1], False)):
-        for index in tier:
-            answer = [turn(row["completions"][index]["text"])]
-            yield {"prompt": row["messages"], "completion": answer, "label": label}
+    best, worst = (
+        dict.fromkeys(row["completions"][index]["text"] for index in tier) for tier in (tiers[0], tiers[-1])
+    )
+    if not (best.keys() - worst and worst.keys() - best):
+        raise CannotHold("the best and the last are the same text")
+    yield from ((text, True) for text in best if text not in worst)
+    yield from ((text, False) for text in worst if text not in best)
 
 
 def _pointwise(row):
@@ -139,6 +154,18 @@ def _alpaca(row):
     system = {"system": held["system"]} if "system" in held else {}
     answer = row["messages"][-1]["content"]
     yield {"instruction": held["prompt"], "input": "", "output": answer, **system}
+
+
+def _instruction(row):
+    held = flat_prompt(row["messages"])
+    yield {"instruction": held["prompt"], **({"system": held["system"]} if "system" in held else {})}
+
+
+def _question_answer(row):
+    held = flat_prompt(row["messages"][:-1])
+    if "system" in held:
+        raise CannotHold("the format has no place for a system message")
+    yield {"question": held["prompt"], "answer": row["messages"][-1]["content"]}
 
 
 _SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
@@ -264,6 +291,8 @@ TOOL_FORMATS = (
         _prompt_completion_messages,
     ),
     _jsonl("alpaca", SFT, f"instruction, an empty input, output (Alpaca); {_ONE_TURN}", _alpaca),
+    _jsonl("question_answer", SFT, f"question, answer; {_NO_SYSTEM}; {_ONE_TURN}", _question_answer),
+    _jsonl("instructions", PROMPTS, f"instruction, as evaluation sets have it; {_ONE_TURN}", _instruction),
     _jsonl("sharegpt", SFT, "conversations of from (human, gpt) and value (ShareGPT)", _sharegpt),
     _jsonl(
         "oasst", SFT, f"OpenAssistant message trees of one branch; {_NO_SYSTEM}", _oasst, holds_fields=False
@@ -287,6 +316,12 @@ TOOL_FORMATS = (
         "prompt, completion, label (TRL KTO): the best rank is true, the last false, those between are left"
         " out",
         _kto,
+    ),
+    _jsonl(
+        "kto_messages",
+        COMPARISON,
+        "messages with the answer, label (true or false), otherwise as kto",
+        _kto_messages,
     ),
     _jsonl(
         "pointwise",

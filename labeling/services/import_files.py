@@ -15,6 +15,7 @@ from django.conf import settings
 
 from annotate.errors import Invalid
 from annotate.words import _
+from labeling.formats import unpacks_to_more_than
 from labeling.models import ImportRecord
 
 PIECE = 1 << 20
@@ -32,6 +33,16 @@ def folder() -> Path:
     path = Path(settings.DATA_DIR) / "imports"
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
+
+
+ROW_BYTES = 32  # a row of Parquet is reckoned as long as the shortest line that says something
+
+
+def is_small(import_record: ImportRecord, most_bytes: int) -> bool:
+    """Whether somebody may wait while it is read: as it lies there, and as what it unpacks to."""
+    if import_record.size_bytes > most_bytes:
+        return False
+    return not unpacks_to_more_than(path_of(import_record), most_bytes, most_bytes // ROW_BYTES)
 
 
 def path_of(import_record: ImportRecord) -> Path:

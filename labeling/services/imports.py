@@ -171,7 +171,7 @@ def start_import(
 def run_or_ring(*, import_record: ImportRecord, wait: bool = True) -> ImportRecord:
     """Run a waiting import now if its file is small and somebody may `wait` for it, else ring a worker (and a
     sweep finds it without)."""
-    if wait and import_record.size_bytes <= INLINE_BYTES:
+    if wait and import_files.is_small(import_record, INLINE_BYTES):
         return run_import(import_record=import_record)
     ring_on_commit("labeling.tasks.run_import", import_record.pk)
     return import_record

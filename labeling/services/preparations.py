@@ -25,6 +25,7 @@ from labeling.models import (
 )
 from labeling.preparation import Report, look_through
 
+from . import import_files
 from .activity import record_event
 from .datasets import change_recipe, require_ready
 from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
@@ -112,11 +113,17 @@ def ask_for_report(
         Preparation.objects.filter(pk=preparation.pk).exclude(status=PreparationStatus.RUNNING).update(
             status=PreparationStatus.WAITING, options=options, attempt=0, error="", created_by=acting_user
         )
-        ring = subject.size_bytes > INLINE_BYTES
+        ring = not _is_small(subject)
         if ring:
             ring_on_commit("labeling.tasks.prepare", preparation.pk)
     preparation.refresh_from_db()
     return preparation if ring else run_preparation(preparation=preparation)
+
+
+def _is_small(subject: Subject) -> bool:
+    if isinstance(subject, ImportRecord):
+        return import_files.is_small(subject, INLINE_BYTES)
+    return subject.size_bytes <= INLINE_BYTES
 
 
 def _checked_options(

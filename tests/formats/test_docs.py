@@ -59,6 +59,7 @@ def test_the_limits_are_those_of_the_code():
     limits = section("Reading").split("### Limits")[1]
     for number in (
         f"{DEFAULT_LIMITS.max_file_bytes:,} bytes",
+        f"rows of a file | {DEFAULT_LIMITS.max_rows:,} |",
         f"{DEFAULT_LIMITS.max_line_bytes // 2**20} MiB",
         f"{DEFAULT_LIMITS.max_text_characters:,} characters",
         f"{DEFAULT_LIMITS.max_depth} levels",

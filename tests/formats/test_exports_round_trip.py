@@ -218,6 +218,7 @@ def test_each_kind_has_its_formats():
         "canonical",
         "prompts",
         "prompts_csv",
+        "instructions",
         "prompts_tsv",
         "prompts_text",
     ]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 
-from labeling.formats import FormatError, Limits, detect
+from labeling.formats import FormatError, Limits, detect, unpacks_to_more_than
 
 from .making import demos, jsonl, read, refusal
 
@@ -30,7 +30,52 @@ def parquet(table, **options) -> bytes:
 DEMOS = {"prompt": ["a", "b", "c"], "completion": ["1", "2", "3"]}
 
 
+# --- Small files that hold a lot --------------------------------------------------------------------------
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+def test_a_small_file_is_known_by_what_it_unpacks_to(tmp_path, pack):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(pack(b'{"prompt": "a"}\n' * 2_000))
+    assert unpacks_to_more_than(path, 31_999, 10**9) and not unpacks_to_more_than(path, 32_000, 1)
+    if pack is not bytes:
+        path.write_bytes(path.read_bytes()[:-12])
+        assert not unpacks_to_more_than(path, 10**9, 1)  # damaged: the reader says so
+
+
+def test_parquet_is_known_by_its_rows(tmp_path):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(parquet({"prompt": ["a"] * 5_000}))
+    assert unpacks_to_more_than(path, 10**9, 4_999) and not unpacks_to_more_than(path, 1, 5_000)
+    path.write_bytes(path.read_bytes()[:-9] + b"\xff\xff\xff\xff\xffPAR1")
+    assert not unpacks_to_more_than(path, 1, 1)
+
+
+def test_more_rows_than_the_limit_are_refused_by_number():
+    limits = Limits(max_rows=3)
+    three = b'{"prompt": "a"}\n' * 3
+    assert len(read(three, "x.jsonl", "prompts", limits=limits)) == 3
+    error = refusal(three + b'{"prompt": "b"}\n', "x.jsonl", "prompts", limits=limits)
+    assert "more than 3 rows" in str(error)
+
+
 # --- Parquet ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([0, 2**31 - 1], pa.date32()),
+        pa.array([0, 2**62], pa.timestamp("us")),
+        pa.array([0, -(2**62)], pa.timestamp("ms", tz="UTC")),
+        pa.array([[0], [2**31 - 1]], pa.list_(pa.date32())),
+    ],
+)
+def test_a_date_that_no_calendar_has_is_a_fault_of_its_row_and_field(column):
+    data = parquet(pa.table({"prompt": ["a", "b"], "when": column}))
+    error = refusal(data, "x.parquet", "prompts")
+    assert (error.file, error.row, error.field) == ("x.parquet", 2, "when")
+    assert "outside the years 1 to 9999" in str(error)
+    faults = []
+    assert len(read(data, "x.parquet", "prompts", on_fault=faults.append)) == 1 and len(faults) == 1
+
+
 def test_a_parquet_file_is_read_over_all_its_row_groups():
     data = parquet(
         {"prompt": [f"p{n}" for n in range(1_000)], "completion": ["x"] * 1_000}, row_group_size=300

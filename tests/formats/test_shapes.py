@@ -209,3 +209,63 @@ def test_a_mapped_column_that_is_absent_is_named():
 def test_a_column_can_be_mapped_under_its_own_name_and_under_ours(theirs):
     (record,) = read(b"Question,Reply\na,b\n", "a.csv", columns={"prompt": theirs, "completion": "Reply"})
     assert (record.messages[0]["content"], record.text) == ("a", "b")
+
+
+# --- As the hub has them ----------------------------------------------------------------------------------
+ASKED, SAID = {"role": "user", "content": "why?"}, {"role": "assistant", "content": "so"}
+WORSE, SYSTEM = {"role": "assistant", "content": "no"}, {"role": "system", "content": "be brief"}
+
+
+@pytest.mark.parametrize("before", [[], [SYSTEM], [ASKED | {"content": "first"}, SAID]])
+def test_a_prompt_beside_whole_conversations_is_the_one_they_lead_to(before):
+    """As ultrafeedback_binarized has it."""
+    row = {"prompt": "why?", "chosen": [*before, ASKED, SAID], "rejected": [*before, ASKED, WORSE]}
+    (record,) = read(jsonl(row), kind="comparisons")
+    assert list(record.messages) == [*before, ASKED]
+    assert [each.text for each in record.completions] == ["so", "no"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "field"),
+    [
+        ([ASKED | {"content": "other"}, SAID], [ASKED, WORSE], "chosen"),
+        ([SYSTEM, ASKED, SAID], [ASKED, WORSE], "rejected"),
+        ([ASKED, SAID], [ASKED], "rejected"),
+    ],
+)
+def test_conversations_that_lead_elsewhere_are_refused(chosen, rejected, field):
+    error = refusal(jsonl({"prompt": "why?", "chosen": chosen, "rejected": rejected}), kind="comparisons")
+    assert error.field == field
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [ASKED, SAID], "system": "be brief"},
+        {"messages": [SYSTEM, ASKED, SAID], "system": "be brief"},
+        {"messages": [SYSTEM | {"role": "developer"}, ASKED, SAID]},
+        {
+            "conversations": [{"from": "human", "value": "why?"}, {"from": "gpt", "value": "so"}],
+            "system": "be brief",
+        },
+        {"instruction": "why?", "input": "", "output": "so", "system": "be brief", "history": []},
+    ],
+)
+def test_a_system_message_beside_a_conversation_begins_it(row):
+    (record,) = read(jsonl(row), kind="demonstrations")
+    assert (list(record.messages), record.text, record.metadata) == ([SYSTEM, ASKED], "so", {})
+
+
+def test_a_second_system_message_is_refused_and_what_is_no_text_is_a_field():
+    error = refusal(jsonl({"messages": [SYSTEM, ASKED, SAID], "system": "be long"}), kind="demonstrations")
+    assert error.field == "system"
+    (record,) = read(jsonl({"messages": [ASKED, SAID], "system": 3}), kind="demonstrations")
+    assert (record.messages[0], record.metadata) == (ASKED, {"system": 3})
+
+
+def test_the_history_beside_an_instruction_is_the_turns_before_it():
+    row = {"instruction": "why?", "output": "so", "history": [["first", "one"]], "system": "be brief"}
+    (record,) = read(jsonl(row), kind="demonstrations")
+    first = [{"role": "user", "content": "first"}, {"role": "assistant", "content": "one"}]
+    assert list(record.messages) == [SYSTEM, *first, ASKED] and not record.metadata
+    assert refusal(jsonl(row | {"history": ["x"]}), kind="demonstrations").field == "history"

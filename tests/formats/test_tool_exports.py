@@ -135,6 +135,25 @@ def test_kto_is_best_and_last_and_nothing_between():
     assert written("kto", ranking([1, 1]))[1].left_out
 
 
+@pytest.mark.parametrize("format", ["kto", "kto_messages"])
+def test_a_text_that_is_both_best_and_last_is_in_neither_half(format):
+    """Masks and people make texts equal; who learnt from both labels of one text would learn nothing."""
+    row = ranking([1, 1, 2, 2])
+    for index, text in enumerate(["same", "good", "same", "bad"]):
+        row["completions"][index]["text"] = text
+    rows, stream = written(format, row)[0], io.BytesIO()
+    assert [(content(each.get("completion") or each["messages"][-1:]), each["label"]) for each in rows] == [
+        ("good", True),
+        ("bad", False),
+    ]
+    write_rows([row], format, stream)
+    stream.seek(0)
+    [record] = back(stream, format, "comparisons")
+    assert [each.text for each in record.completions] == ["good", "bad"]
+    row["completions"][1]["text"] = "same"
+    assert written(format, row)[1].left_out == {"the best and the last are the same text": 1}
+
+
 def test_pointwise_is_the_share_beaten_by_hand():
     """1, 2, 2, unrankable: the first beats both; the second ties one of two and loses to the first."""
     answers = {"0": {"overall": 7}}

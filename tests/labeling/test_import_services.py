@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 
@@ -275,6 +276,16 @@ def test_a_large_file_waits_for_the_background(cast, monkeypatch):
     record.refresh_from_db()
     assert record.status == ImportStatus.SUCCEEDED
     assert Notification.objects.get(user=cast.admin).path.endswith(f"/imports/{record.pk}/")
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_waits_for_the_background(cast, monkeypatch):
+    rows = lines(*({"prompt": "One?"} for _ in range(200)))
+    packed = gzip.compress(rows)
+    monkeypatch.setattr(imports, "INLINE_BYTES", len(rows) - 1)
+    assert len(packed) < 200
+    assert bring_in(cast, "prompts", packed, "rows.jsonl.gz").status == ImportStatus.WAITING
+    monkeypatch.setattr(imports, "INLINE_BYTES", len(rows))
+    assert bring_in(cast, "prompts", packed, "again.jsonl.gz").status == ImportStatus.SUCCEEDED
 
 
 def test_a_failed_import_can_be_confirmed_anew_with_another_mapping(cast):

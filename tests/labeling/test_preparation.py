@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -174,6 +175,19 @@ def test_a_large_file_waits_for_a_worker_and_the_sweep_takes_it_up(cast, upload,
     assert ask(cast, upload).status == PreparationStatus.WAITING
     background.sweep()
     assert Preparation.objects.get().status == PreparationStatus.READY
+
+
+def test_so_does_a_small_file_that_unpacks_to_a_large_one(cast, monkeypatch):
+    rows = b'{"prompt": "One?", "completion": "Yes."}\n' * 200
+    record = imports.upload_file(
+        project=cast.project,
+        kind="demonstrations",
+        file=io.BytesIO(gzip.compress(rows)),
+        filename="x.jsonl.gz",
+        acting_user=cast.admin,
+    )
+    monkeypatch.setattr(preparations, "INLINE_BYTES", len(rows) - 1)
+    assert ask(cast, record).status == PreparationStatus.WAITING
 
 
 def test_what_is_confirmed_is_not_decided_about_any_more(cast, upload):

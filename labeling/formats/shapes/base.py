@@ -133,11 +133,44 @@ class Row:
         name = self.which(*PROMPT_FIELDS)
         value = self.values[name]
         if name in ("messages", "conversations") or (name == "prompt" and type(value) is list):
-            return as_prompt(read_messages(value, name, self.limits), name)
+            return as_prompt(self.with_system(read_messages(value, name, self.limits), name), name)
         text = read_text(value, name, self.limits)
-        if name == "instruction" and (context := self.optional_text("input")):
-            text = f"{text}\n\n{context}"
-        return user_prompt(text, self.optional_text("system"))
+        before: Messages = ()
+        if name == "instruction":
+            if context := self.optional_text("input"):
+                text = f"{text}\n\n{context}"
+            before = self._history()
+        return self.with_system((*before, *user_prompt(text)), name)
+
+    def with_system(self, messages: Messages, name: str) -> Messages:
+        """A conversation after what stands beside it as `system`; a second such message is one too many."""
+        if type(self.values.get("system")) is not str or not (system := self.optional_text("system")):
+            return messages
+        if messages[0] == {"role": "system", "content": system}:
+            return messages
+        if messages[0]["role"] == "system":
+            raise RowError(
+                f"the conversation in {name} has another system message",
+                field="system",
+                hint="Leave one of the two out.",
+            )
+        return ({"role": "system", "content": system}, *messages)
+
+    def _history(self) -> Messages:
+        """LLaMA-Factory's turns before an instruction: pairs of what was asked and answered."""
+        pairs = self.values.get("history")
+        if type(pairs) is not list:
+            return ()
+        self._taken.add("history")
+        if not pairs:
+            return ()
+        if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
+            raise RowError("must be a list of pairs of question and answer", field="history")
+        roles = ("user", "assistant")
+        turns = [
+            {"role": role, "content": text} for pair in pairs for role, text in zip(roles, pair, strict=True)
+        ]
+        return read_messages(turns, "history", self.limits)
 
     def common(self) -> dict[str, Any]:
         """Keyword arguments that every record takes; call it last."""

@@ -16,7 +16,8 @@ def _read_conversation(row: Row):
             field="label",
             hint="Import unpaired (KTO) feedback as completions, or as comparisons.",
         )
-    messages, text = split_answer(read_messages(row.values[name], name, row.limits), name)
+    said = row.with_system(read_messages(row.values[name], name, row.limits), name)
+    messages, text = split_answer(said, name)
     yield DemonstrationRecord(messages=messages, text=text, **row.common())
 
 
@@ -72,9 +73,21 @@ def _read_dialogue(row: Row):
 _ANSWER = ("completion", "response", "output", "answer")
 
 DEMONSTRATION_SHAPES = (
-    Shape("messages", _KIND, (("messages",),), _read_conversation, without=("completion",)),
     Shape(
-        "ShareGPT conversations", _KIND, (("conversations",),), _read_conversation, without=("completion",)
+        "messages",
+        _KIND,
+        (("messages",),),
+        _read_conversation,
+        without=("completion",),
+        optional=("system",),
+    ),
+    Shape(
+        "ShareGPT conversations",
+        _KIND,
+        (("conversations",),),
+        _read_conversation,
+        without=("completion",),
+        optional=("system",),
     ),
     Shape(
         "prompt and completion", _KIND, (("prompt", "messages"), _ANSWER), _read_pair, optional=("system",)
@@ -87,7 +100,7 @@ DEMONSTRATION_SHAPES = (
         (("instruction",), ("output", "response", "completion")),
         _read_pair,
         without=("instances",),
-        optional=("input", "system"),
+        optional=("input", "system", "history"),
     ),
     Shape("question and answer", _KIND, (("question",), ("answer", "response", "completion")), _read_pair),
 )

@@ -36,22 +36,41 @@ def _pair(row, messages, best, worst):
 
 def _read_chosen_rejected(row: Row):
     messages = row.prompt()
-    answers = [_answer(row.take(name), name, messages, row.limits) for name in ("chosen", "rejected")]
-    yield _pair(row, messages, *answers)
+    halves = [_answer(row.take(name), name, messages, row.limits) for name in ("chosen", "rejected")]
+    (prompt, best), (_, worst) = halves
+    _check_shared(*(asked for asked, _ in halves))
+    yield _pair(row, prompt, best, worst)
 
 
 def _answer(value, name, messages, limits):
-    """A preferred or dispreferred answer: text, one message, or a list of one assistant message."""
+    """(prompt, answer) of a preferred or dispreferred answer: text, one message, a list of one assistant
+    message, or a whole conversation in which the prompt is said again, perhaps after more before it."""
     if type(value) is dict:
         value = [value]
     if type(value) is not list:
-        return read_text(value, name, limits)
-    if len(value) != 1:
-        raise RowError(f"must be one assistant message, not {len(value)}", field=name)
-    turn = read_turn(value[0], name, limits)
-    if turn["role"] != "assistant":
-        raise RowError(f"must be the assistant's, not the {turn['role']}'s", field=name)
-    return turn["content"]
+        return messages, read_text(value, name, limits)
+    if len(value) == 1:
+        turn = read_turn(value[0], name, limits)
+        if turn["role"] != "assistant":
+            raise RowError(f"must be the assistant's, not the {turn['role']}'s", field=name)
+        return messages, turn["content"]
+    asked, answer = split_answer(read_messages(value, name, limits), name)
+    if asked[-len(messages) :] != messages:
+        raise RowError(
+            "its conversation does not lead to the row's prompt",
+            field=name,
+            hint="Give the last answer alone, or leave the column with the prompt out.",
+        )
+    return asked, answer
+
+
+def _check_shared(prompt, other):
+    if prompt != other:
+        raise RowError(
+            "chosen and rejected do not share their prompt",
+            field="rejected",
+            hint="The two may differ in the last answer only.",
+        )
 
 
 def _read_whole_conversations(row: Row):
@@ -63,12 +82,7 @@ def _read_whole_conversations(row: Row):
         parse = read_messages if type(value) is list else parse_transcript
         halves.append(split_answer(parse(value, name, row.limits), name))
     (prompt, best), (other_prompt, worst) = halves
-    if prompt != other_prompt:
-        raise RowError(
-            "chosen and rejected do not share their prompt",
-            field="rejected",
-            hint="The two may differ in the last answer only.",
-        )
+    _check_shared(prompt, other_prompt)
     yield _pair(row, prompt, best, worst)
 
 
