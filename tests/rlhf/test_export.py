@@ -308,6 +308,18 @@ def test_the_card_tells_lineage_data_metrics_licence_and_the_check(world, sft_mo
     assert "64 of 64 likeliest tokens are the same" in card and "6 texts are split alike" in card
 
 
+def test_the_cards_digest_of_data_is_of_what_the_run_began_with(world, sft_model, exported, tmp_path):
+    """Also where the file has been replaced since: the model never saw what lies there now."""
+    with open(world.sft, "rb") as file:
+        begun_with = hashlib.file_digest(file, "sha256").hexdigest()
+    shutil.copy(world.sft, tmp_path / "kept")
+    try:
+        shutil.copy(world.rankings, world.sft)
+        assert begun_with in (exported(sft_model) / "README.md").read_text()
+    finally:
+        shutil.copy(tmp_path / "kept", world.sft)
+
+
 def test_a_card_without_a_licence_says_so(sft_model, exported):
     card = (exported(sft_model) / "README.md").read_text()
     assert front_matter(card)["license"] == "other" and "Nobody has stated a licence" in card

@@ -150,6 +150,38 @@ def test_a_resumed_run_refuses_another_configuration(world, base_model, tmp_path
     assert "learning_rate" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("changed", ["other rows", "gone", "other name, same bytes"])
+def test_a_resumed_run_refuses_other_data_under_the_same_name(world, base_model, tmp_path, changed):
+    """Else its first half would have learnt from one file and its second from another, without a word."""
+    data = tmp_path / "train.jsonl"
+    shutil.copy(world.sft, data)
+    config = world.config("sft", model=str(base_model), train_file=str(data), maximum_steps=2)
+    assert run_here("sft", config, tmp_path / "r") == 0
+    (tmp_path / "r" / "result.json").unlink()
+    if changed == "other rows":
+        data.write_text("".join(data.read_text().splitlines(keepends=True)[:20]))
+    elif changed == "gone":
+        data.unlink()
+    else:
+        data.rename(tmp_path / "kept.jsonl")
+        shutil.copy(tmp_path / "kept.jsonl", data)
+    ended = run_here("sft", config, tmp_path / "r", "--resume")
+    if changed == "other name, same bytes":
+        assert ended == 0
+        return
+    said = result(tmp_path / "r")["error"]
+    assert (ended, said["field"]) == (2, "train_file")
+    assert "train.jsonl is not what it was when this run began" in said["message"]
+
+
+def test_a_run_from_before_digests_were_stored_goes_on(world, base_model, tmp_path):
+    config = world.config("sft", model=str(base_model), maximum_steps=2)
+    assert run_here("sft", config, tmp_path / "r") == 0
+    (tmp_path / "r" / "result.json").unlink()
+    (tmp_path / "r" / "data.json").unlink()
+    assert run_here("sft", config, tmp_path / "r", "--resume") == 0
+
+
 def test_a_folder_that_holds_a_run_is_not_overwritten(world, base_model, tmp_path):
     config = world.config("sft", model=str(base_model), maximum_steps=2)
     assert run_here("sft", config, tmp_path / "r") == 0
@@ -170,8 +202,6 @@ def test_resuming_a_finished_run_changes_nothing(world, base_model, tmp_path):
 
 def cut_back(source: Path, target: Path, *, keep_step: int) -> None:
     """A copy of a run as a crash after `keep_step` would have left it."""
-    import shutil
-
     shutil.copytree(source, target)
     (target / "result.json").unlink()
     for folder in (target / "checkpoints").iterdir():

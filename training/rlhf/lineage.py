@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from training.rlhf import checkpoints
-from training.rlhf.config import describe
-from training.rlhf.errors import CheckpointError, ConfigError
+from training.rlhf.data_digests import digests_of, stored_digests
+from training.rlhf.errors import CheckpointError
 
 DEEPEST = 20  # checkpoints one behind the other
 MODELS = ("model", "policy", "reward_model")
@@ -18,8 +18,9 @@ def lineage_of(folder: Path) -> list[dict[str, Any]]:
     """Steps, the checkpoint itself first: {"stage", "step", "name", "manifest_sha256", "base",
     "data": [{"role", "name", "sha256"}]}.
 
-    Data files are named with the digest they have now, where they still lie where the run read them. A
-    checkpoint that was moved out of its run's folder tells its manifest's part only.
+    Data files are named with the digest they had when the run began; of runs that did not store it with the
+    one they have now, where they still lie there. A checkpoint that was moved out of its run's folder tells
+    its manifest's part only.
     """
     found: list[dict[str, Any]] = []
     waiting, seen = [Path(folder)], set()
@@ -40,7 +41,7 @@ def lineage_of(folder: Path) -> list[dict[str, Any]]:
                 "name": current.name,
                 "manifest_sha256": checkpoints.digest(current / checkpoints.MANIFEST)["sha256"],
                 "base": Path(manifest.base).name,
-                "data": _data(manifest.stage, config),
+                "data": _data(current, manifest.stage, config),
             }
         )
         waiting += [
@@ -57,18 +58,8 @@ def _run_config(folder: Path, stage: str) -> dict[str, Any]:
         return {}
 
 
-def _data(stage: str, config: dict[str, Any]) -> list[dict[str, str]]:
-    try:
-        specs = describe(stage)
-    except ConfigError:
+def _data(folder: Path, stage: str, config: dict[str, Any]) -> list[dict[str, str]]:
+    if not config:
         return []
-    found = []
-    for spec in specs:
-        value = config.get(spec.name)
-        if not spec.name.endswith(("_file", "_files")) or not value:
-            continue
-        for name in [value] if isinstance(value, str) else value:
-            path = Path(name)
-            sha256 = checkpoints.digest(path)["sha256"] if path.is_file() else ""
-            found.append({"role": spec.name, "name": path.name, "sha256": sha256})
-    return found
+    begun = stored_digests(folder.parent.parent)
+    return digests_of(stage, config) if begun is None else begun

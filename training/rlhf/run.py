@@ -14,6 +14,7 @@ from typing import Any
 
 from training.rlhf import checkpoints
 from training.rlhf.config import as_dict, describe, validate
+from training.rlhf.data_digests import require_same_data, store_digests
 from training.rlhf.errors import EXIT_ORPHANED, ConfigError, RlhfError, RunFolderError
 from training.rlhf.events import EventLog, NoEvents
 from training.rlhf.footing import Footing
@@ -105,7 +106,9 @@ class Run:
                     f"was {old.get(changed[0])!r} when this run began; a run is resumed "
                     "with the configuration it has",
                 )
+            require_same_data(self.folder, self.stage, resolved["config"])
         else:
+            store_digests(self.folder, self.stage, resolved["config"])
             checkpoints.write_json(path, resolved)
         return config
 
