@@ -178,6 +178,14 @@ def test_the_page_of_a_version_shows_them_beside_what_filters_left_out(filled, a
     assert "Left out by selection" not in page and "Left out: by none of the people chosen" in page
 
 
+def test_the_page_says_what_leaving_a_person_out_leaves_in(filled, admin, client):
+    version = make_version(filled, **law_of_one(filled))
+    says = "Answers of theirs that others ranked stay"
+    assert says in admin.get(version_url(filled, version)).content.decode()
+    client.force_login(filled.lead)  # who may not freeze has no such button
+    assert says not in client.get(version_url(filled, version)).content.decode()
+
+
 def test_the_api_has_them_of_a_version(filled, api_client_of):
     version = make_version(filled, **law_of_one(filled))
     program = api_client_of(filled.admin)
