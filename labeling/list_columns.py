@@ -219,6 +219,7 @@ ENTRIES: list[Column] = [
     ("person", lambda row: row.user.name),
     ("work", lambda row: row.work),
     ("activity", lambda row: row.activity),
+    ("for", lambda row: row.get_activity_display()),
     ("seconds", lambda row: row.seconds),
     ("claimed_seconds", lambda row: row.claimed_seconds),
     ("pieces", lambda row: row.pieces),

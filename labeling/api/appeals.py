@@ -61,6 +61,9 @@ class BulkInput(serializers.Serializer):
     reopen = serializers.BooleanField(
         required=False, default=True, help_text="rejected: others get the tasks."
     )
+    active_seconds = serializers.IntegerField(
+        min_value=0, required=False, default=0, help_text="For all of them; shared out evenly."
+    )
 
 
 class RefusalOutput(serializers.Serializer):

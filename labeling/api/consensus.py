@@ -65,6 +65,7 @@ class AdjudicationInput(serializers.Serializer):
         default=None,
         help_text="Whose proposal you began from; the project's own where left out.",
     )
+    active_seconds = serializers.IntegerField(min_value=0, required=False, default=0)
 
 
 class RuleOutput(serializers.Serializer):
@@ -182,6 +183,7 @@ class Adjudications(ProjectRows):
             note=data["note"],
             replaces=data["replaces"],
             rule=data["rule"],
+            active_seconds=data["active_seconds"],
             **ranking_from_public(sent, names),
         )
         return Response(AdjudicationOutput(adjudication).data, status=status.HTTP_201_CREATED)

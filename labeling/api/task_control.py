@@ -104,6 +104,7 @@ class KnownTaskOutput(serializers.ModelSerializer):
 
 class LeadsScoreInput(serializers.Serializer):
     score = serializers.IntegerField(min_value=1, max_value=7)
+    active_seconds = serializers.IntegerField(min_value=0, required=False, default=0)
 
 
 class GoldResultOutput(serializers.ModelSerializer):
@@ -259,8 +260,9 @@ class Scores(ProjectViewMixin, viewsets.GenericViewSet):
     def score(self, request, slug, pk):
         """A lead's score, 1 to 7, for a gold or screening demonstration."""
         submission = self.get_object()
-        score = valid_input(LeadsScoreInput, request)["score"]
-        result = gold.score_demonstration(submission=submission, score=score, acting_user=request.user)
+        result = gold.score_demonstration(
+            submission=submission, acting_user=request.user, **valid_input(LeadsScoreInput, request)
+        )
         return Response(GoldResultOutput(result).data)
 
 

@@ -32,6 +32,11 @@ class Activity(models.TextChoices):
     EXPIRY = "expiry", _("Ran out of time")
     LATE = "late", _("Came too late")
     REVIEW = "review", _("Reviewed")
+    UNDONE = "undone", _("Decision taken back")  # counters the piece of a review, with the reason
+    APPEAL = "appeal", _("Appeal decided")
+    SETTLEMENT = "settlement", _("Order settled")  # of a ranking task
+    SCORE = "score", _("Answer scored")  # to a gold or screening task
+    LATE_REVIEW = "late_review", _("Late work decided on")
     CORRECTION = "correction", _("Corrected")  # by a lead, signed, with a reason
     OPENING = "opening", _("Carried over")  # from before there was a ledger
 
@@ -70,7 +75,7 @@ class LedgerEntry(models.Model):
     # Between which moments the seconds lie; empty where nobody knows (corrections, carried over).
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    reason = models.CharField(max_length=500, blank=True)  # of a correction
+    reason = models.CharField(max_length=500, blank=True)  # of a correction, or of what was taken back
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -81,11 +86,12 @@ class LedgerEntry(models.Model):
         verbose_name_plural = "ledger entries"
         constraints = [
             models.CheckConstraint(
-                condition=Q(activity="correction") | (Q(seconds__gte=0) & Q(pieces__gte=0)),
+                condition=Q(activity__in=["correction", "undone"]) | (Q(seconds__gte=0) & Q(pieces__gte=0)),
                 name="ledger_only_corrections_below_zero",
             ),
             models.CheckConstraint(
-                condition=~Q(activity="correction") | (Q(created_by__isnull=False) & ~Q(reason="")),
+                condition=~Q(activity__in=["correction", "undone"])
+                | (Q(created_by__isnull=False) & ~Q(reason="")),
                 name="ledger_correction_has_author_and_reason",
             ),
             models.CheckConstraint(

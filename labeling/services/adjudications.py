@@ -18,6 +18,7 @@ from labeling.models import Adjudication, Assignment, AssignmentStatus, Submissi
 from .activity import notify, record_event
 from .judgments import clean_line
 from .ranking_signals import STANDING
+from .review_ledger import book_settlement
 from .slots import lock_task
 
 LONGEST_NOTE = 4_000
@@ -79,6 +80,7 @@ def adjudicate_task(
     note: str,
     replaces: int | None = None,
     rule: str | None = None,
+    active_seconds: int = 0,
 ) -> Adjudication:
     """Settle the order of a task's completions, with why. The people's rankings stay as they are.
 
@@ -129,6 +131,7 @@ def adjudicate_task(
         changed=adjudication.is_changed,
     )
     _tell_annotators(task, adjudication)
+    book_settlement(adjudication=adjudication, task=task, claimed=active_seconds)
     return adjudication
 
 

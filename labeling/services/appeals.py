@@ -24,10 +24,10 @@ from labeling.models import (
 from . import digests
 from .activity import notify, record_event
 from .appeal_rules import appealable_review, check_may_decide, close, reviewers_besides
-from .drafts import sane_seconds
 from .judgments import clean_line
 from .ranking_signals import refresh_signals
 from .restoring import reinstate_slot, restore_revision
+from .review_ledger import book_appeal
 from .review_rules import locked
 from .written_prompts import settle_prompts
 
@@ -103,7 +103,9 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
     same = check_may_decide(appeal, reviewer)
     said: dict[str, Any] = {}
     if outcome == AppealStatus.OVERTURNED:
-        said = _overturn(submission, task, appeal.review, reviewer, note, active_seconds)
+        said = _overturn(submission, task, appeal, reviewer, note, active_seconds)
+    else:
+        book_appeal(appeal=appeal, submission=submission, reviewer=reviewer, claimed=active_seconds)
     close(appeal, AppealStatus(outcome), note=note, by=reviewer, is_by_same_reviewer=same)
     record_event(
         action="appeal.decided",
@@ -131,17 +133,19 @@ def decide_appeal(*, appeal: Appeal, reviewer, outcome: str, note: str, active_s
 
 
 def _overturn(
-    submission: Submission, task: Task | None, review: Review, reviewer, note: str, seconds: int
+    submission: Submission, task: Task | None, appeal: Appeal, reviewer, note: str, seconds: int
 ) -> dict[str, Any]:
     """Accept the work as its author had it: 1. the decision no longer stands 2. its effect goes 3. a review
     says so. The digests of what was written."""
     said = {}
+    review = appeal.review
     Review.objects.filter(pk=review.pk).update(reopened_at=timezone.now())
     if review.decision == ReviewDecision.FIXED:
         restored = restore_revision(submission, review)
         said["judgment"] = digests.of_judgment(restored, submission)
     elif task is not None:
         reinstate_slot(submission, task, may_add=True)
+    booked = book_appeal(appeal=appeal, submission=submission, reviewer=reviewer, claimed=seconds)
     accepted = Review.objects.create(
         submission=submission,
         revision=submission.revision_count,
@@ -150,7 +154,7 @@ def _overturn(
         status_before=submission.status,
         note=note,
         reviewer=reviewer,
-        active_seconds=sane_seconds(seconds),
+        active_seconds=booked.seconds,
     )
     submission.status, submission.decided_at = SubmissionStatus.ACCEPTED, timezone.now()
     submission.save(update_fields=["status", "decided_at"])

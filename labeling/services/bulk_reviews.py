@@ -9,6 +9,7 @@ from annotate.errors import DomainError, Invalid
 from annotate.words import _
 from labeling.models import Project, Review, ReviewDecision, Submission
 
+from .drafts import sane_seconds
 from .reviews import accept_submission, check_reasons, reject_submission, return_submission
 
 MOST_AT_ONCE = 200
@@ -41,21 +42,26 @@ def decide_many(
     reasons: Sequence[str] = (),
     note: str = "",
     reopen: bool = True,
+    active_seconds: int = 0,
 ) -> list[Outcome]:
     """Accept, return or reject each; what stands in the way of one hinders no other.
 
     Raises Invalid before anything is decided: for another decision (a fix is made one by one), none or too
-    many chosen, an unknown reason, bad news without a reason.
+    many chosen, an unknown reason, bad news without a reason. The time of the page is shared out evenly among
+    those that are decided.
     """
     check_bulk(project=project, count=len(chosen), decision=decision)
     check_reasons(project, decision, reasons, note)
-    outcomes = []
-    for each in chosen:
+    outcomes: list[Outcome] = []
+    left = sane_seconds(active_seconds)
+    for number, each in enumerate(chosen):
+        share = left // (len(chosen) - number)
         common = {
             "submission": each.submission,
             "revision": each.revision,
             "reviewer": reviewer,
             "note": note,
+            "active_seconds": share,
         }
         try:
             match decision:
@@ -68,6 +74,7 @@ def decide_many(
         except DomainError as error:
             outcomes.append(Outcome(each.submission, None, error))
         else:
+            left -= share
             outcomes.append(Outcome(each.submission, review, None))
     return outcomes
 

@@ -29,6 +29,7 @@ from labeling.models import (
 from .activity import record_event
 from .forms import current_version
 from .judgments import check_ranking, clean_text
+from .review_ledger import book_score
 from .screening import screening_progressed
 from .slots import lock_task
 
@@ -101,7 +102,9 @@ def retire_gold(*, task: Task, acting_user) -> GoldAnswer:
 
 
 @transaction.atomic
-def score_demonstration(*, submission: Submission, score: int, acting_user) -> GoldResult:
+def score_demonstration(
+    *, submission: Submission, score: int, acting_user, active_seconds: int = 0
+) -> GoldResult:
     """A lead's score, 1 to 7, for a gold or screening demonstration. It decides on gold that waits for it:
     below the least score gold is missed and goes to review, if the project says so; else it is accepted.
     Raises Invalid, Forbidden (one's own), Conflict (not asked for).
@@ -120,7 +123,7 @@ def score_demonstration(*, submission: Submission, score: int, acting_user) -> G
     result = GoldResult.objects.filter(submission=submission).first()
     if result is None:
         raise Conflict("Only gold and screening demonstrations are scored.", code="not_scored")
-    old = result.score
+    old, old_scorer = result.score, result.scored_by_id
     least = task.gold_answer.minimum_score
     result.score, result.scored_by, result.scored_at = score, acting_user, timezone.now()
     result.passed = None if least is None else score >= least
@@ -145,6 +148,8 @@ def score_demonstration(*, submission: Submission, score: int, acting_user) -> G
     )
     if task.purpose == TaskPurpose.SCREENING:
         screening_progressed(submission=submission)
+    if (old, old_scorer) != (score, acting_user.pk):  # else the same request came again
+        book_score(submission=submission, task=task, scorer=acting_user, claimed=active_seconds)
     return result
 
 

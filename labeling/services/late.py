@@ -26,7 +26,7 @@ from labeling.models import (
     TaskKind,
 )
 
-from . import digests, ledger
+from . import digests, ledger, review_ledger
 from .activity import notify, record_event
 from .answer_checks import check_answer, subject_of
 from .answers import answers_from_fields
@@ -80,7 +80,9 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
     )
     store_notes(submission=submission, notes=notes, author=draft.user)
     refresh_signals(submission, task)
+    ledger.lock_people(draft.user, acting_user)
     ledger.book_late_piece(submission=submission, batch_id=task.batch_id, user=draft.user)
+    review_ledger.book_late_decision(draft=draft, task=task, by=acting_user, submission=submission)
     draft.delete()
     record_event(
         action="submission.late_accepted",
@@ -110,9 +112,10 @@ def accept_late_draft(*, draft: Draft, acting_user) -> Submission:
 @transaction.atomic
 def dismiss_late_draft(*, draft: Draft, acting_user) -> None:
     """Late work is not needed: it leaves the lead's list. The text stays with its author."""
-    lock_task(draft.task_id)
+    task = lock_task(draft.task_id)
     draft = _locked(draft, acting_user)
     Draft.objects.filter(pk=draft.pk).update(is_late=False)
+    review_ledger.book_late_decision(draft=draft, task=task, by=acting_user)
     record_event(
         action="submission.late_dismissed",
         actor=acting_user,

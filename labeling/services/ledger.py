@@ -22,7 +22,6 @@ from django.utils import timezone
 from annotate.accounts.models import User
 from annotate.prepared import Prepared, PreparedInsert, PreparedUpdate
 from labeling.models import (
-    REVIEW_WORK,
     Activity,
     Assignment,
     Draft,
@@ -30,7 +29,6 @@ from labeling.models import (
     LedgerDay,
     LedgerEntry,
     Project,
-    Review,
     Submission,
 )
 
@@ -240,32 +238,10 @@ def book_late_piece(*, submission: Submission, batch_id: int, user: User) -> Led
     )
 
 
-def book_review(*, review: Review, submission: Submission) -> Review:
-    """A decision and its time. A review lies between the moment its revision came in and now, an hour at
-    most. The review then says what counts."""
-    now = timezone.now()
-    arrived_at = submission.current.created_at
-    measured = measure(
-        user=review.reviewer,
-        claimed=review.active_seconds,
-        started_at=max(arrived_at, now - LONGEST_REVIEW),
-        ended_at=now,
-    )
-    if measured.seconds != review.active_seconds:
-        Review.objects.filter(pk=review.pk).update(active_seconds=measured.seconds)
-        review.active_seconds = measured.seconds
-    book(
-        measured=measured,
-        user=review.reviewer,
-        project=submission.project,
-        work=REVIEW_WORK,
-        activity=Activity.REVIEW,
-        source=f"review:{review.pk}",
-        pieces=1,
-        batch_id=submission.task.batch_id if submission.task is not None else None,
-        submission=submission,
-    )
-    return review
+def lock_people(*people: User) -> None:
+    """Where one commit writes entries of two people: in one order, so that nobody waits for one another."""
+    for pk in sorted({person.pk for person in people}):
+        PERSON.first(pk=pk)
 
 
 def book_unfinished(

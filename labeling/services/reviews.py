@@ -35,7 +35,7 @@ from labeling.models import (
     TaskStatus,
 )
 
-from . import digests, ledger
+from . import digests, review_ledger
 from .activity import notify, record_event
 from .answer_checks import check_fix
 from .appeal_rules import refuse_while_appealed
@@ -260,7 +260,7 @@ def _decide(
         reviewer=reviewer,
         active_seconds=sane_seconds(active_seconds),
     )
-    ledger.book_review(review=review, submission=submission)
+    review_ledger.book_review(review=review, submission=submission)
     submission.status, submission.decided_at = RESULT[decision], timezone.now()
     submission.conflict_open = False
     submission.save(update_fields=["status", "decided_at", "conflict_open"])

@@ -24,6 +24,7 @@ from . import digests
 from .activity import record_event
 from .ranking_signals import refresh_signals
 from .restoring import reinstate_slot, restore_revision
+from .review_ledger import take_back_review
 from .review_rules import locked, standing_review
 from .reviews import kind_of, tell_author
 from .written_prompts import settle_prompts
@@ -58,6 +59,7 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
     submission.save(update_fields=["status", "decided_at"])
     settle_prompts(submission)
     refresh_signals(submission, task)
+    take_back_review(review=review)
     record_event(
         action="submission.decision_undone",
         actor=reviewer,

@@ -52,6 +52,7 @@ def _settle(request: HttpRequest, task: Task) -> Adjudication:
         note=form.get("note", ""),
         replaces=whole_number(form.get("replaces")) or None,
         rule=form.get("rule") or None,
+        active_seconds=whole_number(form.get("active_seconds")),
         **order,
     )
 

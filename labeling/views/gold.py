@@ -68,6 +68,7 @@ def gold_score(request: SignedInRequest, *, project, membership, pk: int) -> Htt
                 submission=submission,
                 score=whole_number(request.POST.get("score")),
                 acting_user=request.user,
+                active_seconds=whole_number(request.POST.get("active_seconds")),
             )
         except (Invalid, Conflict, Forbidden) as problem:
             error = problem

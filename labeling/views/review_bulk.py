@@ -35,6 +35,7 @@ def review_bulk(request: HttpRequest, *, project, membership) -> HttpResponse:
                 reasons=form.getlist("reasons"),
                 note=form.get("note", ""),
                 reopen=form.get("reopen") == "yes",
+                active_seconds=whole_number(form.get("active_seconds")),
             )
         except Invalid as invalid:
             error = invalid

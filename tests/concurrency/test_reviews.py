@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.models import Assignment, AuditEvent, Review, Role, Submission
+from labeling.models import Assignment, AuditEvent, LedgerEntry, Review, Role, Submission
 from labeling.services.projects import add_member
+from labeling.services.reviews import accept_submission
 from tests.cast import make_cast
 from tests.factories import make_demonstration_batch, make_user
 from tests.labeling.work import do_next
@@ -60,3 +61,16 @@ def test_without_the_guard_they_would_all_decide(waiting):
     crew.go()
     assert sum("decided" in fact for fact in crew.facts()) > 1
     assert Review.objects.count() > 1
+
+
+def test_one_decision_taken_back_by_two_processes_takes_one_piece_back(waiting):
+    project, submission, [reviewer, *_] = waiting
+    review = accept_submission(submission=submission, revision=1, reviewer=reviewer)
+    one = {"do": "take back", "project": project.pk, "users": [reviewer.pk], "review": review.pk}
+    crew = Crew([one, dict(one)])
+    crew.go()
+    assert sorted(map(str, crew.facts())) == sorted(
+        map(str, [{"taken_back": reviewer.pk}, {"code": "already_reopened"}])
+    )
+    pieces = LedgerEntry.objects.filter(user=reviewer).order_by("pk").values_list("activity", "pieces")
+    assert list(pieces) == [("review", 1), ("undone", -1)]

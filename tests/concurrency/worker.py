@@ -125,6 +125,21 @@ def decide(user, submission_id: int, *, guarded: bool) -> None:
         say(decided=user.pk)
 
 
+def take_back(user, review_id: int) -> None:
+    from annotate.errors import DomainError
+    from labeling.models import Review
+    from labeling.services.undo import undo_decision
+
+    try:
+        undo_decision(
+            review=Review.objects.select_related("submission__project").get(pk=review_id), reviewer=user
+        )
+    except DomainError as error:
+        say(code=error.code)
+    else:
+        say(taken_back=user.pk)
+
+
 def send_mails(outbox: str, *, guarded: bool) -> None:
     """Sweep until nothing is due; without the claim: read what waits, think, send, then mark it."""
     from django.conf import settings
@@ -214,6 +229,8 @@ def run(order: dict, user_id: int) -> None:
                 decide(user, order["submission"], guarded=True)
             case "decide without guard":
                 decide(user, order["submission"], guarded=False)
+            case "take back":
+                take_back(user, order["review"])
             case "freeze":
                 freeze(user, order["dataset"], order["key"], guarded=True)
             case "freeze without guard":
