@@ -17,6 +17,7 @@ from django.db.models import Case, Count, F, IntegerField, Min, Sum, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from .acceptance import AS_IT_WAS, FIXED, Acceptance
 from .models import (
     Assignment,
     AssignmentStatus,
@@ -48,8 +49,7 @@ class Progress:
     cost_at_end: Money = field(default_factory=dict)
     forecast: Forecast | None = None
     figure: Figure | None = None
-    decided: int = 0
-    accepted: int = 0
+    review: Acceptance = field(default_factory=Acceptance)
 
     @property
     def total(self) -> int:
@@ -69,7 +69,7 @@ class Progress:
 
     @property
     def acceptance(self) -> float | None:
-        return self.accepted / self.decided if self.decided else None
+        return self.review.share
 
     def _day(self, days: float | None) -> date | None:
         if days is None or days > LONGEST_FORECAST:
@@ -96,6 +96,7 @@ class BatchProgress(Progress):
 class KindProgress(Progress):
     kind: str = ""
     label: str = ""
+    accepted: int = 0  # counts, reviewed or not
     awaiting_review: int = 0
 
 
@@ -110,19 +111,14 @@ class Dashboard:
 
 
 def dashboard(project: Project) -> Dashboard:
-    """All numbers of the overview. Nine queries, whatever there is in the project."""
+    """All numbers of the overview. Ten queries, whatever there is in the project."""
     batches = list(project.batches.order_by("-priority", "pk"))
     slots: dict[int, dict[str, int]] = defaultdict(dict)
     # By batch: this walks the index on (batch, status) alone.
     counted = Assignment.objects.filter(batch__in=[batch.pk for batch in batches]).order_by()
     for batch, status, n in counted.values_list("batch", "status").annotate(n=Count("*")):
         slots[batch][status] = n
-    decisions: dict[str, dict[str, int]] = defaultdict(dict)
-    # All, in the order of an index, less what was imported: a condition on the person would sort them all.
-    submissions = project.submissions.order_by()
-    for rows, sign in ((submissions, 1), (submissions.filter(annotator=None), -1)):
-        for kind, status, n in rows.values_list("kind", "status").annotate(n=Count("pk")):
-            decisions[kind][status] = decisions[kind].get(status, 0) + sign * n
+    decisions = _decisions(project)
     figures = {figure.batch_id: figure for figure in Figure.objects.filter(project=project, user=None)}
     history = _done_a_day(project)
     spent = _costs(project, "batch")
@@ -131,6 +127,22 @@ def dashboard(project: Project) -> Dashboard:
     board.batches = list(_batches(batches, slots, figures, history))
     _add_costs(board, batches, spent)
     return board
+
+
+def _decisions(project: Project) -> dict[str, dict[tuple[str, str], int]]:
+    """By kind of task: how many submissions of people are of a state, and of what their review says."""
+    found: dict[str, dict[tuple[str, str], int]] = defaultdict(lambda: defaultdict(int))
+    # All, in the order of an index, less what was imported: a condition on the person would sort them all.
+    submissions = project.submissions.order_by()
+    for rows, sign in ((submissions, 1), (submissions.filter(annotator=None), -1)):
+        for kind, status, n in rows.values_list("kind", "status").annotate(n=Count("pk")):
+            found[kind][status, ""] += sign * n
+    # What was reviewed among what counts, apart: so that no more than that is sorted.
+    reviewed = submissions.filter(AS_IT_WAS | FIXED, annotator__isnull=False)
+    for kind, verdict, n in reviewed.values_list("kind", "verdict").annotate(n=Count("pk")):
+        found[kind][SubmissionStatus.ACCEPTED, verdict] += n
+        found[kind][SubmissionStatus.ACCEPTED, ""] -= n
+    return found
 
 
 def _kind(kind, label, batches, slots, decisions, history) -> KindProgress:
@@ -145,10 +157,10 @@ def _kind(kind, label, batches, slots, decisions, history) -> KindProgress:
         if batch.kind == kind and batch.status != BatchStatus.CLOSED
         for status in LEFT
     )
-    found = decisions[kind]
-    row.accepted = found.get(SubmissionStatus.ACCEPTED, 0)
-    row.awaiting_review = found.get(SubmissionStatus.AWAITING_REVIEW, 0)
-    row.decided = sum(found.values()) - row.awaiting_review
+    for (status, verdict), n in decisions[kind].items():
+        row.review.add(status, verdict, n)
+        row.accepted += n if status == SubmissionStatus.ACCEPTED else 0
+        row.awaiting_review += n if status == SubmissionStatus.AWAITING_REVIEW else 0
     row.forecast = days_to_finish(open_left, history[kind])
     return row
 
@@ -161,7 +173,7 @@ def _batches(batches, slots, figures, history) -> Iterable[BatchProgress]:
             continue
         row = BatchProgress(batch=batch, slots=slots[batch.pk], figure=figures.get(batch.pk))
         if row.figure is not None:
-            row.decided, row.accepted = row.figure.decided, row.figure.accepted
+            row.review = Acceptance.of_figure(row.figure)
         if batch.status == BatchStatus.OPEN:
             before[batch.kind] += row.left
             row.forecast = days_to_finish(before[batch.kind] if row.left else 0, history[batch.kind])

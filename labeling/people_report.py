@@ -26,6 +26,7 @@ from django.db.models.functions import Cast, NullIf
 from annotate.words import _
 
 from . import task_reports
+from .acceptance import AS_IT_WAS, REVIEWED, Acceptance
 from .models import (
     REVIEW_WORK,
     Figure,
@@ -35,14 +36,12 @@ from .models import (
     Skip,
     SkipReason,
     Submission,
-    SubmissionStatus,
     Task,
     TaskKind,
 )
 from .timesheet import today_of
 
 TREND_DAYS = 14
-DECIDED = (SubmissionStatus.ACCEPTED, SubmissionStatus.RETURNED, SubmissionStatus.REJECTED)
 
 
 class GoldFigure(NamedTuple):
@@ -59,6 +58,7 @@ class PersonFigures:
     member: Membership
     pieces: dict[str, int] = field(default_factory=dict)  # by kind of task
     by_status: dict[str, int] = field(default_factory=dict)
+    review: Acceptance = field(default_factory=Acceptance)
     seconds: int = 0  # of labeling
     review_seconds: int = 0
     reviews: int = 0
@@ -74,13 +74,8 @@ class PersonFigures:
         return sum(self.pieces.values())
 
     @property
-    def decided(self) -> int:
-        return sum(self.by_status.get(each, 0) for each in DECIDED)
-
-    @property
     def acceptance(self) -> float | None:
-        """Share of decided submissions that stand."""
-        return self.by_status.get(SubmissionStatus.ACCEPTED, 0) / self.decided if self.decided else None
+        return self.review.share
 
     @property
     def pace(self) -> float | None:
@@ -124,8 +119,8 @@ def sort_orders(project: Project) -> dict[str, tuple[str, Any]]:
     labeling = days.exclude(work=REVIEW_WORK)
     week = days.filter(day__gt=date.today() - timedelta(days=7))
     submissions = Submission.objects.filter(project=project, annotator=OuterRef("user")).order_by()
-    decided = submissions.filter(status__in=DECIDED)
-    accepted = Count("pk", filter=Q(status=SubmissionStatus.ACCEPTED))
+    reviewed = submissions.filter(REVIEWED)
+    accepted = Count("pk", filter=AS_IT_WAS)
     figure = Figure.objects.filter(project=project, user=OuterRef("user"))
     name = ("user__display_name", "user__username")
     return {
@@ -134,11 +129,11 @@ def sort_orders(project: Project) -> dict[str, tuple[str, Any]]:
         "pieces": (_("Most pieces"), _most(_one(submissions, Count("pk"), group="annotator"))),
         "acceptance": (
             _("Highest acceptance"),
-            _most(_one(decided, _ratio(accepted, Count("pk")), group="annotator")),
+            _most(_one(reviewed, _ratio(accepted, Count("pk")), group="annotator")),
         ),
         "acceptance_low": (
             _("Lowest acceptance"),
-            _least(_one(decided, _ratio(accepted, Count("pk")), group="annotator")),
+            _least(_one(reviewed, _ratio(accepted, Count("pk")), group="annotator")),
         ),
         "pace": (_("Fastest"), _most(_one(labeling, _ratio(Sum("pieces"), Sum("seconds"))))),
         "agreement": (_("Highest agreement"), _most(Subquery(figure.values("agreement")[:1]))),
@@ -174,13 +169,14 @@ def figures_of(project: Project, members: Sequence[Membership]) -> list[PersonFi
     counts = (
         Submission.objects.filter(project=project, annotator__in=ids)
         .order_by()
-        .values_list("annotator", "kind", "status")
+        .values_list("annotator", "kind", "status", "verdict")
         .annotate(n=Count("pk"))
     )
-    for user, kind, status, n in counts:
+    for user, kind, status, verdict, n in counts:
         row = rows[user]
         row.pieces[kind] = row.pieces.get(kind, 0) + n
         row.by_status[status] = row.by_status.get(status, 0) + n
+        row.review.add(status, verdict, n)
     _add_time(project, rows)
     # From the people to their skips: a join would start at all tasks of the project.
     here = Exists(Task.objects.filter(pk=OuterRef("task"), project=project))

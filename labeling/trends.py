@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from .acceptance import share_of
 from .models import Figure, QualityReport
 from .quality_rows import EPOCH
 
@@ -21,7 +22,7 @@ class Point:
 
     day: date
     value: float
-    size: int  # decisions, or comparisons
+    size: int  # reviewed work, or comparisons
     low: float | None = None
     high: float | None = None
     part: int | None = None  # of the size, where the value is a plain share: what was accepted
@@ -54,12 +55,12 @@ class Trend:
 
 
 def acceptance(figure: Figure | None) -> Trend:
-    """Share accepted of what was decided each day of the last weeks, as worked out in the background."""
+    """Acceptance of what was reviewed each day of the last weeks, as worked out in the background."""
     rows = figure.decisions_by_day if figure is not None else []
     points = [
-        Point(EPOCH + timedelta(days=day), accepted / decided, decided, part=accepted)
-        for day, decided, accepted in rows
-        if decided
+        Point(EPOCH + timedelta(days=day), share, reviewed, part=accepted)
+        for day, reviewed, accepted in rows
+        if (share := share_of(accepted, reviewed)) is not None
     ]
     return Trend("accepted", points)
 

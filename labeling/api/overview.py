@@ -21,6 +21,8 @@ from labeling.services import saved_views
 
 from .base import LIST_CREATE, PROJECT, ProjectRows, ProjectViewMixin
 
+SHARE = "Share of reviewed work that was accepted as it was; null where nothing was reviewed."
+
 
 class FigureSerializer(serializers.ModelSerializer):
     class Meta:
@@ -36,6 +38,18 @@ class GoldSerializer(serializers.Serializer):
     seen = serializers.IntegerField()
 
 
+class AcceptanceSerializer(serializers.Serializer):
+    """How work did in review. `share` is accepted of reviewed; null where nothing was reviewed."""
+
+    share = serializers.FloatField(allow_null=True)
+    reviewed = serializers.IntegerField()
+    accepted = serializers.IntegerField(help_text="As it was: what was fixed is not among them.")
+    fixed = serializers.IntegerField()
+    returned = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    unreviewed = serializers.IntegerField(help_text="Counts without a review; in no share.")
+
+
 class PersonFiguresSerializer(serializers.Serializer):
     member = serializers.IntegerField(source="member.pk")
     name = serializers.CharField(source="member.user.name")
@@ -46,7 +60,8 @@ class PersonFiguresSerializer(serializers.Serializer):
     submissions = serializers.DictField(
         child=serializers.IntegerField(), source="by_status", help_text="By state."
     )
-    acceptance = serializers.FloatField(allow_null=True)
+    acceptance = serializers.FloatField(allow_null=True, help_text=SHARE)
+    review = AcceptanceSerializer()
     pace = serializers.FloatField(allow_null=True, help_text="Pieces an active hour of labeling.")
     seconds = serializers.IntegerField()
     reviews = serializers.IntegerField()
@@ -114,7 +129,8 @@ class ProgressSerializer(serializers.Serializer):
     submitted = serializers.IntegerField()
     in_work = serializers.IntegerField()
     left = serializers.IntegerField()
-    acceptance = serializers.FloatField(allow_null=True)
+    acceptance = serializers.FloatField(allow_null=True, help_text=SHARE)
+    review = AcceptanceSerializer()
     forecast = ForecastSerializer(allow_null=True)
     ends_on = serializers.DateField(allow_null=True)
     cost = MoneySerializer(help_text="By currency.")
@@ -123,7 +139,7 @@ class ProgressSerializer(serializers.Serializer):
 
 class KindProgressSerializer(ProgressSerializer):
     kind = serializers.CharField()
-    accepted = serializers.IntegerField()
+    accepted = serializers.IntegerField(help_text="Counts, reviewed or not.")
     awaiting_review = serializers.IntegerField()
 
 
@@ -145,8 +161,8 @@ class DashboardSerializer(serializers.Serializer):
 
 class AcceptancePointSerializer(serializers.Serializer):
     day = serializers.DateField()
-    decided = serializers.IntegerField(source="size")
-    accepted = serializers.IntegerField(source="part")
+    reviewed = serializers.IntegerField(source="size")
+    accepted = serializers.IntegerField(source="part", help_text="As it was.")
 
 
 class AgreementPointSerializer(serializers.Serializer):
@@ -158,7 +174,7 @@ class AgreementPointSerializer(serializers.Serializer):
 
 
 class TrendsSerializer(serializers.Serializer):
-    acceptance = AcceptancePointSerializer(many=True, help_text="Of the last 30 days with decisions.")
+    acceptance = AcceptancePointSerializer(many=True, help_text="Of the last 30 days with reviews.")
     agreement = AgreementPointSerializer(many=True)
 
 

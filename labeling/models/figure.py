@@ -19,13 +19,17 @@ class Figure(models.Model):
     agreement_low = models.FloatField(null=True)
     agreement_high = models.FloatField(null=True)
     agreement_pairs = models.PositiveIntegerField(default=0)
-    decided = models.PositiveIntegerField(default=0)  # submissions with a decision, and those that stand
-    accepted = models.PositiveIntegerField(default=0)
+    # As labeling.acceptance counts them, of the work of people on tasks.
+    accepted = models.PositiveIntegerField(default=0)  # as it was
+    fixed = models.PositiveIntegerField(default=0)
+    returned = models.PositiveIntegerField(default=0)
+    rejected = models.PositiveIntegerField(default=0)
+    unreviewed = models.PositiveIntegerField(default=0)  # counts without a review
     position = models.FloatField(null=True)  # share of decided pairs won by the completion shown earlier
     position_low = models.FloatField(null=True)
     position_high = models.FloatField(null=True)
     position_pairs = models.PositiveIntegerField(default=0)
-    # Of the project: [day since 1970 by UTC, decided, accepted] of each day with decisions, oldest first.
+    # Of the project: [day since 1970 by UTC, reviewed, accepted] of each day with reviews, oldest first.
     decisions_by_day = models.JSONField(default=list)
     computed_at = models.DateTimeField()
 

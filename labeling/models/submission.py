@@ -81,6 +81,9 @@ class Submission(models.Model):
         max_length=16, choices=SubmissionStatus.choices, default=SubmissionStatus.AWAITING_REVIEW
     )
     review_reason = models.CharField(max_length=16, choices=ReviewReason.choices, blank=True)
+    # What the review says by which it is what it is (a ReviewDecision); empty while it waits, and where it
+    # counts without one. Written with the review, so that acceptance is counted from an index alone.
+    verdict = models.CharField(max_length=10, blank=True, default="")
     prompt_flags = models.JSONField(default=list, blank=True)  # keys of the form's prompt_flags
     active_seconds = models.PositiveIntegerField(default=0)  # over all revisions by the annotator
     revision_count = models.PositiveSmallIntegerField(default=1)
@@ -150,8 +153,10 @@ class Submission(models.Model):
             models.Index(
                 fields=["project", "id"], condition=Q(conflict_open=True), name="submission_conflict_open"
             ),
-            # Counts per person and state of a whole project, without reading the rows themselves.
-            models.Index(fields=["project", "annotator", "status", "kind"], name="submission_counts"),
+            # Counts per person, state and review of a whole project, without reading the rows themselves.
+            models.Index(
+                fields=["project", "annotator", "status", "kind", "verdict"], name="submission_counts"
+            ),
         ]
 
     def __str__(self) -> str:

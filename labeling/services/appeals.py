@@ -157,7 +157,8 @@ def _overturn(
         active_seconds=booked.seconds,
     )
     submission.status, submission.decided_at = SubmissionStatus.ACCEPTED, timezone.now()
-    submission.save(update_fields=["status", "decided_at"])
+    submission.verdict = ReviewDecision.ACCEPTED
+    submission.save(update_fields=["status", "decided_at", "verdict"])
     settle_prompts(submission)
     refresh_signals(submission, task)
     return said | {"review": digests.of_review(accepted)}

@@ -11,32 +11,38 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.db.models.functions import TruncDate
 
-from labeling.models import Figure, Project, Submission, SubmissionStatus
+from labeling import acceptance
+from labeling.models import Figure, Project, Submission
 from labeling.quality_rows import EPOCH
 
 DECISION_DAYS = 30  # that acceptance is drawn over
+# Fields of a batch's Figure, which are those of labeling.acceptance.Acceptance.
+OUTCOMES = {
+    "accepted": acceptance.AS_IT_WAS,
+    "fixed": acceptance.FIXED,
+    "returned": acceptance.RETURNED,
+    "rejected": acceptance.REJECTED,
+    "unreviewed": acceptance.NOT_REVIEWED,
+}
 
 
 def decisions_of(project: Project, now: datetime) -> dict[str, list[list[int]]]:
-    """{"by_day": [[day since 1970, decided, accepted]] of the last weeks, "by_batch": [[batch, …]]}."""
-    accepted = Count("pk", filter=Q(status=SubmissionStatus.ACCEPTED))
-    decided = (
-        Submission.objects.filter(project=project, task__isnull=False)
-        .exclude(status=SubmissionStatus.AWAITING_REVIEW)
-        .order_by()
-    )
-    by_batch = decided.values_list("task__batch_id").annotate(decided=Count("pk"), accepted=accepted)
+    """{"by_day": [[day since 1970, reviewed, accepted]] of the last weeks, "by_batch": [[batch, …]]} with
+    numbers in the order of `OUTCOMES`; all as labeling.acceptance has it."""
+    work = Submission.objects.filter(project=project, task__isnull=False).order_by()
+    outcomes = {f"n_{name}": Count("pk", filter=which) for name, which in OUTCOMES.items()}
+    by_batch = work.values_list("task__batch_id").annotate(**outcomes)
     first = (now - timedelta(days=DECISION_DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     # Work counts on the day of its last decision, as what it is now.
     by_day = (
-        decided.filter(decided_at__gte=first)
+        work.filter(acceptance.REVIEWED, decided_at__gte=first)
         .annotate(day=TruncDate("decided_at", tzinfo=UTC))
         .order_by("day")
         .values_list("day")
-        .annotate(decided=Count("pk"), accepted=accepted)
+        .annotate(n=Count("pk"), stood=Count("pk", filter=acceptance.AS_IT_WAS))
     )
     return {
         "by_day": [[(day - EPOCH).days, n, part] for day, n, part in by_day],
@@ -51,8 +57,8 @@ def rows_of(body: dict[str, Any]) -> dict[tuple[int | None, int | None], dict[st
     rows[None, None]["decisions_by_day"] = body["decisions"]["by_day"]
     for row in body["by"]["batch"]:
         rows[row["key"], None] |= _agreement(row["agreement"])
-    for batch, decided, accepted in body["decisions"]["by_batch"]:
-        rows[batch, None] |= {"decided": decided, "accepted": accepted}
+    for batch, *numbers in body["decisions"]["by_batch"]:
+        rows[batch, None] |= dict(zip(OUTCOMES, numbers, strict=True))
     for row in body["by"]["person"]:
         rows[None, row["key"]] |= _agreement(row["agreement"])
     for row in body["meters"]["people"]:

@@ -229,5 +229,5 @@ def _send_to_review(submission: Submission) -> None:
         submission.reviews.filter(reopened_at=None).update(reopened_at=timezone.now())
         submission.status = SubmissionStatus.AWAITING_REVIEW
         submission.review_reason = ReviewReason.GOLD_MISSED
-        submission.decided_at = None
-        submission.save(update_fields=["status", "review_reason", "decided_at"])
+        submission.decided_at, submission.verdict = None, ""
+        submission.save(update_fields=["status", "review_reason", "decided_at", "verdict"])

@@ -38,7 +38,7 @@ from .figures import decisions_of, store_figures
 
 log = structlog.get_logger(__name__)
 
-LAYOUT = 3  # raise it when the body's shape or a definition changes: every report is then computed anew
+LAYOUT = 4  # raise it when the body's shape or a definition changes: every report is then computed anew
 LOST_AFTER = timedelta(minutes=15)  # a claim older than this belongs to a worker that died
 LEAST_PAUSE = timedelta(minutes=1)
 REST = 10  # it is computed at most a tenth of the time

@@ -216,8 +216,8 @@ def reopen_submission(*, submission: Submission, reviewer, note: str = "") -> Su
     note = clean_line(note, "note", LONGEST_NOTE)
     submission.reviews.filter(reopened_at=None).update(reopened_at=timezone.now())
     submission.status, submission.review_reason = SubmissionStatus.AWAITING_REVIEW, ReviewReason.REOPENED
-    submission.decided_at = None
-    submission.save(update_fields=["status", "review_reason", "decided_at"])
+    submission.decided_at, submission.verdict = None, ""
+    submission.save(update_fields=["status", "review_reason", "decided_at", "verdict"])
     settle_prompts(submission)
     record_event(
         action="submission.reopened",
@@ -262,8 +262,8 @@ def _decide(
     )
     review_ledger.book_review(review=review, submission=submission)
     submission.status, submission.decided_at = RESULT[decision], timezone.now()
-    submission.conflict_open = False
-    submission.save(update_fields=["status", "decided_at", "conflict_open"])
+    submission.verdict, submission.conflict_open = decision, False
+    submission.save(update_fields=["status", "decided_at", "verdict", "conflict_open"])
     settle_prompts(submission)
     return review
 

@@ -338,7 +338,7 @@ def _store(
             ReviewReason.RESUBMITTED,
         )
         submission.prompt_id, submission.prompt_flags, submission.decided_at = prompt_id, flags, None
-        submission.active_seconds += seconds
+        submission.active_seconds, submission.verdict = submission.active_seconds + seconds, ""
         submission.save()
         origin = JudgmentOrigin.RESUBMISSION
         withdraw_moot_appeal(submission)

@@ -56,7 +56,8 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
     submission.status = review.status_before
     counts = submission.status == SubmissionStatus.ACCEPTED
     submission.decided_at = timezone.now() if counts else None
-    submission.save(update_fields=["status", "decided_at"])
+    submission.verdict = ""  # it was decided on because it waited, or because nobody had reviewed it
+    submission.save(update_fields=["status", "decided_at", "verdict"])
     settle_prompts(submission)
     refresh_signals(submission, task)
     take_back_review(review=review)

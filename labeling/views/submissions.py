@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotate.errors import Invalid, NotFound
 from annotate.forms import whole_number
 from annotate.words import _
-from labeling import list_columns, quality_page
+from labeling import acceptance, list_columns, quality_page
 from labeling.access import project_route
 from labeling.list_pages import answer_list
 from labeling.listing import DateFilter, Filter, Listing
@@ -121,6 +121,7 @@ def _filters(project) -> list[Filter]:
     return [
         Filter("kind", _("Kind"), [("", _("All")), *TaskKind.choices]),
         Filter("status", _("Status"), [("", _("All")), *SubmissionStatus.choices]),
+        Filter("review", _("Review"), [("", _("Any")), *acceptance.CHOICES], apply=acceptance.by_review),
         Filter(
             "person",
             _("Person"),

@@ -132,12 +132,12 @@ def test_an_appeal_waits_for_every_lead_but_its_author(cast):
     assert "labeling:appeals" not in waiting(cast.annotator)
 
 
-def test_where_nothing_was_decided_no_share_is_named(cast, client):
+def test_where_nothing_was_reviewed_no_share_is_named(cast, client):
     client.force_login(cast.lead)
     address = reverse("labeling:project_detail", args=[cast.project.slug])
-    assert "of those decided" not in client.get(address).content.decode()
+    assert "accepted in review" not in client.get(address).content.decode()
     make_demonstration_batch(cast.project, review_rate=1)
     submission = do_next(cast.annotator, cast.project)
     accept_submission(submission=submission, revision=1, reviewer=cast.lead)
     page = client.get(address).content.decode()
-    assert "1 accepted (100 % of those decided), 0 await review" in page
+    assert "of 1 reviewed; 0 fixed, not counted; 0 not reviewed" in page and "0 await review" in page

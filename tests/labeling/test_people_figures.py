@@ -55,8 +55,9 @@ def test_pieces_states_and_pace(cast):
         reason="unclear", active_seconds=60,
     )  # fmt: skip
     row = figures(cast, cast.annotator)
-    assert (row.pieces, row.piece_count, row.decided) == ({"demonstration": 3}, 3, 3)
-    assert row.acceptance == pytest.approx(2 / 3)
+    assert (row.pieces, row.piece_count) == ({"demonstration": 3}, 3)
+    # Nobody reviewed the other two: they say nothing of acceptance.
+    assert (row.review.reviewed, row.review.unreviewed, row.acceptance) == (1, 2, 0)
     assert row.seconds == row.today_seconds == 240
     assert row.pace == pytest.approx(3 * 3600 / 240)
     assert row.skip_reasons == [("unclear", "The prompt is unclear", 1)]
@@ -94,7 +95,7 @@ def test_each_number_leads_to_the_work_behind_it(cast, client, page):
     root = f"/projects/{cast.project.slug}"
     work = f"{root}/submissions/?person={cast.annotator.pk}"
     skips = f"{root}/people/{member}/skips/?reason=unsafe"
-    for link in (f"{work}&kind=demonstration", f"{work}&status=accepted", skips):
+    for link in (f"{work}&kind=demonstration", f"{work}&review=none", skips):
         assert f'href="{escape(link)}"' in text
         answer = client.get(link)
         assert (answer.status_code, answer.context["listing"].page.paginator.count) == (200, 1)
@@ -136,7 +137,7 @@ def test_the_number_of_queries_does_not_grow_with_people_and_work(cast, client, 
         user = make_user()
         add_member(project=cast.project, user=user, role=Role.ANNOTATOR, acting_user=cast.admin)
         do_next(user, cast.project)
-    assert queries_of(lambda: client.get(address)) == few <= 32
+    assert queries_of(lambda: client.get(address)) == few <= 33
 
 
 def test_programs_read_the_same(cast, api_client_of):
@@ -144,7 +145,8 @@ def test_programs_read_the_same(cast, api_client_of):
     do_next(cast.annotator, cast.project)
     answer = api_client_of(cast.lead).get(f"/api/projects/{cast.project.slug}/people/?search=anna").json()
     [row] = answer["results"]
-    assert (row["pieces"], row["acceptance"]) == ({"demonstration": 1}, 1.0)
+    assert (row["pieces"], row["acceptance"]) == ({"demonstration": 1}, None)
+    assert row["review"]["unreviewed"] == 1
 
 
 def test_who_has_skipped_nothing_is_said_to_and_a_filter_without_a_match_says_that(client, cast):

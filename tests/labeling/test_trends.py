@@ -54,7 +54,7 @@ def words(html: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
-def test_acceptance_is_what_was_accepted_of_what_was_decided_that_day(cast):
+def test_acceptance_is_what_was_accepted_of_what_was_reviewed_that_day(cast):
     decided(cast, 3, accepted=3, rejected=1)
     decided(cast, 1, accepted=1, rejected=1)
     make_demonstration_batch(cast.project, tasks=1, review_rate=1)
@@ -82,17 +82,19 @@ def test_the_overview_draws_two_days_and_says_one_in_words(cast, client):
     refresh_report(project=cast.project)
     html = page(client, cast)
     assert 'id="acceptance"' not in html
-    assert "the only day with decisions so far, 1 of 3 were accepted (33.3 %)" in words(html)
+    assert "the only day with reviews so far, 1 of 3 reviewed were accepted as they were (33.3 %)" in words(
+        html
+    )
     decided(cast, 1, accepted=1)
     refresh_report(project=cast.project)
     html = page(client, cast)
     assert 'id="acceptance"' in html
-    assert "the only day with decisions" not in html
+    assert "the only day with reviews" not in html
 
 
 def test_with_nothing_decided_it_says_so(cast, client):
     text = words(page(client, cast))
-    assert "Nothing was decided in the last 30 days" in text
+    assert "Nothing was reviewed in the last 30 days" in text
     assert "No two people have ranked the same task yet" in text
 
 
@@ -133,7 +135,7 @@ def test_programs_read_the_same_points(cast, api_client_of):
     two_rank(cast, [[0], [1], [2]])
     refresh_report(project=cast.project)
     found = api_client_of(cast.lead).get(f"/api/projects/{cast.project.slug}/dashboard/trends/").json()
-    assert found["acceptance"][0] == {"day": day(1).isoformat(), "decided": 2, "accepted": 1}
+    assert found["acceptance"][0] == {"day": day(1).isoformat(), "reviewed": 2, "accepted": 1}
     assert (found["agreement"][0]["day"], found["agreement"][0]["agreement"]) == (day(0).isoformat(), 1.0)
     assert (
         api_client_of(cast.annotator).get(f"/api/projects/{cast.project.slug}/dashboard/trends/").status_code
