@@ -37,14 +37,30 @@ _IPV6 = re.compile(
     r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])", re.I | re.A
 )
 _PHONE = re.compile(
-    r"(?<![\w.,/:#$€£%+-])"
+    r"(?<![\w.,/#$€£%+-])"
     r"\+?(?:\d{1,5}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d(?:[ .-]?\d){3,18}"
     r"(?:[ ]?(?:x|ext\.?)[ ]?\d{1,6})?(?![\w%€£$]|[.,:/-]\d)",
     re.I | re.A,
 )
+# As German numbers are often written: the area code and a stroke, 030/901820.
+_SLASHED = re.compile(
+    r"(?<![\w.,/#$€£%+-])"
+    r"(?:\+\d{1,3}[ ]?(?:\(0\)[ ]?)?|0)[1-9]\d{1,4}[ ]?/[ ]?(\d(?:[ -]?\d){4,9})"
+    r"(?![\w%€£$/]|[.,:-]\d)",
+    re.A,
+)
+# Straight after a colon a number is one of a phone only where that is said, or where it has a "+".
+_CALLED = re.compile(
+    r"(?<!\w)(?:tel|(?:tele)?(?:phone|fon|fax)|mobile?|cell|handy|ruf)(?:nummer|number|nr)?\.?:\Z", re.I
+)
 _DATE = re.compile(r"(?:\d{4}[-. ]\d{1,2}[-. ]\d{1,2}|\d{1,2}[-. ]\d{1,2}[-. ](?:\d{4}|\d{2}))\Z", re.A)
 _YEARS = re.compile(r"(?:1[0-9]|20)\d\d(?:[ ]?-[ ]?(?:1[0-9]|20)\d\d)\Z", re.A)
 _THOUSANDS = re.compile(r"\d{1,3}(?:[ .]\d{3})+\Z", re.A)
+# Read as the signs that people take them for: full-width ones, blanks that do not break, hyphens.
+_AS_READ = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0xFE6B: "@", 0x2010: "-", 0x2011: "-"}
+_AS_READ |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")
+_UNSEEN = "\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff"  # of no width: nobody sees them amid a number
+_TO_BE_FOLDED = re.compile(f"[{_UNSEEN}{''.join(map(chr, _AS_READ))}]")
 # Lengths of IBANs by country (ISO 13616 registry); a country not listed here is not one.
 _IBAN_LENGTHS = {
     name: int(length)
@@ -65,12 +81,32 @@ def find_personal_data(text: str, *, names: bool = False) -> list[Finding]:
     """
     taken: list[tuple[int, int]] = []
     found: list[Finding] = []
-    for kind, places in (*_KINDS, ("name", name_places)) if names else _KINDS:
-        for start, end in places(text):
+    readings = _readings(text)
+
+    def take(kind: str, spans: Iterator[tuple[int, int]]) -> None:
+        for start, end in spans:
             if not any(start < other_end and other_start < end for other_start, other_end in taken):
                 taken.append((start, end))
                 found.append(Finding(start, end, kind, MESSAGES[kind]))
+
+    for kind, places in _KINDS:
+        for read, at in readings:
+            take(kind, places(read) if at is None else ((at[a], at[b - 1] + 1) for a, b in places(read)))
+    if names:
+        take("name", name_places(text))
     return sorted(found, key=lambda each: each.start)
+
+
+def _readings(text: str) -> list[tuple[str, list[int] | None]]:
+    """The text as it is looked at, and where its characters stand where that is not the same: without
+    those that nobody sees, and with them, for they may part a word from a number too."""
+    if text.isascii() or not _TO_BE_FOLDED.search(text):
+        return [(text, None)]
+    folded = text.translate(_AS_READ)
+    at = [place for place, character in enumerate(folded) if character not in _UNSEEN]
+    if len(at) == len(folded):
+        return [(folded, None)]
+    return [("".join(folded[place] for place in at), at), (folded, None)]
 
 
 def is_luhn(digits: str) -> bool:
@@ -138,9 +174,24 @@ def _addresses(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
-    for match in _PHONE.finditer(text):
-        if _is_phone(match[0]):
+    for match in _SLASHED.finditer(text) if "/" in text else ():
+        number = match[1]
+        if (
+            not _DATE.match(number)
+            and _is_introduced(text, match)
+            and len(set(re.sub(r"\D", "", number))) > 1
+        ):
             yield match.span()
+    for match in _PHONE.finditer(text):
+        if _is_phone(match[0]) and _is_introduced(text, match):
+            yield match.span()
+
+
+def _is_introduced(text: str, match: re.Match) -> bool:
+    start = match.start()
+    if text[start - 1 : start] != ":" or match[0].startswith("+"):
+        return True
+    return _CALLED.search(text[max(0, start - 20) : start]) is not None
 
 
 def _is_phone(shown: str) -> bool:

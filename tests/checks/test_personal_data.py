@@ -32,6 +32,23 @@ def found(text: str) -> list[tuple[str, str]]:
         ("tél. 03.93.92.16.85", [("phone", "03.93.92.16.85")]),
         ("0490 75 40 81", [("phone", "0490 75 40 81")]),
         ("🦀 a@b.org", [("email", "a@b.org")]),
+        ("tel:+4930901820", [("phone", "+4930901820")]),
+        ('<a href="tel:+49-30-901820">', [("phone", "+49-30-901820")]),
+        ("Tel.:030-901820", [("phone", "030-901820")]),
+        ("Tel:030 901820, abends", [("phone", "030 901820")]),
+        ("Telefon 030/901820.", [("phone", "030/901820")]),
+        ("mobil 0170/1234567", [("phone", "0170/1234567")]),
+        ("0170/123 45 67", [("phone", "0170/123 45 67")]),
+        ("Fax:+49 30/901820", [("phone", "+49 30/901820")]),
+        ("an ada\uff20example.org schreiben", [("email", "ada\uff20example.org")]),
+        (
+            "ada\uff20\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45\uff0eorg",
+            [("email", "ada\uff20\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45\uff0eorg")],
+        ),
+        ("4111\u200b1111\u200b1111\u200b1111", [("card", "4111\u200b1111\u200b1111\u200b1111")]),
+        ("4\u2060111111111111111 ok", [("card", "4\u2060111111111111111")]),
+        ("4111\u00a01111\u00a01111\u00a01111", [("card", "4111\u00a01111\u00a01111\u00a01111")]),
+        ("a\u200bda@exam\u200bple.org", [("email", "a\u200bda@exam\u200bple.org")]),
     ],
 )
 def test_it_is_found_where_it_stands(text, expected):
@@ -51,6 +68,14 @@ def test_it_is_found_where_it_stands(text, expected):
         "1, 2, 3, 4, 5, 6, 7, 8, 9",
         "1 2 3 4 5 6 7 8 9",
         "ISBN page 12345678",
+        "On 05/17/2024 and 17/05/2024, 2023/2024, 01/02, 1/2, 03/04/05 it was so.",
+        "0/1234567 and 1/3 of 22/7, 100/200, 05/2024, 0170/12, 0123/456/789, 12/0170",
+        "Seite 030/2024 und 007/2023, Az. 012/1999, 0001/0002",
+        "a:1234567, key:4930901820, urn:isbn:0451450523, 1:030, at 10:30-11:45",
+        "v0.30/901820, /030/901820/x, path/030/901820, x030/901820, 030/901820.5",
+        "ratio:0.1234567, port:8080, total:1234567890, :0123",
+        "4111\u200b1111\u200b1111\u200b1112 is off by one",
+        "\uff20decorator and a\uff20b",
     ],
 )
 def test_figures_that_are_nobodys_are_left_alone(text):
