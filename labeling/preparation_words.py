@@ -113,6 +113,14 @@ FINDINGS: dict[str, tuple[str, str]] = {
     ),
 }  # fmt: skip
 
+ALL_MEANINGS = {key: meaning for key, (_title, meaning) in FINDINGS.items()}
+# What it means where most rows are as they should be, and some are not.
+OF_SOME = {
+    "prompt_ends": _(
+        "Most prompts end with %(mark)s; a model cannot tell from the others where the answer begins."
+    ),
+}
+
 FIXES: dict[str, str] = {
     "drop_empty_answers": _("Leave these rows out"),
     "drop_equal_pairs": _("Leave these rows out"),
@@ -174,4 +182,5 @@ def meaning_of(finding: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} ({count:,})" for key, count in list(value.items())[:10])
         values[name] = f"{value:,}" if isinstance(value, int) else value
-    return FINDINGS[finding["key"]][1] % values
+    words = OF_SOME if "mark" in values and finding["key"] in OF_SOME else ALL_MEANINGS
+    return words[finding["key"]] % values

@@ -9,6 +9,7 @@ answers is looked at.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 
 from .finding import Change, Finding, Fix, Look, Options
@@ -20,6 +21,10 @@ LEAST_SHARED = 8  # characters
 _KEPT = 400  # characters of an edge that are compared
 SEPARATORS = ("\n\n###\n\n", "\n\n===\n\n", "\n\n---\n\n", "\n\n##==##\n\n")
 MOST_ODD = 0.5  # an edge that fewer rows than this lack is expected of all
+# What may mark the end of a prompt, however its sentences end: signs (###, ->), or a line such as "Answer:".
+_END_MARK = re.compile(r"(?:(?:\n{1,2}|[ ]?)[#=\-*<>|~]{2,}|\n{1,2}[^\n]{0,24}\w[:：>\]])\s*\Z")
+_MARK_WITHIN = 64  # characters of the end
+MOST_MARKS = 1_000  # told apart; the mark of most rows is among the first
 
 
 class SharedEdge:
@@ -132,6 +137,8 @@ class Marks(Look):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._prompt_end = SharedEdge(at_end=True)
+        self._marks: Counter = Counter()  # prompts by the mark they end with …
+        self._mark_rows: dict[str, list[int]] = {}  # … and the first rows of each
         self._used: set[str] = set()
         self._stops: Counter = Counter()
         self._leads = {False: 0, True: 0}  # answers by whether they begin with a blank …
@@ -142,6 +149,12 @@ class Marks(Look):
     def see(self, index: int, unit: Unit) -> None:
         prompt = unit.messages[-1]["content"]
         self._prompt_end.see(prompt)
+        ends = _END_MARK.search(prompt[-_MARK_WITHIN:])
+        mark = ends[0] if ends else ""
+        if mark not in self._mark_rows and len(self._mark_rows) >= MOST_MARKS:
+            mark = ""
+        self._marks[mark] += 1
+        _note(self._mark_rows.setdefault(mark, []), index)
         self._used.update(each for each in SEPARATORS if each.strip() in prompt)
         if not unit.is_demonstration:
             return
@@ -161,17 +174,24 @@ class Marks(Look):
         return mark if count > MOST_ODD * self._answers else ""
 
     def findings(self) -> list[Finding]:
-        found = []
-        if (
-            self.options.is_plain
-            and self._prompt_end.seen >= LEAST_ROWS
-            and not self._prompt_end.text.strip()
-        ):
-            count = self._prompt_end.seen
-            found.append(Finding("prompt_ends", "warning", count, range(5), fixes=("mark_prompt_ends",)))
-        found += self._start_findings()
-        found += self._stop_findings()
-        return found
+        return [*self._end_findings(), *self._start_findings(), *self._stop_findings()]
+
+    def _end_mark(self) -> str:
+        """What more than half of the prompts end with, and the others should."""
+        marks = [(count, mark) for mark, count in self._marks.items() if mark]
+        count, mark = max(marks, default=(0, ""))
+        seen = self._prompt_end.seen
+        return mark if seen >= LEAST_ROWS and count > MOST_ODD * seen else ""
+
+    def _end_findings(self) -> list[Finding]:
+        count, rows, values = self._prompt_end.seen, list(range(5)), {}
+        if not self.options.is_plain or count < LEAST_ROWS or self._prompt_end.text.strip():
+            return []
+        if mark := self._end_mark():
+            count -= self._marks[mark]
+            rows = sorted(row for other, held in self._mark_rows.items() if other != mark for row in held)[:5]
+            values = {"mark": mark.strip()}
+        return [Finding("prompt_ends", "warning", count, rows, [], values, ("mark_prompt_ends",))]
 
     def _start_findings(self) -> list[Finding]:
         without, with_blank = self._leads[False], self._leads[True]
@@ -204,7 +224,8 @@ class Marks(Look):
         return []
 
     def repairs(self) -> dict[str, Fix]:
-        separator = next((each for each in SEPARATORS if each not in self._used), SEPARATORS[0])
+        unused = next((each for each in SEPARATORS if each not in self._used), SEPARATORS[0])
+        separator = self._end_mark() or unused
         mark = self._stop() or STOP_MARKS[0]
 
         def stopped(answer: str) -> str:
@@ -213,12 +234,13 @@ class Marks(Look):
         def led(answer: str) -> str:
             return answer if answer[:1].isspace() else f" {answer}"
 
+        def ended(prompt: str) -> str:
+            if prompt.endswith(separator):
+                return prompt
+            return f"{prompt.rstrip().removesuffix(separator.strip()).rstrip()}{separator}"
+
         return {
-            "mark_prompt_ends": Change(
-                lambda unit: unit.with_last_turn(
-                    lambda text: text if text.endswith(separator) else f"{text.rstrip()}{separator}"
-                )
-            ),
+            "mark_prompt_ends": Change(lambda unit: unit.with_last_turn(ended)),
             "lead_with_blank": Change(lambda unit: unit.rewritten(answer=led)),
             "mark_answer_ends": Change(lambda unit: unit.rewritten(answer=stopped)),
         }

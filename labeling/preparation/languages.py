@@ -30,18 +30,16 @@ class Languages(Look):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self._codes: list[str] = [""]
-        self._of_rows = array("H")
+        self._numbers: dict[str, int] = {"": 0}
+        self._of_rows = array("I")  # a file may name more than a short number counts
 
     def see(self, index: int, unit: Unit) -> None:
         code = unit.language or language_of(unit.text)
-        if code not in self._codes:
-            self._codes.append(code)
-        self._of_rows.append(self._codes.index(code))
+        self._of_rows.append(self._numbers.setdefault(code, len(self._numbers)))
 
     def counts(self) -> dict[str, int]:
         counts = Counter(self._of_rows)
-        named = {self._codes[number]: count for number, count in counts.items()}
+        named = {code: counts[number] for code, number in self._numbers.items() if number in counts}
         return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
 
     def _others(self) -> tuple[str, list[int]]:
@@ -50,7 +48,7 @@ class Languages(Look):
         main, count = next(iter(told.items()), ("", 0))
         if count < MAIN_SHARE * sum(told.values()):
             return "", []
-        keep = {0, self._codes.index(main)}
+        keep = {0, self._numbers[main]}
         return main, [index for index, code in enumerate(self._of_rows) if code not in keep]
 
     def findings(self) -> list[Finding]:
