@@ -151,7 +151,8 @@ class RecipeForm(FilterFields):
             _numbers(project.batches.order_by("-pk"), lambda row: f"{row.name} ({row.get_kind_display()})"),
         )
         succeeded = project.imports.filter(status=ImportStatus.SUCCEEDED).order_by("-pk")
-        offer(fields["imports"], _numbers(succeeded, str))
+        for name in ("imports", "evaluation"):
+            offer(fields[name], _numbers(succeeded, str))
         named = project.prompts.exclude(category="").order_by("category")
         categories = named.values_list("category", flat=True).distinct()
         offer(fields["categories"], [(name, name) for name in categories[:MOST_CHOICES]])

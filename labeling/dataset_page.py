@@ -86,7 +86,10 @@ def described_recipe(project: Project, recipe: dict[str, Any]) -> list[tuple[str
         lines.append((_("Rankings"), RANKINGS["adjudicated"]))
     if recipe.get("include_gold"):
         lines.append((_("Gold"), _("included, with screening and repeated tasks")))
-    lines += _described_filters(recipe.get("filters", {}))
+    lines += _described_filters(filters := recipe.get("filters", {}))
+    if filters.get("evaluation"):
+        named = project.imports.filter(pk__in=filters["evaluation"]).order_by("pk")
+        lines.append((_("Evaluation sets"), ", ".join(named.values_list("filename", flat=True))))
     shares = " · ".join(f"{split} {recipe['fractions'][split]:.0%}" for split in SPLITS)
     return [
         *(lines or [(_("Selects"), _("All accepted work"))]),

@@ -90,6 +90,13 @@ class FilterFields(forms.Form):
         help_text=_("Those of the preparation report, worked out anew for each version."),
     )
 
+    evaluation = forms.TypedMultipleChoiceField(
+        required=False,
+        coerce=int,
+        label=_("Evaluation sets"),
+        help_text=_("Imports whose prompts may not be trained on: for the fix that leaves leaks out."),
+    )
+
     def clean_weights(self) -> str:
         return self._read_by(weights_of_lines, "weights")
 
@@ -114,7 +121,7 @@ class FilterFields(forms.Form):
         """The cleaned fields as `filters` of a recipe."""
         data = self.cleaned_data
         filters: dict[str, Any] = {name: data[name] for name in NUMBERS if data.get(name)}
-        for name in ("languages", "fixes"):
+        for name in ("languages", "fixes", "evaluation"):
             if data.get(name):
                 filters[name] = data[name]
         if words := data["blocked_words"].split("\n"):

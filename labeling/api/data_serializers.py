@@ -141,6 +141,11 @@ class NewImport(serializers.Serializer):
     context = serializers.IntegerField(  # type: ignore[assignment]  # DRF takes fields off the class
         required=False, min_value=1, help_text="Tokens, for drop_over_long."
     )
+    evaluation = serializers.CharField(
+        required=False,
+        max_length=1_000,
+        help_text="Ids of imports whose prompts may not be trained on, with commas between, for drop_leaks.",
+    )
     dry_run = serializers.BooleanField(
         required=False, default=False, help_text="Read and check every row, store none."
     )

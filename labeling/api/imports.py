@@ -72,6 +72,7 @@ class Imports(ProjectRows):
         return self._answer(
             start_prepared_import(
                 fixes=fixes,
+                evaluation=_parsed_ids(data.pop("evaluation", "")),
                 project=self.project,
                 file=file,
                 filename=file.name,
@@ -137,6 +138,13 @@ def _parsed_mapping(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Invalid("This is not JSON.", field="column_mapping") from error
+
+
+def _parsed_ids(text: str) -> list[int]:
+    ids = [each.strip() for each in text.split(",") if each.strip()]
+    if not all(each.isascii() and each.isdigit() and len(each) < 19 for each in ids):
+        raise Invalid(_("A list of ids of imports."), field="evaluation")
+    return [int(each) for each in ids]
 
 
 OFFSET = OpenApiParameter(

@@ -3,6 +3,7 @@
 `look_through` reports on all rows of a file or a version; `Plan` carries out the fixes that were chosen.
 """
 
+from .beside import words_beside
 from .coverage import gaps
 from .finding import Options
 from .report import FIXES, PREPARATION_LOOKS, Plan, Report, excerpt, look_through
@@ -26,4 +27,5 @@ __all__ = [
     "source_of",
     "unit_of_record",
     "unit_of_row",
+    "words_beside",
 ]

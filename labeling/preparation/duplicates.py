@@ -149,7 +149,7 @@ class Leakage(Look):
         self._numbers: dict[str, int] = {}
         self._held_out: set[int] = set()  # numbers of prompts that stand on a held-out side
         self._training: set[int] = set()
-        for prompt in options.evaluation:
+        for prompt in options.evaluation() if options.evaluation is not None else ():
             self._held_out.add(self._number(prompt))
 
     def _number(self, prompt: str) -> int:
@@ -162,7 +162,7 @@ class Leakage(Look):
         return number
 
     def see(self, index: int, unit: Unit) -> None:
-        if not (self.options.evaluation or unit.side):
+        if not (self._held_out or unit.side):
             return
         number = self._number(unit.prompt)
         if unit.side in self._HELD_OUT:

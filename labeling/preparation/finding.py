@@ -58,13 +58,13 @@ class Options:
     """What rows are measured against. `count_tokens` gives the tokens of a text, exactly or by estimate;
     `single_token` whether a text is one token, None where no tokenizer is known. `is_plain`: rows of the
     legacy prompt/completion kind, in which nothing but their texts marks where a prompt ends. `evaluation`:
-    prompts of evaluation sets that may not be trained on."""
+    gives the prompts of evaluation sets that may not be trained on, None where there are none."""
 
     count_tokens: Callable[[str], int]
     context: int = 2048
     single_token: Callable[[str], bool] | None = None
     is_plain: bool = False
-    evaluation: tuple[str, ...] = ()
+    evaluation: Callable[[], Iterable[str]] | None = None
 
 
 class Look(ABC):

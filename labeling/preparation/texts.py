@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from array import array
 from collections import Counter
@@ -17,7 +18,7 @@ UPPER_SHARE, UPPER_LETTERS = 0.8, 20
 # Words of three letters and more: notes (D-C-B-A), truth tables and initials are rightly in capitals.
 _WORDS = re.compile(r"[^\W\d_]{3,}")
 
-_LIKELY = re.compile(r"[@\d]|::")  # without any of these there is nothing that the detector could find
+_LIKELY = re.compile(r"[@＠﹫\d]|::")  # without any of these there is nothing that the detector could find
 
 
 class EmptyAnswers(Look):
@@ -63,15 +64,16 @@ class Lengths(Look):
         self._longest = 0
 
     def see(self, index: int, unit: Unit) -> None:
-        # Each completion is read with the prompt before it, so the longest one decides.
-        longest = max(unit.answers, key=len, default="")
-        length = len(unit.prompt) + len(longest)
-        if length <= self.options.context // 4:  # no tokenizer makes more than four tokens of a character
-            return
-        tokens = self.options.count_tokens(f"{unit.prompt}\n{longest}")
-        self._longest = max(self._longest, tokens)
-        if tokens > self.options.context:
+        # Each completion is read with the prompt before it, so the one of most tokens decides.
+        most = max([self._tokens(unit.prompt, answer) for answer in unit.answers or ("",)])
+        self._longest = max(self._longest, most)
+        if most > self.options.context:
             self._rows.append(index)
+
+    def _tokens(self, prompt: str, answer: str) -> int:
+        if len(prompt) + len(answer) <= self.options.context // 4:
+            return 0  # no tokenizer makes more than four tokens of a character
+        return self.options.count_tokens(f"{prompt}\n{answer}")
 
     def findings(self) -> list[Finding]:
         values = {"context": self.options.context, "longest": self._longest}
@@ -120,7 +122,8 @@ def is_shouted(text: str) -> bool:
 
 
 class PersonalData(Look):
-    """E-mail, phone, card, IBAN and IP addresses, as the checks of answers find them."""
+    """E-mail, phone, card, IBAN and IP addresses, as the checks of answers find them: in the texts and in
+    what stands beside them."""
 
     fixes = ("mask_personal_data", "drop_personal_data")
 
@@ -131,7 +134,7 @@ class PersonalData(Look):
 
     def see(self, index: int, unit: Unit) -> None:
         texts = [message["content"] for message in unit.messages]
-        likely = [text for text in (*texts, *unit.answers) if _LIKELY.search(text)]
+        likely = [text for text in (*texts, *unit.answers, *unit.beside) if _LIKELY.search(text)]
         kinds = [found.kind for text in likely for found in find_personal_data(text)]
         if kinds:
             self._rows.append(index)
@@ -144,8 +147,12 @@ class PersonalData(Look):
         return [Finding("personal_data", "warning", len(self._rows), self._rows, [], values, self.fixes)]
 
     def repairs(self) -> dict[str, Fix]:
-        change = Change(lambda unit: unit.rewritten(prompt=masked, answer=masked))
-        return {"mask_personal_data": change, "drop_personal_data": Drop(self._rows)}
+        # What stands beside is counted here; whoever writes the row masks it where it stands.
+        def mask(unit: Unit) -> Unit:
+            beside = tuple(masked(text) for text in unit.beside)
+            return dataclasses.replace(unit.rewritten(prompt=masked, answer=masked), beside=beside)
+
+        return {"mask_personal_data": Change(mask), "drop_personal_data": Drop(self._rows)}
 
 
 def masked(text: str, *, names: bool = False) -> str:

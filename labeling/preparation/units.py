@@ -9,6 +9,8 @@ from typing import Any
 
 from labeling.formats import DemonstrationRecord, PromptRecord, RankingRecord, Record
 
+from .beside import texts_within, words_beside
+
 Rewrite = Callable[[str], str]
 
 
@@ -17,7 +19,8 @@ class Unit:
     """`row` counts as `Record.row` does; in a version it is the number within its split, from 1.
 
     `answers`: the demonstration's one text, or all completions; `ranks` as in a canonical row, None where
-    nothing is ranked. `side`: the split, or "" in a file.
+    nothing is ranked. `side`: the split, or "" in a file. `beside`: what else somebody wrote of the row
+    (beside.py), which is no part of the texts that are compared.
     """
 
     row: int
@@ -29,6 +32,7 @@ class Unit:
     side: str = ""
     annotator: str = ""
     source: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def prompt(self) -> str:
@@ -65,7 +69,8 @@ def unit_of_record(record: Record) -> Unit:
     elif isinstance(record, RankingRecord):
         answers = tuple(completion.text for completion in record.completions)
         ranks = tuple(record.ranks) if record.ranks is not None else None
-    return Unit(record.row, record.messages, answers, ranks, record.category, record.language)
+    beside = tuple(texts_within(record.metadata))
+    return Unit(record.row, record.messages, answers, ranks, record.category, record.language, beside=beside)
 
 
 def record_of_unit(record: Record, unit: Unit) -> Record:
@@ -98,9 +103,9 @@ def unit_of_row(kind: str, row: Mapping[str, Any], *, number: int = 0, side: str
     told = [lineage] if lineage else [each.get("source", {}) for each in row.get("completions", ())]
     if told:
         source = source_of(next((each["import"] for each in told if each.get("import")), None))
-    return Unit(
-        number, messages, answers, ranks, category, language, side, lineage.get("annotator") or "", source
-    )
+    author = lineage.get("annotator") or ""
+    beside = tuple(words_beside(row))
+    return Unit(number, messages, answers, ranks, category, language, side, author, source, beside)
 
 
 def source_of(import_id: int | None) -> str:

@@ -18,7 +18,7 @@ from labeling.preparation import Plan, Rewrite, Unit, masked, row_of_unit, unit_
 from labeling.preparation.languages import language_of
 
 from .dataset_rows import canonical_rows
-from .masked_rows import with_masked_words, words_beside
+from .masked_rows import with_masked_words
 from .preparation_rows import options_for
 from .prompts import chunked
 from .recipe_filters import OTHERS, Filters
@@ -57,7 +57,9 @@ def filtered_rows(
         return selected_rows()
     if not filters.fixes:
         return rows(changed)
-    options = options_for(project, context=filters.context, tokenizer=filters.tokenizer)
+    options = options_for(
+        project, context=filters.context, tokenizer=filters.tokenizer, evaluation=filters.evaluation
+    )
     kept = (_unit(kind, recipe, selected) for selected in rows(Counter()) if selected.row is not None)
     plan = Plan(kept, filters.fixes, options)
     return _planned(kind, recipe, rows(changed), plan, changed)
@@ -220,7 +222,7 @@ def _screen(
     unit = unit_of_row(kind, selected.present_row)
     if filters.blocked_words and find_blocked_words(unit.text, filters.blocked_words):
         return _without(selected, "a blocked word")
-    said = "\n".join([unit.text, *words_beside(selected.present_row)])
+    said = "\n".join([unit.text, *unit.beside])
     names = filters.names
     if filters.personal_data == "keep" or not (found := find_personal_data(said, names=names)):
         return selected
@@ -242,5 +244,7 @@ def _with_masked_comments(selected: Selected, mask: Rewrite = masked) -> Selecte
 
 
 def _flagged(row: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
-    source = {**row.get("source", {}), "personal_data": kinds}
-    return {**row, "source": source}
+    """In the row's lineage; a prompt, or its completions together, have none to stand in."""
+    if "source" not in row:
+        return {**row, "personal_data": kinds}
+    return {**row, "source": {**row["source"], "personal_data": kinds}}

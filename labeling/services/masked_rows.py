@@ -4,21 +4,14 @@ reaches all of it (docs/decisions/0036)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Mask = Callable[[str], str]
 
 
-def words_beside(row: Mapping[str, Any]) -> list[str]:
-    """Everything of a canonical row that somebody typed and that is neither prompt nor answer."""
-    words = [note["comment"] for note in row.get("notes", ())]
-    words += [given.get("note", "") for given in row.get("unrankable_reasons", {}).values()]
-    return [*words, *_texts(row.get("source", {}).get("answers")), *_texts(row.get("fields"))]
-
-
 def with_masked_words(row: dict[str, Any], mask: Mask) -> dict[str, Any]:
-    """The row with all such words put through `mask`; the same object where there are none."""
+    """The row with all that `words_beside` names put through `mask`; the same object where there are none."""
     changed: dict[str, Any] = {}
     if "notes" in row:
         changed["notes"] = [{**note, "comment": mask(note["comment"])} for note in row["notes"]]
@@ -38,14 +31,3 @@ def mask_within(value: Any, mask: Mask) -> Any:
     if isinstance(value, Mapping):
         return {name: mask_within(each, mask) for name, each in value.items()}
     return [mask_within(each, mask) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from labeling.preparation import (
 
 from . import import_files
 from .dataset_files import folder_of
+from .evaluation_sets import check_evaluation, prompts_of
 from .export_encoders import ModelTokenizer, encoder
 from .import_preview import checked_columns
 from .masked_rows import mask_within
@@ -33,7 +35,6 @@ from .preparation_options import DEFAULT_CONTEXT
 from .prompts import chunked
 from .token_counts import context_of, count_tokens
 
-MOST_EVALUATION = 100_000  # prompts of evaluation sets that rows are held against
 MASK = "mask_personal_data"
 PLAIN_SHAPES = ("prompt and completion",)
 OnFault = Callable[[FormatError], None]
@@ -49,7 +50,7 @@ def options_for(
 ) -> Options:
     """`tokenizer`: a model by whose tokens rows are measured, and by its context where none is given.
     `evaluation`: ids of imports of the project whose prompts may not be trained on. Raises Invalid where the
-    model, or its tokenizer.json, is gone."""
+    model, or its tokenizer.json, is gone; DomainError where the file of an evaluation set is."""
     chosen = chosen_tokenizer(project, tokenizer)
     file = chosen.file if chosen is not None else None
 
@@ -65,14 +66,15 @@ def options_for(
         raise Invalid(
             _("The tokenizer of %(name)s cannot be read.") % {"name": chosen.name}, field="tokenizer"
         )
-    prompts = Prompt.objects.filter(project=project, import_record__in=list(evaluation)).order_by("pk")
-    held_out = prompts.values_list("messages", flat=True)[:MOST_EVALUATION].iterator(chunk_size=500)
+    held_out = tuple(evaluation)
+    if held_out:
+        check_evaluation(project, held_out)
     return Options(
         count_tokens=tokens,
         context=context or default_context(project, chosen),
         single_token=is_one if knows_tokens else None,
         is_plain=is_plain,
-        evaluation=tuple("\n".join(each["content"] for each in messages) for messages in held_out),
+        evaluation=partial(prompts_of, project, held_out) if held_out else None,
     )
 
 

@@ -28,6 +28,7 @@ from labeling.preparation import Report, look_through
 from . import import_files
 from .activity import record_event
 from .datasets import change_recipe, require_ready
+from .evaluation_sets import check_evaluation, require_evaluation
 from .import_preview import check_kind, checked_columns, file_gone, to_domain_error
 from .preparation_options import DEFAULT_CONTEXT, MOST_CONTEXT, checked_fixes
 from .preparation_rows import (
@@ -138,9 +139,7 @@ def _checked_options(
             _("A number of tokens from 1 to %(most)s.") % {"most": f"{MOST_CONTEXT:,}"}, field="context"
         )
     wanted = sorted(set(evaluation))
-    known = _project_of(subject).imports.filter(pk__in=wanted, status=ImportStatus.SUCCEEDED)
-    if len(wanted) != known.count():
-        raise Invalid("Choose finished imports of this project.", field="evaluation")
+    check_evaluation(_project_of(subject), wanted)
     named = {"tokenizer": tokenizer, "tokenizer_name": chosen.name} if chosen is not None else {}
     # What was not typed in follows the tokenizer that is chosen the next time.
     return {"context": context, "context_is_given": is_given, "evaluation": wanted, **named}
@@ -277,7 +276,7 @@ def decide(*, subject: Subject, finding: str, decision: str, acting_user, fix: s
         ignored.append(finding)
     preparation.ignored = ignored
     preparation.save(update_fields=["ignored"])
-    _store_fixes(subject, preparation, checked_fixes(fixes), acting_user)
+    _store_fixes(subject, preparation, checked_fixes(fixes), acting_user, chosen=fix)
     record_event(
         action="preparation.decided",
         actor=acting_user,
@@ -297,7 +296,9 @@ def fixes_of(subject: Subject, preparation: Preparation | None) -> list[str]:
     return list(preparation.fixes) if preparation is not None else []
 
 
-def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], acting_user) -> None:
+def _store_fixes(
+    subject: Subject, preparation: Preparation, fixes: list[str], acting_user, *, chosen: str
+) -> None:
     if isinstance(subject, DatasetVersion):
         dataset = subject.dataset
         before = without_useless_entries(dataset.kind, dataset.recipe)
@@ -305,6 +306,11 @@ def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], a
         if "drop_over_long" in fixes:
             filters["context"] = preparation.options.get("context", DEFAULT_CONTEXT)
             filters["tokenizer"] = preparation.options.get("tokenizer", "")
+        if "drop_leaks" not in fixes:
+            filters.pop("evaluation", None)
+        elif chosen == "drop_leaks" and (sets := preparation.options.get("evaluation")):
+            # With those that it names already: what was left out once does not come back.
+            filters["evaluation"] = sorted({*filters.get("evaluation", ()), *sets})
         recipe = {**before, "filters": filters}
         change_recipe(dataset=dataset, recipe=recipe, acting_user=acting_user)
         return
@@ -315,20 +321,29 @@ def _store_fixes(subject: Subject, preparation: Preparation, fixes: list[str], a
 
 
 @transaction.atomic
-def choose_fixes(*, import_record: ImportRecord, fixes: Iterable[str], context: int | None = None) -> None:
-    """Have an import carry out these fixes, whether or not anybody asked for a report. Raises Invalid,
-    Conflict."""
+def choose_fixes(
+    *,
+    import_record: ImportRecord,
+    fixes: Iterable[str],
+    context: int | None = None,
+    evaluation: Iterable[int] = (),
+) -> None:
+    """Have an import carry out these fixes, whether or not anybody asked for a report. `evaluation`: imports
+    that drop_leaks holds the rows against. Raises Invalid, Conflict."""
     _keep_open(import_record)
     chosen = checked_fixes(fixes)
     if not chosen:
         return
-    options = _checked_options(import_record, context, ())
+    options = _checked_options(import_record, context, evaluation)
     preparation, is_new = Preparation.objects.get_or_create(
         import_record=import_record, defaults={"options": options}
     )
     preparation.fixes = chosen
-    if not is_new and context is not None:
-        preparation.options = {**preparation.options, "context": context}
+    if not is_new:
+        typed = {"context": context} if context is not None else {}
+        named = {"evaluation": options["evaluation"]} if options["evaluation"] else {}
+        preparation.options = {**preparation.options, **typed, **named}
+    require_evaluation(chosen, preparation.options.get("evaluation", ()))
     preparation.save(update_fields=["fixes", "options"])
 
 

@@ -46,6 +46,7 @@ class Filters:
     fixes: tuple[str, ...] = ()  # of the preparation report
     context: int = DEFAULT_CONTEXT  # tokens, for drop_over_long
     tokenizer: str = ""  # whose tokens they are: a checkpoint's id, a base model; "": the project's own
+    evaluation: tuple[int, ...] = ()  # imports whose prompts may not be trained on, for drop_leaks
 
     def __post_init__(self) -> None:
         for name in ("languages", "blocked_words", "fixes"):
@@ -69,6 +70,7 @@ class Filters:
         if not isinstance(self.personal_data, str) or self.personal_data not in PERSONAL_DATA:
             raise Invalid(_("One of %(names)s.") % {"names": ", ".join(PERSONAL_DATA)}, field="personal_data")
         self._check_scores()
+        self._check_evaluation()
         object.__setattr__(self, "weights", _checked_weights(self.weights))
         for name in ("names", "scored_only"):
             if not isinstance(getattr(self, name), bool):
@@ -81,6 +83,19 @@ class Filters:
         object.__setattr__(self, "least_agreement", float(self.least_agreement))
         if type(self.context) is not int or not 1 <= self.context <= MOST_CONTEXT:
             raise Invalid(_("A number of tokens."), field="context")
+
+    def _check_evaluation(self) -> None:
+        value = self.evaluation
+        is_list = isinstance(value, list | tuple) and len(value) <= MOST_ENTRIES
+        if not is_list or not all(type(each) is int and 0 < each < 2**63 for each in value):
+            raise Invalid(_("A list of ids of imports."), field="evaluation")
+        if value and "drop_leaks" not in self.fixes:
+            raise Invalid(
+                _("Evaluation sets are what the fix drop_leaks holds rows against."),
+                field="evaluation",
+                hint=_("Choose that fix too, or no evaluation sets."),
+            )
+        object.__setattr__(self, "evaluation", tuple(sorted(set(value))))
 
     def _check_scores(self) -> None:
         for name in ("least_score", "most_score"):

@@ -12,6 +12,7 @@ from annotate.errors import Invalid
 from annotate.words import _
 from labeling.models import UNJUDGED, DatasetKind, Project
 
+from .evaluation_sets import check_evaluation
 from .recipes import Recipe
 
 OF_JUDGMENTS = (
@@ -46,6 +47,8 @@ def checked_recipe(project: Project, kind: str, values: Mapping[str, Any] | None
             _("Rows of a dataset of kind %(kind)s have no annotator to be weighed by.") % {"kind": kind},
             field="weights",
         )
+    if evaluation := recipe.row_filters.evaluation:
+        check_evaluation(project, evaluation)
     return recipe.resolved_for(project)
 
 

@@ -114,3 +114,22 @@ def test_what_cannot_be_done_is_said(demonstrations, arguments, sentence):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(CommandError, match="nowhere.jsonl"):
         run(tmp_path / "nowhere.jsonl")
+
+
+def test_a_mask_reaches_the_other_columns_of_a_row(tmp_path):
+    """As it does in an import, and as many fixes say so: a row is changed if only such a column is."""
+    path = write(
+        tmp_path / "rows.jsonl",
+        pair("One?", "ada@example.org", email="person0@example.org", seen={"by": ["bob@example.org", 3]}),
+        pair("Two?", "Yes."),
+    )
+    out = tmp_path / "out.jsonl"
+    run(path, "--apply", "mask_personal_data", "--out", out)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows[0] == {
+        "prompt": "One?",
+        "completion": "[email]",
+        "email": "[email]",
+        "seen": {"by": ["[email]", 3]},
+    }
+    assert rows[1] == {"prompt": "Two?", "completion": "Yes."}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import orjson
 import pytest
 
 from labeling.formats import SPLITS
-from labeling.models import Ranking, SpanNote
-from labeling.services import datasets
-from labeling.services.masked_rows import mask_within, with_masked_words, words_beside
+from labeling.models import Preparation, Prompt, Ranking, SpanNote
+from labeling.preparation import words_beside
+from labeling.services import datasets, imports, preparations
+from labeling.services.masked_rows import mask_within, with_masked_words
 from tests.factories import make_completions, make_prompt
 
 from .judgments import make_ranking
@@ -70,6 +73,40 @@ def test_it_is_flagged_and_dropped_as_well(cast, judged):
     )  # fmt: skip
     version = datasets.freeze_dataset(dataset=kept, acting_user=cast.admin)
     assert version.error == "There is no accepted ranking that fits this recipe."
+
+
+def test_the_report_finds_what_stands_beside_the_texts_and_its_fixes_reach_it(cast, judged):
+    version, _ = frozen_row(cast)
+    preparation = preparations.ask_for_report(subject=version, acting_user=cast.admin)
+    [found] = [each for each in preparation.report["findings"] if each["key"] == "personal_data"]
+    assert [fix["key"] for fix in found["fixes"]] == ["mask_personal_data", "drop_personal_data"]
+    recipe = {"filters": {"fixes": ["mask_personal_data"]}}
+    datasets.change_recipe(dataset=version.dataset, recipe=recipe, acting_user=cast.admin)
+    masked = datasets.freeze_dataset(dataset=version.dataset, acting_user=cast.admin)
+    assert MAIL not in str(list(datasets.open_split(version=masked, split="train")))
+    assert masked.manifest["changed"] == {"preparation: mask_personal_data": 1}
+    recipe = {"filters": {"fixes": ["drop_personal_data"]}}
+    datasets.change_recipe(dataset=version.dataset, recipe=recipe, acting_user=cast.admin)
+    dropped = datasets.freeze_dataset(dataset=version.dataset, acting_user=cast.admin)
+    assert dropped.error == "There is no accepted ranking that fits this recipe."
+
+
+def test_the_report_on_a_file_reads_its_other_columns(cast):
+    file = io.BytesIO(orjson.dumps({"prompt": "One?", "completion": "Yes.", "asked": {"by": [MAIL, 3]}}))
+    upload = imports.upload_file(
+        project=cast.project, kind="demonstrations", file=file, filename="x.jsonl", acting_user=cast.admin
+    )
+    preparation = preparations.ask_for_report(subject=upload, acting_user=cast.admin)
+    [found] = [each for each in preparation.report["findings"] if each["key"] == "personal_data"]
+    assert (found["count"], len(found["fixes"])) == (1, 2)
+    preparations.decide(
+        subject=upload, finding="personal_data", decision="apply", fix="mask_personal_data",
+        acting_user=cast.admin,
+    )  # fmt: skip
+    imports.confirm_import(import_record=upload, acting_user=cast.admin)
+    imports.run_import(import_record=upload)
+    assert Prompt.objects.get(import_record=upload).metadata == {"asked": {"by": ["[email]", 3]}}
+    assert Preparation.objects.get(import_record=upload).counts == {"mask_personal_data": 1}
 
 
 def test_words_beside_are_all_that_was_typed():

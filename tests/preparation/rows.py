@@ -16,6 +16,8 @@ def ranked(prompt, *answers, ranks=None, row=1, **more):
 
 
 def options(**more):
+    if (held_out := more.pop("evaluation", None)) is not None:
+        more["evaluation"] = lambda: held_out
     return Options(**{"count_tokens": lambda text: len(text.split()), **more})
 
 

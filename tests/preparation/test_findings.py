@@ -1,5 +1,6 @@
 """What is said about rows, and what the fixes make of them."""
 
+import time
 from itertools import permutations
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from labeling.preparation import FIXES, PREPARATION_LOOKS
 from labeling.preparation.comparisons import strong_parts
+from labeling.preparation.languages import Languages
 from labeling.preparation_words import FINDINGS
 from labeling.preparation_words import FIXES as FIX_WORDS
-from tests.preparation.rows import findings_of, fixed, ranked, shown
+from tests.preparation.rows import findings_of, fixed, options, ranked, shown
 
 LONG = "please tell me in a few words how a steam engine turns heat into work"
 
@@ -116,6 +118,14 @@ def test_long_rows_are_measured_with_the_tokenizer_given():
     assert (found["count"], found["values"]) == (1, {"context": 5, "longest": 6})
 
 
+def test_the_longest_answer_is_the_one_of_most_tokens():
+    """By characters the first is: a word of fifty against nine of one letter."""
+    rows = [ranked("Say it.", "x" * 50, "a b c d e f g h i")]
+    found = findings_of(rows, context=8)["over_long"]
+    assert (found["count"], found["values"]["longest"]) == (1, 11)
+    assert fixed(rows, "drop_over_long", context=8)[0] == []
+
+
 def test_the_end_of_plain_prompts_is_marked_with_what_none_of_them_holds():
     rows = plain(prompt="Question {n}")
     rows[3] = shown("What does ### mean?", "A heading.", 3)
@@ -125,6 +135,32 @@ def test_the_end_of_plain_prompts_is_marked_with_what_none_of_them_holds():
     assert counts == {"mark_prompt_ends": 12}
     assert all(unit.messages[-1]["content"].endswith("\n\n===\n\n") for unit in kept)
     assert "prompt_ends" not in findings_of(kept, is_plain=True)
+
+
+@pytest.mark.parametrize("mark", ["\n\n###\n\n", " ->", "\n\nAnswer:", "\n\n~~\n"])
+def test_where_most_prompts_end_with_a_mark_the_others_get_it(mark):
+    rows = [shown(f"A\nquestion {n}{'?.!'[n % 3]}{mark}", f"Answer {n}.", n) for n in range(1, 301)]
+    rows[6] = shown("Question 7?", "Answer 7.", 7)
+    rows[8] = shown(f"Question 9? {mark.strip()}", "Answer 9.", 9)
+    found = findings_of(rows, is_plain=True)["prompt_ends"]
+    odd = [7] if mark == " ->" else [7, 9]
+    assert (found["count"], [each["row"] for each in found["rows"]]) == (len(odd), odd)
+    assert (found["fixes"], found["values"]["mark"]) == (
+        [{"key": "mark_prompt_ends", "rows": len(odd), "of": 300}],
+        mark.strip(),
+    )
+    kept, counts = fixed(rows, "mark_prompt_ends", is_plain=True)
+    assert counts == {"mark_prompt_ends": len(odd)}
+    assert [unit for unit in kept if unit.row not in odd] == [unit for unit in rows if unit.row not in odd]
+    assert kept[6].prompt == f"Question 7?{mark}" and kept[8].prompt == f"Question 9?{mark}"
+    assert "prompt_ends" not in findings_of(kept, is_plain=True)
+
+
+@pytest.mark.parametrize("end", ["?", "...", "?\n", "\nThanks!"])
+def test_what_sentences_end_with_marks_no_end_of_prompts(end):
+    rows = [shown(f"Question {n}{end}", f"Answer {n}.", n) for n in range(20)]
+    rows[3] = shown("Question 3;", "Answer 3.", 3)
+    assert findings_of(rows, is_plain=True)["prompt_ends"]["count"] == 20
 
 
 def test_answers_that_begin_in_two_ways_are_made_to_begin_in_one():
@@ -227,3 +263,32 @@ def test_rows_that_are_fine_bring_no_remark():
     rows = [shown(f"What is {n} times {n}?", f"It is {n * n}, as {n} groups of {n}.", n) for n in range(2000)]
     assert findings_of(rows).keys() <= {"near_duplicates"}
     assert set(findings_of(rows)) <= set(FINDINGS)
+
+
+def test_as_many_languages_as_rows():
+    """More than 65,535, in a time that does not grow with the square of them."""
+    look = Languages(options())
+    started = time.perf_counter()
+    for n in range(70_000):
+        look.see(n, shown("?", "!", language=f"x{n}"))
+    look.see(70_000, shown("?", "!", language="x69999"))
+    assert time.perf_counter() - started < 10
+    counts = look.counts()
+    assert len(counts) == 70_000 and next(iter(counts.items())) == ("x69999", 2)
+    assert look.findings() == []  # none of them is the main one
+
+
+def test_personal_data_beside_the_texts_is_found_masked_and_left_out():
+    rows = [
+        shown("Who?", "Me.", 1, beside=("ada@example.org", "law")),
+        shown("Who?", "You.", 2, beside=("law",)),
+        shown("Who?", "bob@example.org", 3),
+    ]
+    found = findings_of(rows)["personal_data"]
+    assert (found["count"], found["values"]["kinds"]) == (2, {"email": 2})
+    assert [(fix["key"], fix["rows"]) for fix in found["fixes"]] == [
+        ("mask_personal_data", 2), ("drop_personal_data", 2),
+    ]  # fmt: skip
+    masked, counts = fixed(rows, "mask_personal_data")
+    assert (masked[0].beside, counts) == (("[email]", "law"), {"mask_personal_data": 2})
+    assert [unit.row for unit in fixed(rows, "drop_personal_data")[0]] == [2]

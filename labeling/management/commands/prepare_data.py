@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -22,10 +23,11 @@ from labeling.formats import (
     detect,
     read_file,
 )
-from labeling.preparation import FIXES, Options, Plan, look_through, record_of_unit, unit_of_record
+from labeling.preparation import FIXES, Options, Plan, look_through, masked, record_of_unit, unit_of_record
 from labeling.preparation_words import FIXES as FIX_WORDS
 from labeling.preparation_words import meaning_of, title_of
-from labeling.services.preparation_rows import DEFAULT_CONTEXT, PLAIN_SHAPES
+from labeling.services.masked_rows import mask_within
+from labeling.services.preparation_rows import DEFAULT_CONTEXT, MASK, PLAIN_SHAPES
 from labeling.services.preparations import Faults
 from labeling.services.token_counts import context_beside, estimate
 
@@ -121,10 +123,12 @@ class Command(BaseCommand):
         context = options["context"] or longest
         if context < 1:
             raise CommandError("--context takes a number of tokens.")
-        evaluation = tuple(
-            unit_of_record(each).prompt for path in options["against"] for each in _prompts(path)
-        )
-        return Options(count, context, single, is_plain, evaluation)
+        paths = options["against"]
+
+        def evaluation() -> Iterator[str]:
+            return (unit_of_record(each).prompt for path in paths for each in _prompts(path))
+
+        return Options(count, context, single, is_plain, evaluation if paths else None)
 
     def _write(
         self, options: dict[str, Any], measured: Options, findings: list[dict[str, Any]]
@@ -148,7 +152,10 @@ class Command(BaseCommand):
                 if unit is None:
                     left_out[reason] += 1
                     continue
-                _write_record(out, record_of_unit(record, unit))
+                fixed = record_of_unit(record, unit)
+                if MASK in plan.names:
+                    fixed = dataclasses.replace(fixed, metadata=mask_within(record.metadata, masked))
+                _write_record(out, fixed)
                 rows += 1
         part.replace(options["out"])
         left_out += faulty
