@@ -20,7 +20,8 @@ from .test_dataset_freeze import make_version
 from .test_dataset_pages import RECIPE, url
 
 HELD_OUT = [f"Which is the {n}th question that is held out?" for n in range(4)]
-OTHERS = [f"Something else, number {n}: what is it?" for n in range(4)]
+OTHERS = [f"Something else, number {n}: what is it?" for n in range(3)]
+OTHERS.append("Would you write to bob@example.org tomorrow?")
 
 
 def lines(prompts, **more):
