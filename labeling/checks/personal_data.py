@@ -36,22 +36,23 @@ _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\w)", re.A)
 _IPV6 = re.compile(
     r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])", re.I | re.A
 )
+# Straight after a colon a number is one of a phone only where that is said, or where it has a "+".
+_CALLED = "tel, tel., fon, phone, fax, mobil, mobile, cell, handy, ruf, rufnummer, fonnummer, phone number"
+_BEGINS = (
+    r"(?=[+(\d])(?:(?<![\w.,/:#$€£%+-])|(?<=:)(?=\+)|"
+    + "|".join(f"(?<={re.escape(word)}:)" for word in _CALLED.split(", "))
+    + ")"
+)
 _PHONE = re.compile(
-    r"(?<![\w.,/#$€£%+-])"
-    r"\+?(?:\d{1,5}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d(?:[ .-]?\d){3,18}"
+    _BEGINS + r"\+?(?:\d{1,5}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d(?:[ .-]?\d){3,18}"
     r"(?:[ ]?(?:x|ext\.?)[ ]?\d{1,6})?(?![\w%€£$]|[.,:/-]\d)",
     re.I | re.A,
 )
 # As German numbers are often written: the area code and a stroke, 030/901820.
 _SLASHED = re.compile(
-    r"(?<![\w.,/#$€£%+-])"
-    r"(?:\+\d{1,3}[ ]?(?:\(0\)[ ]?)?|0)[1-9]\d{1,4}[ ]?/[ ]?(\d(?:[ -]?\d){4,9})"
+    _BEGINS + r"(?:\+\d{1,3}[ ]?(?:\(0\)[ ]?)?|0)[1-9]\d{1,4}[ ]?/[ ]?(\d(?:[ -]?\d){4,9})"
     r"(?![\w%€£$/]|[.,:-]\d)",
-    re.A,
-)
-# Straight after a colon a number is one of a phone only where that is said, or where it has a "+".
-_CALLED = re.compile(
-    r"(?<!\w)(?:tel|(?:tele)?(?:phone|fon|fax)|mobile?|cell|handy|ruf)(?:nummer|number|nr)?\.?:\Z", re.I
+    re.I | re.A,
 )
 _DATE = re.compile(r"(?:\d{4}[-. ]\d{1,2}[-. ]\d{1,2}|\d{1,2}[-. ]\d{1,2}[-. ](?:\d{4}|\d{2}))\Z", re.A)
 _YEARS = re.compile(r"(?:1[0-9]|20)\d\d(?:[ ]?-[ ]?(?:1[0-9]|20)\d\d)\Z", re.A)
@@ -176,22 +177,11 @@ def _addresses(text: str) -> Iterator[tuple[int, int]]:
 def _phones(text: str) -> Iterator[tuple[int, int]]:
     for match in _SLASHED.finditer(text) if "/" in text else ():
         number = match[1]
-        if (
-            not _DATE.match(number)
-            and _is_introduced(text, match)
-            and len(set(re.sub(r"\D", "", number))) > 1
-        ):
+        if not _DATE.match(number) and len(set(re.sub(r"\D", "", number))) > 1:
             yield match.span()
     for match in _PHONE.finditer(text):
-        if _is_phone(match[0]) and _is_introduced(text, match):
+        if _is_phone(match[0]):
             yield match.span()
-
-
-def _is_introduced(text: str, match: re.Match) -> bool:
-    start = match.start()
-    if text[start - 1 : start] != ":" or match[0].startswith("+"):
-        return True
-    return _CALLED.search(text[max(0, start - 20) : start]) is not None
 
 
 def _is_phone(shown: str) -> bool:
