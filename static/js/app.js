@@ -390,65 +390,15 @@ function adoptToken(headers) {
   document.querySelectorAll("input[name=csrfmiddlewaretoken]").forEach((input) => { input.value = token; });
 }
 
-async function submitSignIn(form, problem) {
-  const { headers } = await freshToken();
-  const data = new URLSearchParams(new FormData(form));
-  const answer = await fetch(body.dataset.loginUrl, {
-    method: "POST", body: data, credentials: "same-origin",
-    headers: { "X-CSRFToken": JSON.parse(headers)["X-CSRFToken"], "X-Requested-With": "XMLHttpRequest", Accept: "application/json" },
-  });
-  const result = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const fields = Object.values(result.form?.fields || {}).flatMap((field) => field.errors);
-    problem.textContent = [...(result.form?.errors || []), ...fields].join(" ") || say("That did not work. Check the name and the password.");
-    problem.hidden = false;
-    return false;
-  }
-  const state = await freshToken();
-  if (!state.user) {
-    problem.textContent = say("One more step is needed. Finish signing in in another tab, then close this.");
-    problem.append(" ", el("a", { href: result.location || body.dataset.loginUrl, target: "_blank", rel: "noopener" }, say("Open it")));
-    problem.hidden = false;
-    return false;
-  }
-  if (body.dataset.user && state.user !== body.dataset.user) {
-    // Somebody else's session must never save into this person's page.
-    location.reload();
-    return true;
-  }
-  adoptToken(state.headers);
-  return true;
-}
-
 let signingIn = null;
 function signInHere() {
-  if (signingIn) return signingIn;
-  const form = el("form", { class: "form" },
-    el("div", { class: "field" }, el("label", { for: "again-login" }, say("Username or e-mail")), el("input", { id: "again-login", name: "login", autocomplete: "username", required: true, value: body.dataset.username || "" })),
-    el("div", { class: "field" }, el("label", { for: "again-password" }, say("Password")), el("input", { id: "again-password", name: "password", type: "password", autocomplete: "current-password", required: true, autofocus: true })));
-  const problem = el("p", { class: "error", role: "alert", hidden: true });
-  form.append(problem, el("button", { class: "btn btn-primary", type: "submit" }, say("Sign in and go on")));
-  const dialog = buildDialog(say("Please sign in again"), [el("p", { class: "muted" }, say("Your session ended. Nothing you wrote is lost: sign in and go on where you are.")), form], []);
-  signingIn = new Promise((resolve) => {
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const button = form.querySelector("button");
-      button.disabled = true;
-      try {
-        if (await submitSignIn(form, problem)) dialog.close("yes");
-      } catch {
-        problem.textContent = say("The site cannot be reached. Try again in a moment.");
-        problem.hidden = false;
-      }
-      button.disabled = false;
-    });
-    dialog.addEventListener("close", () => { signingIn = null; resolve(dialog.returnValue === "yes"); });
-  });
-  openDialog(dialog);
+  signingIn ||= import(body.dataset.signIn).then(({ signIn }) => signIn({ el, buildDialog, openDialog, freshToken, adoptToken })).finally(() => { signingIn = null; });
   return signingIn;
 }
 document.addEventListener("app:signed-out", async (event) => {
-  if (await signInHere()) { toast({ message: say("Signed in again."), level: "success" }); event.detail?.retry?.(); }
+  try {
+    if (await signInHere()) { toast({ message: say("Signed in again."), level: "success" }); event.detail?.retry?.(); }
+  } catch { toast({ message: say("Your session ended, and the form to sign in cannot be had. Sign in in another tab, then go on here: nothing is lost."), level: "error" }); }
 });
 
 /* As the server writes days and times, 2026-11-21 16:40, in the reader's time zone. */

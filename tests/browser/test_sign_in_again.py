@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from playwright.sync_api import expect
 
 from tests.conftest import PASSWORD
@@ -32,6 +35,43 @@ def test_it_signs_in_over_the_page_and_the_page_works_on(open_as, make_user):
     page.locator("input[name=password2]").fill("another good phrase 9")
     page.get_by_role("button", name="Change password").click()
     expect(page.locator(".notice-success")).to_be_visible()
+
+
+def test_the_code_of_two_factor_sign_in_is_asked_for_over_the_page_too(open_as, make_user):
+    user = make_user("ann")
+    secret = generate_totp_secret()
+    TOTP.activate(user, secret)
+    page = open_as(user)
+    page.goto("/accounts/password/change/")
+    page.context.clear_cookies()
+    page.evaluate(
+        """() => document.dispatchEvent(new CustomEvent("app:signed-out", {
+            detail: {retry: () => { document.title = "went on"; }},
+        }))"""
+    )
+    dialog = page.locator("dialog[open]")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    code = dialog.get_by_label("Code of your authenticator app")
+    expect(code).to_be_focused()
+    page.keyboard.type("not it")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("ncorrect code")
+    # The counter of the standard: half minutes since 1970.
+    code.fill(format_hotp_value(hotp_value(secret, int(time.time()) // 30)))
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page).to_have_title("went on")
+    page.goto("/accounts/2fa/")
+    assert "login" not in page.url
+
+
+def test_where_the_form_to_sign_in_cannot_be_had_the_page_says_what_to_do(open_as, make_user):
+    page = open_as(make_user("ann"))
+    page.goto("/accounts/password/change/")
+    page.route("**/sign_in*.js", lambda route: route.abort())
+    page.evaluate("() => document.dispatchEvent(new CustomEvent('app:signed-out'))")
+    expect(page.locator(".toast")).to_contain_text("Sign in in another tab, then go on here")
 
 
 def test_the_theme_is_kept_without_a_flash(open_as, make_user):
