@@ -30,6 +30,12 @@ document.addEventListener("invalid", (event) => {
 }, true);
 for (const name of ["input", "change"]) document.addEventListener(name, ({ target }) => { if (target.name) forgive(target); });
 
+/* An answer is handed in by its button or that button's key: Enter in a field of one line, or on a choice, would send half of one, and nobody can take it back. */
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey) return;
+  if (event.target.matches("form[data-renew-url] input:not([type=submit], [type=button])")) event.preventDefault();
+});
+
 const EVERY = 60_000; // ms between two renewals
 const IDLE = 180_000; // ms without a sign of life after which the lease may run out
 
