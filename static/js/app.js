@@ -230,9 +230,10 @@ function combination(event) {
   if (event.ctrlKey || event.metaKey) parts.push("mod");
   if (event.altKey) parts.push("alt");
   if (event.shiftKey && event.key.length > 1) parts.push("shift");
-  // With Option a Mac types another sign ("π" for P): the key itself is meant.
-  const letter = event.altKey && !/^[a-z]$/i.test(event.key) && /^Key([A-Z])$/.exec(event.code)?.[1];
-  return [...parts, (letter || event.key).toLowerCase()].join("+");
+  // The key itself is meant where Option on a Mac types another sign ("π" for P), or a French digit key without Shift ("é" for 2).
+  const printed = event.altKey ? /^Key([A-Z])$/ : !event.shiftKey && !event.getModifierState("AltGraph") && /^Digit(\d)$/;
+  const key = printed && !/^[a-z\d/?]$/i.test(event.key) && printed.exec(event.code)?.[1];
+  return [...parts, (key || event.key).toLowerCase()].join("+");
 }
 function visible(node) { return node.checkVisibility?.() ?? node.offsetParent !== null; }
 

@@ -8,8 +8,34 @@ const DEFAULT_MARGINS = [
   { value: "significantly", label: "significantly better" }, { value: "clearly", label: "clearly better" },
   { value: "slightly", label: "slightly better" }, { value: "negligibly", label: "negligibly better" },
 ];
-export const KEYS = [["1–9", say("Place at that rank; the same rank twice is a tie")], ["↑", say("Better")], ["↓", say("Worse")], ["=", say("Tie with the one above")], ["U", say("Cannot be ranked")],
-  ["0", say("Take off the board")], ["Shift+1–7", say("Overall score")], ["A–I", say("Go to that completion")], ["Shift+U", say("None of them can be ranked")], ["Ctrl+Z", say("Undo a move")], ["Ctrl+Shift+Z", say("Redo it")]];
+/* What the sheet of keys says: of the completions, scores and buttons that there are. */
+function keysOf(root, cards) {
+  return [[`1–${cards.length}`, say("Place at that rank; the same rank twice is a tie")], ["↑", say("Better")], ["↓", say("Worse")], ["=", say("Tie with the one above")], ["T", say("Tie with the one above")], ["U", say("Cannot be ranked")],
+    ["0", say("Take off the board")], ...scoreKeys(cards[0]), [`A–${cards.at(-1).dataset.letter}`, say("Go to that completion")],
+    root.querySelector("[data-rank-none]") && ["Shift+U", say("None of them can be ranked")], ["Ctrl+Z", say("Undo a move, a score or a flag")], ["Ctrl+Shift+Z", say("Redo it")]].filter(Boolean);
+}
+
+/* Of the scores only those that this form has; each is reached by the arrows, also where Shift and its digit type a sign that is a key itself. */
+function scoreKeys(card) {
+  const scores = [...card.querySelectorAll("[data-score]")].map((radio) => Number(radio.value));
+  if (!scores.length) return [];
+  const digits = scores.filter((score) => score <= 9);
+  const range = [...new Set([digits[0], digits.at(-1)])].join("–");
+  return [...(digits.length ? [[`Shift+${range}`, say("Overall score")]] : []), ["Shift+↑", say("Overall score one higher")], ["Shift+↓", say("Overall score one lower")]];
+}
+
+/* Signs that are keys of this page. A key that types one is that sign, wherever its keyboard has it: German "/" is Shift+7, "=" Shift+0. */
+function isSign(key) {
+  if (key === "?" || document.querySelector(`[data-shortcut="${CSS.escape(key)}"]`)) return true;
+  return [...document.querySelectorAll("[data-shortcuts]")].some((node) => JSON.parse(node.dataset.shortcuts).some(([keys]) => keys === key));
+}
+/* The digit that is meant: the one typed, else the one printed on the key (French keys type & é " without Shift, others ! @ # with it). */
+function digitOf(event) {
+  if (/^\d$/.test(event.key)) return event.key;
+  const [, place, digit] = /^(Digit|Numpad)(\d)$/.exec(event.code) || [];
+  if (!digit || event.getModifierState("AltGraph") || isSign(event.key)) return undefined;
+  return place === "Digit" || event.shiftKey ? digit : undefined; // a number pad without NumLock has arrows
+}
 
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -86,7 +112,7 @@ class Ranking {
     this.restore();
     this.takeUp();
     this.buildBoard();
-    root.dataset.shortcuts = JSON.stringify(KEYS.filter(([keys]) => keys !== "Shift+U" || root.querySelector("[data-rank-none]")));
+    root.dataset.shortcuts = JSON.stringify(keysOf(root, this.cards));
     root.addEventListener("keydown", (event) => this.onKey(event));
     document.addEventListener("keydown", (event) => this.onPageKey(event));
     root.addEventListener("click", (event) => this.onClick(event));
@@ -94,7 +120,7 @@ class Ranking {
     root.closest("form")?.addEventListener("submit", (event) => this.onSubmit(event), true);
     root.closest("form")?.addEventListener("autosave:restored", () => { this.restore(); this.history = []; this.undone = []; this.render(); });
     root.addEventListener("ranking:none", () => this.none());
-    root.addEventListener("ranking:undo", () => this.undo());
+    root.addEventListener("ranking:undo", () => this.noneBack());
     this.render();
   }
 
@@ -127,6 +153,22 @@ class Ranking {
     for (const [id, flags] of Object.entries(this.read("flags", {}))) {
       for (const flag of flags) { const box = this.card.get(id)?.querySelector(`[data-flag="${CSS.escape(flag)}"]`); if (box) box.checked = true; }
     }
+    this.marks = this.readMarks();
+  }
+
+  /* Scores and flags as the page has them: {id: {score: "5" or "", flags: ["made_up"]}}. */
+  readMarks() {
+    return Object.fromEntries(this.cards.map((card) => [card.dataset.completion, {
+      score: card.querySelector("[data-score]:checked")?.value ?? "",
+      flags: [...card.querySelectorAll("[data-flag]:checked")].map((box) => box.dataset.flag),
+    }]));
+  }
+  writeMarks(marks) {
+    for (const [id, { score, flags }] of Object.entries(marks)) {
+      for (const radio of this.card.get(id).querySelectorAll("[data-score]")) radio.checked = radio.value === score;
+      for (const box of this.card.get(id).querySelectorAll("[data-flag]")) box.checked = flags.includes(box.dataset.flag);
+    }
+    this.marks = marks;
   }
 
   get mark() { return JSON.stringify([this.root.closest("form")?.dataset.draftKey, board.tiers(this.state), this.state.unrankable]); }
@@ -208,7 +250,7 @@ class Ranking {
     change(this.state);
     const changed = JSON.stringify(before) !== JSON.stringify(this.state);
     if (changed) {
-      this.history.push({ state: before, touched: [...this.touched], id });
+      this.history.push({ state: before, touched: [...this.touched], marks: this.marks, id });
       this.undone = [];
       for (const each of moved) if (!this.touched.includes(each)) this.touched.push(each);
     }
@@ -223,16 +265,42 @@ class Ranking {
   goBack(from, to, nothing, done) {
     const last = from.pop();
     if (!last) { this.announce(nothing); return; }
-    to.push({ state: this.state, touched: this.touched, id: last.id });
+    to.push({ ...last, state: this.state, touched: this.touched, marks: this.marks });
     this.state = last.state;
     this.touched = last.touched;
+    this.writeMarks(last.marks);
     this.render();
     this.changed();
-    this.announce(`${done}. ${this.sentence(last.id)}`);
+    this.announce(`${done}. ${last.mark ? this.markSentence(last.mark) : this.sentence(last.id)}`);
+  }
+
+  /* A score or a flag was given: {id, score: true} or {id, flag: its label and key}. */
+  marked(mark) {
+    this.history.push({ state: board.copy(this.state), touched: [...this.touched], marks: this.marks, mark });
+    this.undone = [];
+    this.marks = this.readMarks();
+    this.switchButtons();
+    this.changed();
+  }
+  markOf(control) {
+    const id = control.closest("[data-completion]").dataset.completion;
+    return control.matches("[data-score]") ? { id } : { id, flag: control.dataset.flag, label: control.closest("label").textContent.trim() };
+  }
+  markSentence({ id, flag, label }) {
+    const values = { name: this.letter(id), score: this.marks[id].score, flag: label };
+    if (flag === undefined) return values.score ? say("%(name)s: score %(score)s", values) : say("%(name)s: no score", values);
+    return this.marks[id].flags.includes(flag) ? say("%(name)s: flagged “%(flag)s”", values) : say("%(name)s: not flagged “%(flag)s”", values);
   }
 
   /* None of them can be ranked: one move, undone by one. */
   none() { this.act(null, (state) => { state.slots = state.slots.map(() => []); state.unrankable = [...this.ids]; }, this.ids); }
+
+  /* The button that says so is let go: scores and flags since then stay. */
+  noneBack() {
+    const last = this.history.findLast(({ state }) => state.unrankable.length < this.ids.length);
+    if (!last || last === this.history.at(-1)) { this.undo(); return; }
+    this.act(null, (state) => Object.assign(state, board.copy(last.state)), []);
+  }
 
   letter(id) { return this.card.get(id).dataset.letter; }
 
@@ -260,14 +328,13 @@ class Ranking {
     const modifier = event.ctrlKey || event.metaKey;
     if (modifier && !typing && this.undoByKey(event)) return;
     if (typing || modifier) return;
-    if (event.key === "U" && event.shiftKey) { event.preventDefault(); this.root.querySelector("[data-rank-none]")?.click(); return; }
+    if (event.shiftKey && event.key.toLowerCase() === "u") { event.preventDefault(); this.root.querySelector("[data-rank-none]")?.click(); return; }
     // A long text that has the focus is scrolled by the arrows.
     if (event.target.matches("[data-body]") && event.key.startsWith("Arrow")) return;
     const card = event.target.closest("[data-completion]");
-    const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
-    if (event.shiftKey && digit && card) { if (this.score(card, digit)) event.preventDefault(); return; }
-    const id = card?.dataset.completion;
-    if (card && !event.target.matches("input[type=radio]") && this.moveByKey(id, event.key)) { event.preventDefault(); return; }
+    const digit = digitOf(event);
+    if (card && event.shiftKey && digit) { if (this.score(card, digit)) event.preventDefault(); return; }
+    if (card && !event.target.matches("input[type=radio]") && this.moveByKey(card, event, digit)) { event.preventDefault(); return; }
     if (event.key.length === 1 && !event.shiftKey) this.jumpTo(event);
   }
 
@@ -298,15 +365,18 @@ class Ranking {
   }
 
   /* True where the key meant something. */
-  moveByKey(id, key) {
-    if (/^[1-9]$/.test(key)) {
+  moveByKey(card, event, digit) {
+    const id = card.dataset.completion;
+    const key = digit ?? (event.shiftKey && event.key.length === 1 ? event.key : event.key.toLowerCase());
+    const step = { arrowup: -1, arrowdown: 1 }[key];
+    if (step && event.shiftKey) this.scoreStep(card, -step);
+    else if (/^[1-9]$/.test(key)) {
       const slot = Math.min(Number(key), this.ids.length) - 1;
       this.act(id, (state) => board.place(state, id, slot));
-    } else if (key === "ArrowUp") this.act(id, (state) => board.step(state, id, -1));
-    else if (key === "ArrowDown") this.act(id, (state) => board.step(state, id, 1));
+    } else if (step) this.act(id, (state) => board.step(state, id, step));
     else if (key === "=" || key === "t") this.tie(id);
     else if (key === "u") this.toggleUnrankable(id);
-    else if (key === "0" || key === "Delete") this.act(id, (state) => board.remove(state, id));
+    else if (key === "0" || key === "delete") this.act(id, (state) => board.remove(state, id));
     else return false;
     return true;
   }
@@ -324,13 +394,20 @@ class Ranking {
     });
   }
 
-  score(card, digit) {
-    const radio = card.querySelector(`[data-score][value="${digit}"]`);
+  score(card, value) {
+    const radio = card.querySelector(`[data-score][value="${value}"]`);
     if (!radio) return false;
-    radio.checked = true;
-    this.changed();
-    this.announce(`${card.dataset.letter}: score ${digit}`);
+    if (!radio.checked) { radio.checked = true; this.marked(this.markOf(radio)); }
+    this.announce(this.markSentence(this.markOf(radio)));
     return true;
+  }
+
+  /* One score on: from none, the first of that end. */
+  scoreStep(card, direction) {
+    const radios = [...card.querySelectorAll("[data-score]")];
+    const at = radios.findIndex((radio) => radio.checked);
+    const next = at < 0 && direction < 0 ? radios.length - 1 : Math.max(0, Math.min(radios.length - 1, at + direction));
+    if (radios.length) this.score(card, radios[next].value);
   }
 
   onClick(event) {
@@ -349,7 +426,8 @@ class Ranking {
   onChange(event) {
     const select = event.target.closest("[data-margin]");
     if (select) { if (select.value) this.margins.set(select.dataset.margin, select.value); else this.margins.delete(select.dataset.margin); }
-    if (select || event.target.matches("[data-score], [data-flag]")) this.changed();
+    if (select) this.changed();
+    else if (event.target.matches("[data-score], [data-flag]")) this.marked(this.markOf(event.target));
   }
 
   onSubmit(event) {
@@ -409,9 +487,13 @@ class Ranking {
     for (const gap of this.gaps) gap.replaceChildren();
     for (const [id, card] of this.card) this.renderCard(id, card);
     this.renderMargins();
+    this.switchButtons();
+    this.showStatus();
+  }
+
+  switchButtons() {
     this.switchButton("[data-rank-undo]", this.history.length);
     this.switchButton("[data-rank-redo]", this.undone.length);
-    this.showStatus();
   }
 
   /* A button that is switched off under the focus would lose it: the board takes it. */

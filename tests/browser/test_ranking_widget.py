@@ -176,6 +176,34 @@ def test_undo_walks_back_step_by_step(open_widget):
     assert widget.value("tiers") == []
 
 
+def test_undo_takes_back_scores_and_flags_and_says_so(open_widget):
+    widget = open_widget(3)
+    widget.press("A", "1", "Shift+5")
+    widget.card("A").get_by_role("checkbox", name="made-up facts").check()
+    widget.press("A", "Shift+6")
+    for said, scores, flags in (
+        ("Undone. A: score 5", {"41": 5}, {"41": ["made_up"]}),
+        ("Undone. A: not flagged “made-up facts”", {"41": 5}, {}),
+        ("Undone. A: no score", {}, {}),
+        ("Undone. A: not placed", {}, {}),
+    ):
+        widget.page.keyboard.press("Control+z")
+        expect(widget.said).to_have_text(said)
+        assert (widget.value("scores"), widget.value("flags")) == (scores, flags)
+    assert widget.page.locator("input:checked").count() == 0
+    for _ in range(3):
+        widget.page.keyboard.press("Control+Shift+Z")
+    expect(widget.said).to_have_text("Done again. A: flagged “made-up facts”")
+    assert (widget.value("tiers"), widget.value("scores")) == ([[41]], {"41": 5})
+
+
+def test_none_can_be_ranked_is_let_go_and_a_score_given_since_stays(open_widget):
+    widget = open_widget(2)
+    widget.press("A", "1", "Shift+U", "Shift+5", "Shift+U")
+    assert (widget.value("tiers"), widget.value("unrankable")) == ([[41]], [])
+    assert widget.value("scores") == {"41": 5}
+
+
 def test_buttons_do_what_keys_do(open_widget):
     widget = open_widget(3)
     for letter in "ABC":
