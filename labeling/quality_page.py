@@ -243,7 +243,8 @@ def submissions_of(project: Project) -> QuerySet[Submission]:
 
 def shared_only(rows: QuerySet[Submission]) -> QuerySet[Submission]:
     """Work on tasks that two people or more ranked, as the report counts it."""
-    return rows.filter(task__agreement__people__gte=2).exclude(status=SubmissionStatus.REJECTED)
+    counted = rows.filter(task__agreement__people__gte=2, gold_result=None)
+    return counted.exclude(status=SubmissionStatus.REJECTED)
 
 
 def by_known_answer(rows: QuerySet[Submission], value: str) -> QuerySet[Submission]:

@@ -1,7 +1,8 @@
 """Read side of the quality report: judgments as the records that labeling.quality computes from.
 
 What counts is what a person said: their own last revision, not a reviewer's fix of it. Rejected and imported
-work is left out.
+work is left out, and screening: it is not the project's work. What was held against a known answer or oneself
+is marked as a test; agreement passes over it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from django.db.models import F, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Length
 
 from .flag_words import flags_of
@@ -18,11 +20,13 @@ from .models import (
     Demonstration,
     FormDefinition,
     FormVersion,
+    GoldResult,
     Project,
     Ranking,
     SubmissionStatus,
     TaskCompletion,
     TaskKind,
+    TaskPurpose,
 )
 from .quality.records import Asked, DemonstrationRecord, RankingRecord, Vocabulary
 
@@ -41,7 +45,20 @@ def _own(rows: QuerySet, project: Project) -> QuerySet:
         rows.filter(submission__project=project, submission__task__isnull=False)
         .filter(author=F("submission__annotator"))
         .exclude(submission__status=SubmissionStatus.REJECTED)
+        .exclude(submission__task__purpose=TaskPurpose.SCREENING)
+        .annotate(is_test=_is_test())
         .order_by("submission_id", "revision")
+    )
+
+
+def _is_test() -> Combinable:
+    """As datasets leave it out: judged when the answer was known, or for the second time.
+
+    Work of before a task became gold stays work, so that what leads choose for gold changes no measure.
+    """
+    held = GoldResult.objects.filter(submission=OuterRef("submission"))
+    return Case(
+        When(Q(Exists(held)) | Q(submission__task__purpose=TaskPurpose.REPEAT), then=True), default=False
     )
 
 
@@ -52,7 +69,7 @@ def rankings_of(project: Project) -> list[RankingRecord]:
         "submission_id", "submission__task_id", "submission__annotator_id", "tiers", "margins", "scores",
         "flags", "presented_order", "guideline_version__number", "submission__task__batch_id",
         "submission__prompt__category", "submission__prompt_flags", "submission__active_seconds",
-        "submission__created_at", "form_version_id",
+        "submission__created_at", "form_version_id", "is_test",
     )  # fmt: skip
     newest = {row[0]: row for row in rows.iterator(chunk_size=5_000)}
     return [_ranking(row, completions[row[1]], asked) for row in newest.values()]
@@ -89,7 +106,7 @@ def _completions(project: Project) -> dict[int, Completions]:
 def _ranking(row: tuple, completions: Completions, asked: dict[int | None, Asked]) -> RankingRecord:
     ids, lengths, by_people = completions
     (submission, task, person, tiers, margins, scores, flags, shown, guideline, batch, category,
-     prompt_flags, seconds, created_at, form) = row  # fmt: skip
+     prompt_flags, seconds, created_at, form, is_test) = row  # fmt: skip
     rank = {completion: number for number, tier in enumerate(tiers, start=1) for completion in tier}
     place = {completion: number for number, completion in enumerate(ids)}
     is_whole = len(shown) == len(ids) and all(completion in place for completion in shown)
@@ -112,6 +129,7 @@ def _ranking(row: tuple, completions: Completions, asked: dict[int | None, Asked
         seconds=seconds,
         day=(created_at.date() - EPOCH).days,
         asked=asked.get(form),
+        is_test=is_test,
     )
 
 
@@ -124,6 +142,7 @@ def demonstrations_of(project: Project) -> list[DemonstrationRecord]:
         .values_list(
             "submission_id", "submission__task_id", "submission__annotator_id", "characters",
             "pasted_characters", "submission__prompt_flags", "submission__active_seconds", "form_version_id",
+            "is_test",
         )
     )  # fmt: skip
     return list(_newest(rows, asked))
@@ -131,7 +150,8 @@ def demonstrations_of(project: Project) -> list[DemonstrationRecord]:
 
 def _newest(rows: QuerySet, asked: dict[int | None, Asked]) -> Iterator[DemonstrationRecord]:
     for row in {row[0]: row for row in rows.iterator(chunk_size=5_000)}.values():
-        submission, task, person, characters, pasted, prompt_flags, seconds, form = row
+        submission, task, person, characters, pasted, prompt_flags, seconds, form, is_test = row
         yield DemonstrationRecord(
-            submission, task, person, characters, pasted, frozenset(prompt_flags), seconds, asked.get(form)
-        )
+            submission, task, person, characters, pasted, frozenset(prompt_flags), seconds, asked.get(form),
+            is_test,
+        )  # fmt: skip

@@ -68,22 +68,25 @@ def behind(scores: list[list[float]], ranks: list[list[list[int]]], rule: TieRul
     """People's agreement less what it is when the model takes the place of one of the two, each in turn.
 
     Both are of the same comparisons (two people, one pair), so the interval is of the difference: a prompt
-    on which people disagree is hard for both. `accuracy` is not of the same ones where ties are left out: a
-    pair counts there for each person who decides it, here for each two who do, as in people's agreement.
-    There a model has to decide what a person may tie: see `person_accuracy`.
+    on which people disagree is hard for both. Each person's word on a pair weighs the same, as in people's
+    agreement. `accuracy` is not of the same ones where ties are left out: a pair that one person alone
+    decides counts there. There a model has to decide what a person may tie: see `person_accuracy`.
     """
-    sums = []
+    sums, size = [], 0
     for row, people in zip(scores, ranks, strict=True):
         model = _signs([-score for score in row])
         signs = [_signs(person) for person in people]
+        judging = [(sign != 0) | (rule is not TieRule.SKIP) for sign in signs]
+        weights = 1 / np.maximum(np.sum(judging, axis=0) - 1, 1)  # (pairs,)
         lost = compared = 0.0
-        for ours, theirs in combinations(signs, 2):
-            counts = (ours != 0) & (theirs != 0) if rule is TieRule.SKIP else np.ones(len(model), bool)
+        for (ours, mine), (theirs, other) in combinations(zip(signs, judging, strict=True), 2):
+            counts = mine & other
             by_model = (_alike(model, ours) + _alike(model, theirs)) / 2
-            lost += (_alike(ours, theirs) - by_model)[counts].sum()
-            compared += counts.sum()
+            lost += ((_alike(ours, theirs) - by_model) * weights)[counts].sum()
+            compared += weights[counts].sum()
+            size += int(counts.sum())
         sums.append((lost, compared))
-    return _share(sums)
+    return _share(sums) | {"size": size}
 
 
 def person_accuracy(ranks: list[list[list[int]]]) -> dict[str, Any]:

@@ -43,27 +43,37 @@ def pairwise_agreement(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """Share of (pair of people, pair of completions) in which both say the same; each weighs the same.
+    """How probably a judgment of a pair of completions is that of somebody else who judged the same pair.
 
-    Pairs that one of the two could not rank are left out. `size` is the number of comparisons.
+    Each judgment weighs the same, as in Krippendorff's alpha: a pair that m people judged weighs m, not the
+    m (m - 1) / 2 pairs of people that they make. Pairs that one of the two could not rank are left out.
+    `size` is the number of comparisons (pair of people, pair of completions).
     """
-    sums = np.array([_agreement_sums(rankings, ties) for rankings in tasks], dtype=float).reshape(-1, 2)
-    sums = sums[sums[:, 1] > 0]  # (tasks, 2): agreements, comparisons
-    return _ratio_estimate(sums, confidence, resamples, seed)
+    sums = np.array([_agreement_sums(rankings, ties) for rankings in tasks], dtype=float).reshape(-1, 3)
+    sums = sums[sums[:, 1] > 0]  # (tasks, 3): agreements and comparisons weighted, comparisons
+    found = _ratio_estimate(sums[:, :2], confidence, resamples, seed)
+    return found._replace(size=round(sums[:, 2].sum()))
 
 
 def _agreement_sums(rankings, ties):
-    agreed = compared = 0.0
-    for first, second in combinations(rankings, 2):
-        for ours, theirs in _shared_signs(first, second):
-            if ties is TieRule.SKIP and (ours == 0 or theirs == 0):
-                continue
-            compared += 1
-            if ours == theirs:
-                agreed += 1
-            elif ties is TieRule.HALF and (ours == 0 or theirs == 0):
-                agreed += 0.5
-    return agreed, compared
+    agreed = compared = size = 0.0
+    for signs in _signs_by_pair(rankings):
+        given = [sign for sign in signs if sign is not None and (sign or ties is not TieRule.SKIP)]
+        for ours, theirs in combinations(given, 2):
+            is_half = ties is TieRule.HALF and ours != theirs and not (ours and theirs)
+            agreed += ((ours == theirs) + is_half / 2) / (len(given) - 1)
+            compared += 1 / (len(given) - 1)
+            size += 1
+    return agreed, compared, size
+
+
+def _signs_by_pair(rankings: Sequence[Ranking]) -> Iterator[list[int | None]]:
+    """For each pair of completions of a task, what everybody says of it (see `_sign`)."""
+    size = len(rankings[0]) if rankings else 0
+    if any(len(ranking) != size for ranking in rankings):
+        raise ValueError("the rankings are not of one task: they differ in their number of completions")
+    for i, j in combinations(range(size), 2):
+        yield [_sign(ranking, i, j) for ranking in rankings]
 
 
 def _shared_signs(first: Ranking, second: Ranking) -> Iterator[tuple[int, int]]:
@@ -212,11 +222,7 @@ def ranking_alpha(
     """
     units, clusters = [], []
     for number, rankings in enumerate(tasks):
-        size = len(rankings[0]) if rankings else 0
-        if any(len(ranking) != size for ranking in rankings):
-            raise ValueError("the rankings of a task differ in their number of completions")
-        for i, j in combinations(range(size), 2):
-            signs = [_sign(ranking, i, j) for ranking in rankings]
+        for signs in _signs_by_pair(rankings):
             units += [signs, [None if sign is None else -sign for sign in signs]]
             clusters += [number, number]
     return krippendorff_alpha(

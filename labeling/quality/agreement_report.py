@@ -15,7 +15,7 @@ from .ceiling import accuracy_ceiling, ceiling_interval
 from .crowd import estimate_reliability
 from .paired import MARGINS, PeoplePair
 from .records import RankingRecord
-from .tallies import estimates, fleiss_rows, ratio, read_fleiss, sum_by
+from .tallies import Read, estimates, fleiss_rows, ratio, read_fleiss, sum_by
 
 RESAMPLES, RESAMPLES_OF_CUTS = 1000, 200
 MOST_PAIRS = 300  # pairs of people shown, those with the most in common first
@@ -118,10 +118,10 @@ def by_cut(comparisons: Comparisons) -> dict[str, list[dict[str, Any]]]:
     reliability = _reliability(comparisons)
     answer = {
         "person": [
-            _row(comparisons, key, rows, paired.read_paired_alpha) | {"reliability": reliability[key]}
+            _row(comparisons, key, rows, PERSON) | {"reliability": reliability[key]}
             for key, rows in people.items()
         ],
-        "pair": [_row(comparisons, key, pairs[key], paired.read_paired_alpha, kappa=True) for key in most],
+        "pair": [_row(comparisons, key, pairs[key], PAIR) for key in most],
         "margin": _by_margin(comparisons),
     }
     step = time_step(comparisons.rankings)
@@ -130,9 +130,7 @@ def by_cut(comparisons: Comparisons) -> dict[str, list[dict[str, Any]]]:
             (n, cut_key(*comparisons.records_of(pair), cut, step)) for n, pair in enumerate(comparisons.who)
         )
         groups = _groups(keys)
-        answer[cut] = [
-            _row(comparisons, key, groups[key], paired.read_alpha) for key in sorted(groups, key=_order)
-        ]
+        answer[cut] = [_row(comparisons, key, groups[key], PART) for key in sorted(groups, key=_order)]
     return answer
 
 
@@ -193,21 +191,24 @@ def time_step(rankings: Sequence[RankingRecord]) -> int:
     return 1 if span <= 31 else 7 if span <= 366 else 28
 
 
-def _row(comparisons: Comparisons, key: Any, chosen: list[int], alpha, *, kappa: bool = False) -> dict:
+# How a row of a cut is read. Two people are compared as two people, whoever else ranked their tasks.
+PART = {"agreement": paired.read_agreement, "alpha": paired.read_alpha}
+PERSON = {"agreement": paired.read_agreement, "alpha": paired.read_paired_alpha}
+PAIR = {
+    "agreement": paired.read_paired_agreement,
+    "alpha": paired.read_paired_alpha,
+    "cohen_kappa": paired.read_kappa,
+}
+
+
+def _row(comparisons: Comparisons, key: Any, chosen: list[int], measures: dict[str, Read]) -> dict:
     rows = comparisons.by_task(np.array(chosen, dtype=int))
     compared = paired.comparisons(rows)
-    reads = [
-        (paired.read_agreement, compared),
-        (alpha, compared),
-        (paired.read_tau, round(float(rows[:, paired.TAU_COUNT].sum()))),
-    ]
-    names = ["agreement", "alpha", "tau_b"]
-    if kappa:
-        reads.append((paired.read_kappa, compared))
-        names.append("cohen_kappa")
+    reads = [(read, compared) for read in measures.values()]
+    reads.append((paired.read_tau, round(float(rows[:, paired.TAU_COUNT].sum()))))
     found = estimates(rows, reads, resamples=RESAMPLES_OF_CUTS)
     return {"key": key, "tasks": len(rows)} | {
-        name: as_dict(each) for name, each in zip(names, found, strict=True)
+        name: as_dict(each) for name, each in zip([*measures, "tau_b"], found, strict=True)
     }
 
 
@@ -219,7 +220,7 @@ def _by_margin(comparisons: Comparisons) -> list[dict[str, Any]]:
     found = paired.margin_rows(comparisons.who, comparisons.signs, margins)
     answer = []
     for margin, (tasks, rows) in found.items():
-        compared = round(float(rows[:, 1].sum()))
+        compared = round(float(rows[:, 2].sum()))
         [agreement] = estimates(rows, [(ratio(0, 1), compared)], resamples=RESAMPLES_OF_CUTS)
         row = {"key": MARGINS[margin], "tasks": len(tasks), "agreement": as_dict(agreement)}
         answer.append(row)

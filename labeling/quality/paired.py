@@ -2,11 +2,12 @@
 
 One row for each task and pair of people: how often the one said "better, tie, worse" where the other said
 "better, tie, worse", entered both ways round (i against j and j against i), so that how completions happen to
-be numbered plays no part. Everything pairwise is read off these nine numbers; beside them stand tau-b, and
-the same nine weighted as Krippendorff's alpha weighs them where more than two people ranked a pair.
+be numbered plays no part. Beside these nine numbers stand tau-b, and the same nine weighted so that each
+judgment of a pair of completions weighs the same, as in Krippendorff's alpha: m people make m (m - 1) / 2
+pairs of people, and one task that ten share would outweigh ten that two share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -19,7 +20,8 @@ from .tallies import Read, alpha_reader, cohen_reader, divide
 Signs = tuple[int | None, ...]
 # Columns of a row.
 CONFUSION, TAU_SUM, TAU_COUNT, WEIGHTED = 0, 9, 10, 11
-WIDTH = 20
+DECIDED = 20  # agreed, disagreed: of pairs that both decided, each decision weighing the same
+WIDTH = 22
 SCALE = (-1, 0, 1)
 
 
@@ -58,23 +60,24 @@ def pair_people(
     for task, records in enumerate(tasks):
         if len(records) < 2:
             continue
-        weights = _alpha_weights([signs[record] for record in records])
+        own = [signs[record] for record in records]
+        weights = _weights(own, lambda sign: sign is not None), _weights(own, bool)
         for first, second in combinations(records, 2):
             who.append(PeoplePair(task, first, second))
             rows.append(_row(signs[first], signs[second], weights))
     return who, np.array(rows, dtype=float).reshape(-1, WIDTH)
 
 
-def _alpha_weights(signs: Sequence[Signs]) -> list[float]:
-    """For each pair of completions 1 / (people who ranked it - 1): what alpha divides pairs of people by."""
-    counts = [sum(each is not None for each in column) for column in zip(*signs, strict=True)]
-    return [1 / (count - 1) if count > 1 else 0.0 for count in counts]
+def _weights(signs: Sequence[Signs], counts: Callable[[int | None], bool]) -> list[float]:
+    """For each pair of completions 1 / (people whose sign counts - 1), as alpha weighs pairs of people."""
+    people = [sum(map(counts, column)) for column in zip(*signs, strict=True)]
+    return [1 / (count - 1) if count > 1 else 0.0 for count in people]
 
 
-def _row(ours: Signs, theirs: Signs, weights: list[float]) -> list[float]:
+def _row(ours: Signs, theirs: Signs, weights: tuple[list[float], list[float]]) -> list[float]:
     row = [0.0] * WIDTH
     concordance = first_decided = second_decided = 0
-    for a, b, weight in zip(ours, theirs, weights, strict=True):
+    for a, b, weight, decided in zip(ours, theirs, *weights, strict=True):
         if a is None or b is None:
             continue
         here, there = 3 * (a + 1) + b + 1, 3 * (1 - a) + 1 - b
@@ -82,6 +85,8 @@ def _row(ours: Signs, theirs: Signs, weights: list[float]) -> list[float]:
         row[there] += 1
         row[WEIGHTED + here] += weight
         row[WEIGHTED + there] += weight
+        if a and b:
+            row[DECIDED + (a != b)] += decided
         concordance += a * b
         first_decided += a != 0
         second_decided += b != 0
@@ -98,7 +103,15 @@ def _table(sums: np.ndarray, first_column: int = CONFUSION) -> np.ndarray:
 
 def read_agreement(sums: np.ndarray) -> np.ndarray:
     """Pairwise agreement; a tie of one person only is half an agreement (TieRule.HALF)."""
-    table = _table(sums)
+    return _agreement(_table(sums, WEIGHTED))
+
+
+def read_paired_agreement(sums: np.ndarray) -> np.ndarray:
+    """The same of two people: each pair of completions weighs the same, whoever else ranked it."""
+    return _agreement(_table(sums))
+
+
+def _agreement(table: np.ndarray) -> np.ndarray:
     same = np.trace(table, axis1=1, axis2=2)
     half = table[:, 1, 0] + table[:, 1, 2] + table[:, 0, 1] + table[:, 2, 1]
     return divide(same + half / 2, table.sum(axis=(1, 2)))
@@ -106,15 +119,13 @@ def read_agreement(sums: np.ndarray) -> np.ndarray:
 
 def read_strict_agreement(sums: np.ndarray) -> np.ndarray:
     """Pairwise agreement; a tie of one person only is a disagreement (TieRule.DISAGREE)."""
-    table = _table(sums)
+    table = _table(sums, WEIGHTED)
     return divide(np.trace(table, axis1=1, axis2=2), table.sum(axis=(1, 2)))
 
 
 def read_decided_agreement(sums: np.ndarray) -> np.ndarray:
     """Pairwise agreement on pairs that both decided (TieRule.SKIP)."""
-    table = _table(sums)
-    same = table[:, 0, 0] + table[:, 2, 2]
-    return divide(same, same + table[:, 0, 2] + table[:, 2, 0])
+    return divide(sums[:, DECIDED], sums[:, DECIDED] + sums[:, DECIDED + 1])
 
 
 def read_tau(sums: np.ndarray) -> np.ndarray:
@@ -173,17 +184,35 @@ def margin_rows(
     who: Sequence[PeoplePair], signs: Sequence[Signs], margins: Sequence[tuple[int | None, ...]]
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """By margin: the tasks, and rows of (agreement, comparisons) of what one person decided at that margin
-    with what the other said about it. The other's tie is half an agreement."""
+    with what the other said about it, and the comparisons unweighted. The other's tie is half an agreement.
+    Each decision weighs the same, however many others there are to hold it against."""
+    others = _others(who, signs)
     found: dict[int, dict[int, list[float]]] = {}
     for pair in who:
         for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            for margin, ours, theirs in zip(margins[one], signs[one], signs[other], strict=True):
+            pairs = zip(margins[one], signs[one], signs[other], others[pair.task], strict=True)
+            for margin, ours, theirs, count in pairs:
                 if margin is None or theirs is None:
                     continue
-                row = found.setdefault(margin, {}).setdefault(pair.task, [0.0, 0.0])
-                row[0] += 1 if ours == theirs else 0.5 if theirs == 0 else 0
-                row[1] += 1
+                row = found.setdefault(margin, {}).setdefault(pair.task, [0.0, 0.0, 0.0])
+                row[0] += (1 if ours == theirs else 0.5 if theirs == 0 else 0) / count
+                row[1] += 1 / count
+                row[2] += 1
     return {
         margin: (np.array(sorted(tasks)), np.array([tasks[task] for task in sorted(tasks)]))
         for margin, tasks in sorted(found.items())
+    }
+
+
+def _others(who: Sequence[PeoplePair], signs: Sequence[Signs]) -> dict[int, list[int]]:
+    """By task, for each pair of completions: how many others each of those who ranked it has."""
+    people: dict[int, set[int]] = {}
+    for pair in who:
+        people.setdefault(pair.task, set()).update((pair.first, pair.second))
+    return {
+        task: [
+            sum(sign is not None for sign in column) - 1
+            for column in zip(*(signs[each] for each in own), strict=True)
+        ]
+        for task, own in people.items()
     }

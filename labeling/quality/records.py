@@ -27,6 +27,7 @@ class RankingRecord:
     seconds: int = 0
     day: int = 0  # days since 1970-01-01, UTC
     asked: "Asked | None" = None  # None: all that the vocabulary has, scores from 1 to 7
+    is_test: bool = False  # held against a known answer or oneself: about the person, not about the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class DemonstrationRecord:
     prompt_flags: frozenset[str] = frozenset()
     seconds: int = 0
     asked: "Asked | None" = None
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)

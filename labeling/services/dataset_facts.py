@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from itertools import combinations
 from typing import Any
 
 from labeling.formats import SPLITS, canonical_line
@@ -78,10 +79,11 @@ class FactGatherer:
     def _compare(self) -> None:
         for rankings in self._rankings.values():
             if len(rankings) > 1:
-                found = pairwise_agreement([rankings], resamples=0)  # the measure of the quality pages
-                self.several += found.size > 0
-                self.compared += found.size
-                self.agreed_twice += round(2 * (found.value or 0) * found.size)  # a tie may count half
+                # Plain counts, each two people weighing the same: they add up, and the card says so.
+                found = [pairwise_agreement([pair], resamples=0) for pair in combinations(rankings, 2)]
+                self.several += any(each.size for each in found)
+                self.compared += sum(each.size for each in found)
+                self.agreed_twice += sum(round(2 * (each.value or 0) * each.size) for each in found)
         self._rankings.clear()
 
     def to_json(self) -> dict[str, Any]:

@@ -114,8 +114,9 @@ def _settled_event(project: Project, now: datetime) -> int:
 
 
 def _compute(project: Project) -> _Found:
-    rankings = quality_rows.rankings_of(project)
-    demonstrations = quality_rows.demonstrations_of(project)
+    everything = quality_rows.rankings_of(project), quality_rows.demonstrations_of(project)
+    # What a test says is of the person: it counts in the meters and nowhere else.
+    rankings, demonstrations = ([each for each in rows if not each.is_test] for rows in everything)
     comparisons = Comparisons(rankings)
     tasks = by_task(comparisons)
     vocabulary = quality_rows.vocabulary(project)
@@ -131,7 +132,7 @@ def _compute(project: Project) -> _Found:
         "ratings": ratings_report(rankings, demonstrations, vocabulary),
         "by": by,
         "disagreements": disagreements(comparisons, tasks),
-        "meters": meters_report(rankings, demonstrations),
+        "meters": meters_report(*everything),
         "decisions": decisions_of(project, timezone.now()),
     }
     return _Found(body, tasks)

@@ -8,10 +8,14 @@ import pytest
 from django.utils import timezone
 
 from labeling.models import AuditEvent, QualityReport, Ranking, TaskAgreement
-from labeling.services import quality_reports
+from labeling.quality_page import shared_only
+from labeling.services import quality_reports, turns
+from labeling.services.gold import mark_gold
+from labeling.services.projects import update_settings
+from labeling.services.qualification import open_screening_set
 from labeling.services.quality_reports import due_reports, refresh_report, request_report
 from labeling.services.reviews import fix_submission, reject_submission
-from tests.factories import make_demonstration_batch, make_ranking_batch, publish_form
+from tests.factories import make_demonstration_batch, make_ranking_batch, make_user, publish_form
 
 from .ranked import rank
 from .work import claim, do_next, submit
@@ -79,6 +83,61 @@ def test_a_project_without_judgments_has_an_empty_report_and_no_error(cast):
     assert body["counts"] == {"rankings": 0, "demonstrations": 0, "people": 0}
     assert body["agreement"]["pairwise_agreement"]["value"] is None
     assert body["agreement"]["ceiling"] is None
+
+
+# --- The project's own work ---------------------------------------------------------------------------------
+def plain_settings(cast, **values):
+    values = {"calibration_rate": 0, "gold_rate": 0, "new_person_reviews": 0, **values}
+    update_settings(project=cast.project, values=values, acting_user=cast.admin)
+
+
+def test_screening_is_not_the_projects_work(cast):
+    """Two people do the same three screening tasks, one of them all the wrong way round."""
+    plain_settings(cast, require_qualification=True)
+    batch = make_ranking_batch(cast.project, tasks=3, k=3, purpose="screening")
+    for task in batch.tasks.all():
+        ids = list(task.task_completions.values_list("completion_id", flat=True))
+        mark_gold(task=task, tiers=[[pk] for pk in ids], acting_user=cast.lead)
+    open_screening_set(batch=batch, tasks_per_attempt=3, acting_user=cast.lead)
+    for _ in range(3):
+        rank(cast.annotator, cast.project, [[0], [1], [2]])
+        rank(cast.peer, cast.project, [[2], [1], [0]])
+    body = refresh_report(project=cast.project).body
+    assert body["agreement"]["pairwise_agreement"]["value"] is None
+    assert body["agreement"]["ceiling"] is None
+    assert body["counts"]["rankings"] == 0
+    assert body["by"]["person"] == body["meters"]["people"] == []
+    assert not TaskAgreement.objects.exists()
+
+
+def test_what_was_held_against_a_known_answer_is_about_the_person(cast, monkeypatch):
+    """A task that two ranked as work, alike, becomes gold; a third person misses it. The work counts on."""
+    plain_settings(cast, gold_rate=0.5)
+    make_ranking_batch(cast.project, tasks=1, k=3, overlap=2, review_rate=0)
+    for user in (cast.annotator, cast.peer):
+        rank(user, cast.project, [[0], [1], [2]])
+    task = cast.project.tasks.get()
+    ids = list(task.task_completions.values_list("completion_id", flat=True))
+    mark_gold(task=task, tiers=[[pk] for pk in ids], acting_user=cast.lead)
+    make_ranking_batch(cast.project, tasks=2, k=3, review_rate=0)
+    monkeypatch.setattr(turns, "draw", lambda: 0.0)
+    third = make_user()
+    cast.project.memberships.create(user=third, role="annotator")
+    missed = rank(third, cast.project, [[2], [1], [0]])
+    assert missed.gold_result.passed is False
+    body = refresh_report(project=cast.project).body
+    assert body["agreement"]["pairwise_agreement"]["value"] == 1
+    assert [row["key"] for row in body["by"]["person"]] == sorted([cast.annotator.pk, cast.peer.pk])
+    assert third.pk in {row["person"] for row in body["meters"]["people"]}
+    assert set(shared_only(cast.project.submissions.all())) == set(task.submissions.exclude(pk=missed.pk))
+
+
+def test_calibration_is_work(cast):
+    plain_settings(cast, calibration_rate=0.9)
+    make_ranking_batch(cast.project, tasks=1, k=3, purpose="calibration", review_rate=0)
+    for user in (cast.annotator, cast.peer):
+        rank(user, cast.project, [[0], [1], [2]])
+    assert refresh_report(project=cast.project).body["agreement"]["pairwise_agreement"]["size"] == 3
 
 
 # --- When and by whom -------------------------------------------------------------------------------------

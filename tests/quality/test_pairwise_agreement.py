@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.quality import TieRule, pairwise_agreement
+from labeling.quality import TieRule, pairwise_agreement, ranking_alpha
 
 A, B, TIE = [1, 2], [2, 1], [1, 1]
 
@@ -31,6 +31,24 @@ def test_three_people_by_hand():
     # pairs of people: 1-2: ab 1, ac 1, bc 0; 1-3: ab ½, ac 1, bc 1; 2-3: ab ½, ac 1, bc 0
     estimate = pairwise_agreement([rankings])
     assert (estimate.value, estimate.size) == (6 / 9, 9)
+
+
+def test_a_task_that_ten_share_does_not_outweigh_ten_tasks_that_two_share():
+    """Ten people agree on one pair (10 judgments), two contradict each other on each of ten (20)."""
+    tasks = [[A] * 10, *([A, B] for _ in range(10))]
+    estimate = pairwise_agreement(tasks)
+    assert estimate.value == pytest.approx(10 / 30)
+    assert estimate.size == 45 + 10
+    # Alpha holds the same agreement against that by chance: of two drawn from 30 of either sign, 30 of 59.
+    assert ranking_alpha(tasks).value == pytest.approx(1 - (1 - estimate.value) / (30 / 59))
+    assert pairwise_agreement(tasks, ties=TieRule.SKIP).value == pytest.approx(10 / 30)
+
+
+def test_who_ties_is_no_judge_where_ties_are_left_out():
+    """Three decide a pair and agree, seven tie: three judgments. Two decide another and do not: two."""
+    tasks = [[A] * 3 + [TIE] * 7, [A, B]]
+    estimate = pairwise_agreement(tasks, ties=TieRule.SKIP)
+    assert (estimate.value, estimate.size) == (pytest.approx(3 / 5), 4)
 
 
 def test_what_one_could_not_rank_is_left_out():
@@ -68,4 +86,5 @@ RANKING = st.lists(st.one_of(st.none(), st.integers(1, 4)), min_size=4, max_size
 def test_renaming_completions_changes_nothing(rankings, order, rule):
     renamed = [[ranking[i] for i in order] for ranking in rankings]
     first = pairwise_agreement([rankings], ties=rule, resamples=2)
-    assert pairwise_agreement([renamed], ties=rule, resamples=2)[0::2] == first[0::2]
+    again = pairwise_agreement([renamed], ties=rule, resamples=2)
+    assert again.value == pytest.approx(first.value) and again.size == first.size

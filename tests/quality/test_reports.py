@@ -70,6 +70,46 @@ def test_the_headline_equals_the_measures_one_by_one(tasks):
     check_same(found["ranking_alpha"]["value"], ranking_alpha(tasks, resamples=1).value)
 
 
+@settings(max_examples=100, deadline=None)
+@given(TASKS)
+def test_agreement_is_what_the_package_holds_against_chance(tasks):
+    """Krippendorff's alpha is 1 - observed / expected disagreement; the observed one is 1 - agreement."""
+    units = [unit for rankings in tasks for unit in zip(*map(signs, rankings), strict=True)]
+    units += [tuple(None if each is None else -each for each in unit) for unit in units]
+    given = [each for unit in units if sum(map(is_sign, unit)) > 1 for each in unit if is_sign(each)]
+    if len(set(given)) < 2:
+        return
+    width = max(map(len, units))
+    table = np.array([[*unit, *[None] * (width - len(unit))] for unit in units], dtype=float).T
+    alpha = krippendorff.alpha(table, level_of_measurement="nominal")
+    count = len(given)
+    expected = 1 - sum((given.count(each) / count) ** 2 for each in set(given))
+    found = headline(Comparisons(records(tasks)))["pairwise_agreement_ties_disagree"]
+    assert found["value"] == pytest.approx(1 - (1 - alpha) * expected * count / (count - 1), abs=1e-9)
+
+
+def is_sign(value):
+    return value is not None
+
+
+def test_a_persons_agreement_weighs_their_tasks_and_two_people_are_two_whoever_else_is_there():
+    """1 agrees with nobody of nine on one pair, and with 2 on another: half of what 1 said. 1 and 2 share
+    both: half as well."""
+    made = records([[[1, 2], *[[2, 1]] * 9], [[1, 2], [1, 2]]])
+    by = by_cut(Comparisons(made))
+    assert by["person"][0]["key"] == 1
+    assert by["person"][0]["agreement"]["value"] == pytest.approx(0.5)
+    [pair] = [row for row in by["pair"] if row["key"] == (1, 2)]
+    assert (pair["agreement"]["value"], pair["agreement"]["size"]) == (0.5, 2)
+
+
+def test_a_margin_weighs_each_decision_the_same():
+    """Ten people are clearly of one mind on a pair; two contradict each other on each of five."""
+    tasks = [[[1, 2]] * 10, *([[1, 2], [2, 1]] for _ in range(5))]
+    [row] = by_cut(Comparisons(records(tasks, margins=("clearly",))))["margin"]
+    assert (row["agreement"]["value"], row["agreement"]["size"]) == (pytest.approx(0.5), 90 + 10)
+
+
 def check_same(found, expected):
     assert (found is None) == (expected is None)
     assert expected is None or found == pytest.approx(expected, abs=1e-9)

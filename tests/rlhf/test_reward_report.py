@@ -116,7 +116,33 @@ def test_agreement_of_people_by_hand():
     rows = [ranking([1, 2, 3], "x"), ranking([1, 2, 2], "y"), ranking([2, 1, 3], "z")]
     found = people_agreement([*rows, ranking([1, 2, 3], "x", prompt="asked of one person only")])
     assert (found["pairs"], found["prompts"]) == (7, 1)
-    assert found["accuracy"] == pytest.approx((1 + 3 + 1) / 7)
+    # Three judgments of each of the first two, two of the third: 1/3, all and all of them are shared.
+    assert found["accuracy"] == pytest.approx((3 / 3 + 3 + 2) / 8)
+
+
+def test_a_prompt_that_ten_judged_does_not_outweigh_ten_that_two_judged():
+    """As the model's accuracy counts judgments: 10 that agree, 20 that do not."""
+    rows = [ranking([1, 2], str(who), prompt="all") for who in range(10)]
+    rows += [ranking(ranks, str(ranks), prompt=str(n)) for n in range(10) for ranks in ([1, 2], [2, 1])]
+    found = people_agreement(rows)
+    assert found["accuracy"] == pytest.approx(10 / 30) and found["pairs"] == 55
+
+
+def test_agreement_of_people_is_that_of_the_labeling_side():
+    from labeling.quality import TieRule, pairwise_agreement
+
+    chance = random.Random(2)
+    tasks = [
+        [[chance.randint(1, 3) for _ in range(3)] for _ in range(chance.randint(2, 5))] for _ in range(20)
+    ]
+    rows = [
+        ranking(ranks, f"who {number}", prompt=f"task {task}")
+        for task, rankings in enumerate(tasks)
+        for number, ranks in enumerate(rankings)
+    ]
+    expected = pairwise_agreement(tasks, ties=TieRule.SKIP, resamples=1)
+    found = people_agreement(rows)
+    assert found["accuracy"] == pytest.approx(expected.value, abs=1e-9) and found["pairs"] == expected.size
 
 
 def test_a_person_does_not_agree_with_themselves_and_unnamed_ones_are_different_people():

@@ -204,7 +204,9 @@ def people_agreement(rows: Iterable[Ranking]) -> dict[str, Any]:
     """How often two people who both told a pair of completions apart prefer the same one.
 
     Judgments of one prompt's same two texts are set against each other, once for each two people; a person
-    is not set against themselves. Accuracy here is agreement; the interval is over prompts.
+    is not set against themselves. Each judgment weighs the same, as in the model's accuracy, which the
+    ceiling bounds: what m people told apart weighs m, not their m (m - 1) / 2 pairs. Accuracy here is
+    agreement; `pairs` counts comparisons; the interval is over prompts.
     """
     votes: dict[str, dict[tuple[str, str], list[tuple[str, bool]]]] = {}
     for number, row in enumerate(rows):
@@ -215,17 +217,23 @@ def people_agreement(rows: Iterable[Ranking]) -> dict[str, Any]:
             one, other = row.completions[above], row.completions[below]
             if one != other:
                 mine.setdefault((min(one, other), max(one, other)), []).append((who, one < other))
-    table = []
+    table, compared = [], 0
     for pairs in votes.values():
-        found = [
-            float(first[1] == second[1])
-            for judged in pairs.values()
-            for first, second in itertools.combinations(judged, 2)
-            if first[0] != second[0]
-        ]
-        if found:
-            table.append([sum(found), len(found)])
-    return share_of(table)
+        agreed = judgments = 0.0
+        for judged in pairs.values():
+            found = [
+                first[1] == second[1]
+                for first, second in itertools.combinations(judged, 2)
+                if first[0] != second[0]
+            ]
+            people = len({who for who, _ in judged})
+            if found:
+                agreed += people * sum(found) / len(found)
+                judgments += people
+                compared += len(found)
+        if judgments:
+            table.append([agreed, judgments])
+    return share_of(table) | {"pairs": compared}
 
 
 def ceiling(agreement: float) -> dict[str, float]:
