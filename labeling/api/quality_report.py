@@ -44,8 +44,9 @@ class CeilingOutput(serializers.Serializer):
 
 
 class HeadlineOutput(serializers.Serializer):
-    """Over all tasks that two people or more ranked. Two ties always agree; a pair of completions that one
-    could not rank is left out; what counts is each person's own last revision."""
+    """Over all tasks of the project's own work that two people or more ranked: calibration counts, screening,
+    gold and repeats do not. Two ties always agree; a pair of completions that one could not rank is left out;
+    what counts is each person's own last revision, each judgment weighing the same in pairwise agreement."""
 
     tasks = serializers.IntegerField()
     pairwise_agreement = EstimateOutput(help_text="A tie of one person only is half an agreement.")
