@@ -170,7 +170,8 @@ def translate(error: BaseException) -> DomainError | None:
             return Forbidden(_sentence(error, "You may not do this."))
         case RequestDataTooBig():
             return DomainError(
-                f"The request is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2**20:g} MiB.",
+                gettext("The request is larger than %(most)s MiB.")
+                % {"most": f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2**20:g}"},
                 code="too_large",
                 hint="Send it in parts, or import it as a file.",
                 status=413,
@@ -211,8 +212,12 @@ def from_django_validation(error: ValidationError) -> Invalid:
 
 
 def _invalid_from(details: list[dict[str, Any]]) -> Invalid:
-    first = details[0] if details else {"field": None, "message": "The input is not valid."}
-    message = first["message"] if len(details) <= 1 else f"{len(details)} fields need attention."
+    first = details[0] if details else {"field": None, "message": gettext("The input is not valid.")}
+    message = (
+        first["message"]
+        if len(details) <= 1
+        else gettext("%(count)s fields need attention.") % {"count": len(details)}
+    )
     return Invalid(str(message), field=first["field"], details=details)
 
 

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from .words import _, later
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 LONGEST_URL = 500
 LONGEST_ANSWER = 4_000  # bytes that are read of an answer
@@ -41,7 +43,10 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Refused(Exception):
-    """The address may not be asked; says why, to whoever typed it in."""
+    """The address may not be asked; says why, to whoever typed it in.
+
+    The text becomes words when it is read out: in their language, or in English for a log of deliveries.
+    """
 
 
 class Unreachable(Exception):
@@ -66,22 +71,22 @@ class Answer:
 def parse(url: str) -> tuple[str, str, int, str]:
     """(scheme, host, port, path with query). Raises Refused for whatever is not plainly a web address."""
     if len(url) > LONGEST_URL:
-        raise Refused(f"At most {LONGEST_URL} characters.")
+        raise Refused(later("At most %(most)s characters.", most=LONGEST_URL))
     if not url.isascii() or re.search(r"[\s\\\x00-\x20\x7f]", url):
-        raise Refused("Write it without spaces, backslashes and letters beyond ASCII.")
+        raise Refused(_("Write it without spaces, backslashes and letters beyond ASCII."))
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise Refused("This is not a web address.") from error
+        raise Refused(_("This is not a web address.")) from error
     if parts.scheme not in ("http", "https"):
-        raise Refused("It must begin with https:// or http://.")
+        raise Refused(_("It must begin with https:// or http://."))
     if "@" in parts.netloc:
-        raise Refused("Leave user name and password out of the address; deliveries are signed.")
+        raise Refused(_("Leave user name and password out of the address; deliveries are signed."))
     if not HOST_NAME.fullmatch(host) and not _is_address(host):
-        raise Refused("There is no proper host in this address.")
+        raise Refused(_("There is no proper host in this address."))
     if port == 0:
-        raise Refused("There is no port 0.")
+        raise Refused(_("There is no port 0."))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path
 
@@ -101,12 +106,19 @@ def resolve(url: str) -> Target:
         # The resolver also reads 2130706433, 0x7f.1 and the like: what it makes of them is checked.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Unreachable(f"The name {host} has no address.") from error
+        raise Unreachable(later("The name %(host)s has no address.", host=host)) from error
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     for text in addresses:
         why = why_refused(ipaddress.ip_address(text.partition("%")[0]))
         if why:
-            raise Refused(f"{host} is {text}, {why}. Only the operator of this site can allow that.")
+            raise Refused(
+                later(
+                    "%(host)s is %(address)s, %(why)s. Only the operator of this site can allow that.",
+                    host=host,
+                    address=text,
+                    why=why,
+                )
+            )
     return Target(scheme, host, port, path, addresses)
 
 
@@ -116,14 +128,14 @@ def why_refused(address: Address) -> str:
         if any(each in network for network in settings.WEBHOOK_ALLOWED_NETWORKS):
             continue
         if each.is_multicast:
-            return "an address of many (multicast)"
+            return _("an address of many (multicast)")
         if each.is_link_local or getattr(each, "is_site_local", False):
-            return "a link-local address"
+            return _("a link-local address")
         if _is_inside(each):
             if not settings.WEBHOOK_ALLOW_PRIVATE:
-                return "a private address"
+                return _("a private address")
         elif each.is_unspecified or (not _within(each) and (each.is_reserved or not each.is_global)):
-            return "a reserved address"
+            return _("a reserved address")
     return ""
 
 
@@ -158,7 +170,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         return Answer(response.status, response.read(LONGEST_ANSWER))
     except (OSError, http.client.HTTPException, ValueError) as error:
         if connection.was_aborted or isinstance(error, TimeoutError):
-            raise Unreachable(f"No answer within {SECONDS_IN_ALL:.0f} seconds.") from error
+            raise Unreachable(later("No answer within %(n)s seconds.", n=f"{SECONDS_IN_ALL:.0f}")) from error
         raise Unreachable(_in_words(error)) from error
     finally:
         timer.cancel()
@@ -167,10 +179,11 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"No safe connection: {getattr(error, 'verify_message', '') or error.reason}."
+        why = getattr(error, "verify_message", "") or error.reason
+        return later("No safe connection: %(why)s.", why=why)
     if isinstance(error, ConnectionRefusedError):
-        return "Nothing listens there (connection refused)."
-    return f"The connection failed: {error or type(error).__name__}."[:300]
+        return _("Nothing listens there (connection refused).")
+    return later("The connection failed: %(why)s.", why=(str(error) or type(error).__name__)[:200])
 
 
 class _Connection(http.client.HTTPConnection):

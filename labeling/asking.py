@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from annotate.errors import Invalid
 from annotate.words import _
 from labeling.models import FormDefinition, FormVersion, Question
@@ -227,13 +229,14 @@ def _words(value: Any) -> str:
 def answer_in_words(question: Question | None, value: Any) -> str:
     """A stored answer as people read it; a question that is not known shows what is stored."""
     if isinstance(value, bool):
-        return "Yes" if value else "No"
+        return gettext("Yes") if value else gettext("No")
     labels = {option.key: option.label for option in question.options} if question else {}
     if isinstance(value, list):
         return ", ".join(labels.get(each, str(each)) for each in value)
     if question is not None and question.type == "scale":
         words = next((step["label"] for step in question.scale.steps if step["value"] == value), "")
-        return f"{value} of {question.scale.highest}" + (f" ({words})" if words else "")
+        said = gettext("%(value)s of %(most)s") % {"value": value, "most": question.scale.highest}
+        return said + (f" ({words})" if words else "")
     return labels.get(value, str(value))
 
 

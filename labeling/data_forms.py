@@ -201,7 +201,8 @@ class RecipeForm(FilterFields):
         data = super().clean() or {}
         total = sum(data.get(split) or 0 for split in SPLITS)
         if not self.errors and abs(total - 100) > 1e-6:
-            self.add_error("train", f"The three shares make {total:g} %; they must make 100 %.")
+            said = _("The three shares make %(total)s %%; they must make 100 %%.")
+            self.add_error("train", said % {"total": f"{total:g}"})
         return data
 
     def recipe(self) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+
+from annotate.words import _, in_a_sentence
 
 from .models import (
     Membership,
@@ -36,7 +40,7 @@ class Standing:
 
     @property
     def label(self) -> str:
-        return self.qualification.get_status_display() if self.qualification else "Not begun"
+        return self.qualification.get_status_display() if self.qualification else _("Not begun")
 
     @property
     def is_qualified(self) -> bool:
@@ -45,23 +49,34 @@ class Standing:
     @property
     def text(self) -> str:
         """What the person reads, "" once they are qualified."""
-        kind = self.screening.get_kind_display().lower()
-        mine = self.qualification
+        mine, tasks = self.qualification, self.screening.tasks_per_attempt
+        values = {"kind": in_a_sentence(self.screening.get_kind_display()), "count": tasks}
         if mine is None or mine.status == QualificationStatus.IN_WORK:
-            return (
-                f"Before {kind} work you do a short screening: {self.screening.tasks_per_attempt} tasks, "
-                "handed to you like any other."
+            said = ngettext(
+                "Before %(kind)s work you do a short screening: %(count)s task, handed out like any other.",
+                "Before %(kind)s work you do a short screening: %(count)s tasks, handed out like any other.",
+                tasks,
             )
+            return said % values
         if mine.status == QualificationStatus.UNDECIDED:
-            return f"Your {kind} screening is done. A lead looks at it."
+            return _("Your %(kind)s screening is done. A lead looks at it.") % values
         if mine.status == QualificationStatus.FAILED:
-            note = f" {mine.note}" if mine.note else ""
-            if mine.retry_at and mine.retry_at > timezone.now():
-                return f"You did not pass the {kind} screening.{note} Try again from {mine.retry_at:%d %B}."
-            if mine.retry_at:
-                return f"You may try the {kind} screening again.{note}"
-            return f"You did not pass the {kind} screening.{note} A lead decides if you try again."
+            return " ".join(filter(None, [*self._failed(mine, values)]))
         return ""
+
+    def _failed(self, mine: Qualification, values: dict[str, object]) -> Iterator[str]:
+        """In sentences, with a lead's note among them."""
+        waits = mine.retry_at is not None and mine.retry_at > timezone.now()
+        if mine.retry_at and not waits:
+            yield _("You may try the %(kind)s screening again.") % values
+            yield mine.note
+            return
+        yield _("You did not pass the %(kind)s screening.") % values
+        yield mine.note
+        if mine.retry_at:
+            yield _("Try again from %(day)s.") % {"day": f"{mine.retry_at:%Y-%m-%d}"}
+        else:
+            yield gettext("A lead decides if you try again.")
 
 
 def standings(*, project: Project, membership: Membership) -> list[Standing]:

@@ -86,7 +86,7 @@ def _labels(project: Project, cut: str, rows: list[dict[str, Any]]):
         return lambda key: words.get(key) or _("version %(n)s") % {"n": key}
     if cut == "time":
         return lambda key: (EPOCH + timedelta(days=key)).isoformat()
-    return lambda key: key or "without a category"
+    return lambda key: key or _("without a category")
 
 
 def _people(rows: Iterable[dict[str, Any]]) -> set[int]:

@@ -64,5 +64,5 @@ class TokenPreviewForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not self.errors and bool(data.get("model")) == bool(data.get("base_model")):
-            self.add_error("model", "Choose a checkpoint or a base model.")
+            self.add_error("model", _("Choose a checkpoint or a base model."))
         return data

@@ -14,6 +14,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from knox.models import AbstractAuthToken
 
+from annotate.words import _
+
 # No letters that look like digits, so that a pseudonym can be read out on the phone.
 PSEUDONYM_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 
@@ -31,7 +33,7 @@ def timezone_names() -> tuple[str, ...]:
 
 def validate_timezone(name: str) -> None:
     if name not in timezone_names():
-        raise ValidationError("Not a known time zone. Write it as Europe/Berlin or UTC.")
+        raise ValidationError(_("Not a known time zone. Write it as Europe/Berlin or UTC."))
 
 
 class UserManager(DjangoUserManager["User"]):

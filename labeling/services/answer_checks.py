@@ -171,9 +171,9 @@ def check_answer(
         asked = [each for each in remarks if each.check not in confirmed]
         if asked:
             raise UnconfirmedWarnings(
-                f"{_summary(asked)} Submit anyway?",
+                _("%(found)s Submit anyway?") % {"found": _summary(asked)},
                 field=asked[0].of,
-                hint="Mend it, or confirm that it is meant so.",
+                hint=gettext("Mend it, or confirm that it is meant so."),
                 details=[_detail(each) for each in asked[:MOST_SHOWN]],
             )
     return replace(content, warnings=[each.as_stored() for each in remarks[:MOST_SHOWN]])

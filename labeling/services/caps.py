@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.translation import gettext, ngettext
 
 from annotate.errors import Conflict, Invalid
 from annotate.words import _
@@ -26,9 +27,17 @@ class Caps:
     def reason_to_stop(self, *, count: int, seconds: int) -> str:
         """Why nothing more is handed out today, or ""."""
         if self.tasks and count >= self.tasks:
-            return f"You have done {count} of {self.tasks} tasks of the day."
+            said = ngettext(
+                "You have done %(count)s of %(most)s task of the day.",
+                "You have done %(count)s of %(most)s tasks of the day.",
+                self.tasks,
+            )
+            return said % {"count": count, "most": self.tasks}
         if self.hours and seconds >= self.hours * 3600:
-            return f"You have worked the {self.hours:g} hours of the day."
+            hours = f"{self.hours:g}"
+            if hours == "1":
+                return gettext("You have worked the one hour of the day.")
+            return _("You have worked the %(hours)s hours of the day.") % {"hours": hours}
         return ""
 
 

@@ -209,7 +209,8 @@ def rows_after(
                     found.append(row)
     except (orjson.JSONDecodeError, FileNotFoundError, IndexError) as error:
         raise Conflict(
-            f"The files of {version} are not as they were frozen.", code="files_changed"
+            _("The files of %(version)s are not as they were frozen.") % {"version": version},
+            code="files_changed",
         ) from error
     return RowsAfter(found, number if number < total else None)
 

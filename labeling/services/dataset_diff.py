@@ -160,7 +160,7 @@ def _row(version: DatasetVersion, at: tuple[str, int] | None) -> dict[str, Any] 
 
 def _not_as_frozen(version: DatasetVersion) -> Conflict:
     return Conflict(
-        f"The files of {version} are not as they were frozen.",
+        _("The files of %(version)s are not as they were frozen.") % {"version": version},
         code="files_changed",
         hint="Verify it to see which, and restore them from a backup.",
     )

@@ -32,7 +32,8 @@ def find_version(name: str) -> DatasetVersion:
         else:
             found = []
     if not found:
-        raise NotFound(f"There is no ready dataset version “{name}”.")
+        raise NotFound(_("There is no ready dataset version “%(name)s”.") % {"name": name})
     if len({version.sha256 for version in found}) > 1:
-        raise Invalid(f"“{name}” fits several versions. Give more of the SHA-256, or the id.")
+        said = _("“%(name)s” fits several versions. Give more of the SHA-256, or the id.")
+        raise Invalid(said % {"name": name})
     return found[0]

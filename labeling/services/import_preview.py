@@ -156,7 +156,8 @@ def to_domain_error(error: FormatError) -> Invalid:
 
 
 def file_gone(import_record: ImportRecord) -> DomainError:
-    problem = f"The file {import_record.filename} is no longer on this machine."
+    said = _("The file %(name)s is no longer on this machine.")
+    problem = said % {"name": import_record.filename}
     return DomainError(problem, code="file_gone", hint="Upload it again.")
 
 

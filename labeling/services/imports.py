@@ -305,8 +305,11 @@ def _end_dry_run(
     if in_background:
         _notify_owner(
             import_record,
-            f"{import_record.filename} is checked: {report['added']:,} of {report['rows']:,} rows would be "
-            f"new, {report['left_out']:,} would be left out.",
+            later(
+                "%(name)s is checked: %(added)s of %(rows)s rows would be new, %(left_out)s left out.",
+                name=import_record.filename,
+                **{key: f"{report[key]:,}" for key in ("added", "rows", "left_out")},
+            ),
         )
     spooled.faults.publish()
 

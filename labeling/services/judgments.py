@@ -95,9 +95,11 @@ def check_demonstration(
         raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_ANSWER:,}"}, field="text")
     # Where length is not refused, labeling.services.answer_checks warns of it, or nobody does.
     if settings.check_length == "refuse" and len(text) < least:
-        raise _wrong_length(f"At least {least:,} characters; this answer has {len(text):,}.", 0, len(text))
+        said = _("At least %(bound)s characters; this answer has %(size)s.")
+        raise _wrong_length(said % {"bound": f"{least:,}", "size": f"{len(text):,}"}, 0, len(text))
     if settings.check_length == "refuse" and len(text) > most:
-        raise _wrong_length(f"At most {most:,} characters; this answer has {len(text):,}.", most, len(text))
+        said = _("At most %(bound)s characters; this answer has %(size)s.")
+        raise _wrong_length(said % {"bound": f"{most:,}", "size": f"{len(text):,}"}, most, len(text))
     checked = check_answers(answers=answers, form=form, clean=clean_text)
     if pasted_characters is not None:
         pasted_characters = max(0, min(int(pasted_characters), MOST_PASTED))

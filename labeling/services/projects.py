@@ -184,5 +184,6 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         field, _, problem = str(error).partition(": ")
         hint = None
         if field in MOVED_TO_FORMS:
-            hint = f"Change it with the form: /api/projects/{{slug}}/forms/{MOVED_TO_FORMS[field]}/draft/."
+            where = f"/api/projects/{{slug}}/forms/{MOVED_TO_FORMS[field]}/draft/"
+            hint = _("Change it with the form: %(where)s.") % {"where": where}
         raise Invalid(f"{field}: {problem}.", field=field, hint=hint) from error

@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from annotate import outbound, sealing
 from annotate.words import later
@@ -112,7 +113,11 @@ def _send(webhook: Webhook, delivery: WebhookDelivery) -> bool:
         got = outbound.post(webhook.url, body, _headers(webhook, delivery, body))
         status, answer = got.status, got.body.decode("utf-8", "replace").replace("\0", "")[:STORED_ANSWER]
         if not 200 <= status < 300:
-            error = "Redirects are not followed." if 300 <= status < 400 else f"It answered {status}."
+            error = (
+                gettext("Redirects are not followed.")
+                if 300 <= status < 400
+                else gettext("It answered %(status)s.") % {"status": status}
+            )
     except (outbound.Refused, outbound.Unreachable, sealing.Unreadable) as refusal:
         error = str(refusal)[:300]
     delivery.attempts += 1

@@ -73,9 +73,11 @@ def check_prompt_text(text: Any, settings: ProjectSettings) -> str:
     if len(text) > LONGEST_ANSWER:
         raise Invalid(_("At most %(most)s characters.") % {"most": f"{LONGEST_ANSWER:,}"}, field="prompt")
     if settings.check_length == "refuse" and len(text) < least:
-        raise _wrong_length(f"At least {least:,} characters; this prompt has {len(text):,}.", 0, len(text))
+        said = _("At least %(bound)s characters; this prompt has %(size)s.")
+        raise _wrong_length(said % {"bound": f"{least:,}", "size": f"{len(text):,}"}, 0, len(text))
     if settings.check_length == "refuse" and len(text) > most:
-        raise _wrong_length(f"At most {most:,} characters; this prompt has {len(text):,}.", most, len(text))
+        said = _("At most %(bound)s characters; this prompt has %(size)s.")
+        raise _wrong_length(said % {"bound": f"{most:,}", "size": f"{len(text):,}"}, most, len(text))
     return text
 
 

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import ngettext
 
 from annotate.errors import Conflict, DomainError, NotFound
 from annotate.forms import add_domain_error, whole_number
@@ -102,7 +103,12 @@ def guideline_edit(request: HttpRequest, *, project, membership, kind: str) -> H
         form = DraftForm(initial=initial)
     current = guideline.current
     items = _items(request, project)
-    summary = f"Clarified after {len(items)} items on which people disagreed." if items else ""
+    said = ngettext(
+        "Clarified after %(count)s item on which people disagreed.",
+        "Clarified after %(count)s items on which people disagreed.",
+        len(items),
+    )
+    summary = said % {"count": len(items)} if items else ""
     context = {
         "guideline": guideline,
         "form": form,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import Draft, Task, TaskKind
 from labeling.services.blind import public_ids, ranking_from_public
 from labeling.services.draft_shapes import readable_fields
@@ -24,7 +25,7 @@ def kept_words(draft: Draft | None, task: Task) -> str:
         fields = ranking_from_public(body, public_ids(task))
     except Invalid:
         return str(body.get("rationale", ""))  # a draft is whatever a program has sent
-    order, _ = shown_order(task=task, user=draft.user)
+    order, _seed = shown_order(task=task, user=draft.user)
     letters = {pk: chr(ord("A") + index) for index, pk in enumerate(order)}
     said = body.get("strength")
     strength = next((str(each.label) for each in (*STRENGTHS, NEITHER) if each.value == said), "")
@@ -37,7 +38,7 @@ def _lines(fields: dict[str, Any], letters: dict[int, str]) -> list[str]:
     scores = fields.get("scores") or {}
     return [
         " > ".join(tiers),
-        f"Cannot be ranked: {unrankable}" if unrankable else "",
+        _("Cannot be ranked: %(which)s") % {"which": unrankable} if unrankable else "",
         ", ".join(
             f"{letters[pk]}: {score}"
             for pk, score in sorted(scores.items(), key=lambda item: letters[item[0]])

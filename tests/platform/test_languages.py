@@ -196,3 +196,143 @@ def test_several_of_a_kind_have_their_own_word():
     for language, words in (("en", "Demonstrations Rankings"), ("de", "Musterantworten Rangfolgen")):
         with translation.override(language):
             assert " ".join(str(kind.many) for kind in TaskKind) == words
+
+
+# --- What escapes the catalogues ----------------------------------------------------------------------------
+WORDS = re.compile(r"[A-Za-z]+,? [a-z]{2,}")
+SQL = re.compile(r"\b(SELECT|INSERT INTO|PRAGMA|CREATE INDEX|IN \(|SET jit)")
+# Raised for programmers, or shown by one who puts the words of the catalogue around them.
+FOR_PROGRAMMERS = {
+    "TypeError", "ValueError", "RuntimeError", "OSError", "TransactionManagementError", "DoesNotExist",
+    "LeaseLost", "DefinitionError", "Error", "print", "say", "compile",
+}  # fmt: skip
+# What is said in English: to operators at a terminal, in files that are alike everywhere, in stored records
+# of work that no request makes.
+IN_ENGLISH = {
+    "annotate/sqlite/base.py", "labeling/api/webhooks.py",
+    "annotate/prepared/statements.py", "labeling/services/audit_seals.py",  # manage.py verify, and its kin
+    "labeling/services/content_check.py", "labeling/services/dataset_recipes.py",
+    "labeling/services/import_check.py", "labeling/services/judgment_check.py",
+    "labeling/services/ledger_check.py", "labeling/services/verification.py",
+    "labeling/services/version_check.py", "labeling/services/dataset_extras.py",  # data cards, rows left out
+    "labeling/services/dataset_filters.py", "labeling/services/dataset_sizes.py",  # states of workers
+    "labeling/services/import_rows.py", "labeling/services/import_spool.py",  # faults of files
+    "labeling/services/webhook_sending.py", "labeling/checks/blocked_words.py",
+    "training/services/demo_report.py",  # ./dev demo
+    "training/services/endings.py", "training/services/follow_ups.py", "training/services/library_calls.py",
+    "training/services/locations.py", "training/services/preparation.py", "training/services/retention.py",
+    "training/services/round_steps.py", "training/services/supervision.py", "training/services/tailing.py",
+}  # fmt: skip
+NO_PAGES = (
+    "management", "migrations", "rlhf", "formats", "quality", "sample_project", "simulation", "templatetags",
+)  # fmt: skip
+FOR_LOGS = {"annotate/quoted_rows.py", "labeling/search_index.py"}
+SAY = catalogues.ERRORS | {"UnconfirmedWarnings", "Refused", "Unreachable", "add_error", "ValidationError"}
+
+
+def spoken_files():
+    for room in catalogues.ROOMS:
+        for path in sorted((catalogues.ROOT / room).rglob("*.py")):
+            name = path.relative_to(catalogues.ROOT)
+            if not set(name.parts) & set(NO_PAGES) and not name.name.startswith("bench"):
+                yield name.as_posix(), path
+
+
+def with_parents(path):
+    """Every node of a file with the nodes around it, the nearest first."""
+    waiting = [(ast.parse(path.read_text()), ())]
+    while waiting:
+        node, around = waiting.pop()
+        yield node, around
+        waiting += ((child, (node, *around)) for child in ast.iter_child_nodes(node))
+
+
+def called(node) -> str:
+    return getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+
+
+def literal_text(node) -> str:
+    return "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+
+
+def is_said(node, around) -> bool:
+    """An f-string with words in it that reaches somebody, as far as its surroundings tell."""
+    text = literal_text(node)
+    if not WORDS.search(text) or SQL.search(text) or isinstance(around[0], ast.FormattedValue):
+        return False
+    if any(called(each) in FOR_PROGRAMMERS for each in around if isinstance(each, ast.Call)):
+        return False
+    function = next((each.name for each in around if isinstance(each, ast.FunctionDef)), "")
+    return function not in ("__str__", "__repr__")
+
+
+def escaping(name, path) -> list[str]:
+    """Texts with values in them that no catalogue can hold."""
+    return [
+        f"{name}:{node.lineno}"
+        for node, around in with_parents(path)
+        if isinstance(node, ast.JoinedStr) and is_said(node, around)
+    ]
+
+
+def test_no_sentence_is_an_f_string():
+    """`_("At most %(most)s.") % {…}`, `later(…)` or `ngettext`: an f-string is English in every language."""
+    found = {name: escaping(name, path) for name, path in spoken_files()}
+    assert [line for name, lines in found.items() if name not in IN_ENGLISH for line in lines] == []
+    assert {name for name in IN_ENGLISH if not found.get(name)} == set()
+
+
+def test_sentences_that_were_english_in_a_german_session_are_in_the_catalogue():
+    said = {each for message in catalogues.collected("django") for each in sources(message)}
+    assert {
+        "You have done %(count)s of %(most)s tasks of the day.",
+        "At least %(bound)s characters; this answer has %(size)s.",
+        "You did not pass the %(kind)s screening.",
+        "%(found)s Submit anyway?",
+        "No answer within %(n)s seconds.",
+        "Not begun",
+    } <= said
+
+
+def plain_words(node) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(WORDS.search(node.value))
+
+
+def test_a_refusal_or_notice_is_one_text_or_one_of_the_catalogue():
+    """The catalogue finds literals in the calls of errors and of messages; it finds none that are pieced
+    together, nor those of exceptions that it does not know."""
+    wrong = []
+    for name, path in spoken_files():
+        for node, _around in with_parents(path):
+            if not isinstance(node, ast.Call) or called(node) not in SAY | catalogues.NOTICES:
+                continue
+            texts = [*node.args[:2], *(each.value for each in node.keywords if each.arg == "hint")]
+            known = called(node) in catalogues.ERRORS | catalogues.NOTICES
+            wrong += [
+                f"{name}:{text.lineno}"
+                for text in texts
+                if (isinstance(text, ast.BinOp) and any(map(plain_words, (text.left, text.right))))
+                or (plain_words(text) and not known)
+            ]
+    assert wrong == []
+
+
+def test_what_a_page_reads_off_an_object_is_no_bare_text():
+    """Properties and functions in the read sides and views that return words."""
+    wrong = []
+    for name, path in spoken_files():
+        if name.count("/") > 1 and "/views/" not in name:
+            continue
+        for node, around in with_parents(path):
+            if plain_words(node) and is_returned(node, around):
+                wrong.append(f"{name}:{node.lineno}")
+    assert [each for each in wrong if each.split(":")[0] not in FOR_LOGS] == []
+
+
+def is_returned(node, around) -> bool:
+    for each in around:
+        if isinstance(each, ast.Return | ast.Lambda):
+            return True
+        if not isinstance(each, ast.IfExp | ast.BoolOp):
+            return False
+    return False

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from annotate.errors import DomainError, Invalid, NotFound
+from annotate.words import _
 from labeling.models import Membership, MembershipStatus, Project, Role
 
 
 def find_project(slug: str) -> Project:
     project = Project.objects.filter(slug=slug).first()
     if project is None:
-        raise NotFound(f"There is no project “{slug}”.", field="project")
+        raise NotFound(_("There is no project “%(name)s”.") % {"name": slug}, field="project")
     return project
 
 
@@ -26,9 +27,9 @@ def acting_user(project: Project, username: str | None, users):
     if username:
         user = users.objects.filter(username=username).first()
         if user is None:
-            raise NotFound(f"There is no person “{username}”.", field="user")
+            raise NotFound(_("There is no person “%(name)s”.") % {"name": username}, field="user")
         if not user.is_superuser and not admins.filter(user=user).exists():
-            raise Invalid(f"{username} is no admin of this project.", field="user")
+            raise Invalid(_("%(name)s is no admin of this project.") % {"name": username}, field="user")
         return user
     first = admins.order_by("id").select_related("user").first()
     if first is None:
@@ -42,7 +43,7 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator or not name.strip():
-            raise Invalid(f"“{pair}” is not KEY=VALUE.", field="set")
+            raise Invalid(_("“%(pair)s” is not KEY=VALUE.") % {"pair": pair}, field="set")
         try:
             values[name.strip()] = json.loads(text)
         except ValueError:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from annotate.errors import Invalid
+from annotate.words import _
 from labeling.models import Completion, DatasetVersion, Ranking, SubmissionStatus, TaskKind
 from labeling.quality.intervals import wilson_interval
 from labeling.reports import stored_agreement
@@ -40,7 +41,10 @@ def report(*, round: Round, base: Checkpoint) -> Report:
     steps = {step.kind: step for step in round.steps.select_related("run", "batch", "dataset_version")}
     comparisons = steps[Kind.COMPARISON_DATASET].dataset_version
     if comparisons is None:
-        raise Invalid(f"{steps[Kind.COMPARISON_DATASET]} has no version to report on.", code="no_version")
+        raise Invalid(
+            _("%(step)s has no version to report on.") % {"step": steps[Kind.COMPARISON_DATASET]},
+            code="no_version",
+        )
     runs = {kind: _run_of(steps[kind]) for kind in (Kind.SFT_RUN, Kind.PPO_RUN)}
     measured = round.project.runs.filter(name=EVALUATION_NAME).latest("created_at").metrics
     lines = [
@@ -63,7 +67,7 @@ def report(*, round: Round, base: Checkpoint) -> Report:
 
 def _run_of(step: RoundStep) -> TrainingRun:
     if step.run is None:
-        raise Invalid(f"{step} has no run to report on.", code="no_run")
+        raise Invalid(_("%(step)s has no run to report on.") % {"step": step}, code="no_run")
     return step.run
 
 

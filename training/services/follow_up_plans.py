@@ -139,6 +139,6 @@ def _whole(plan: dict[str, Any], name: str, default: int, low: int, high: int) -
     value = plan.get(name)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        wanted = f"a whole number from {low} to {high}" if low < high else f"{low}"
-        raise Invalid(f"{name}: {wanted}.", field=name)
+        said = _("%(name)s: a whole number from %(low)s to %(high)s.") if low < high else "%(name)s: %(low)s."
+        raise Invalid(said % {"name": name, "low": low, "high": high}, field=name)
     return value

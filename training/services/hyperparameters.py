@@ -79,7 +79,8 @@ def _refusal(problems: list[ConfigError]) -> Invalid:
     message = (
         first.message
         if len(problems) == 1
-        else f"{len(problems)} hyperparameters are wrong: {first.message}; …"
+        else _("%(count)s hyperparameters are wrong: %(first)s; …")
+        % {"count": len(problems), "first": first.message}
     )
     return Invalid(message, code="bad_hyperparameters", field=first.field, details=details)
 
@@ -122,7 +123,7 @@ def preset_values(project: Project, stage: str, name: str) -> dict[str, Any]:
     raise Invalid(
         _("There is no preset “%(name)s” for this stage.") % {"name": name[:60]},
         field="preset",
-        hint="Presets: " + ", ".join(preset["name"] for preset in presets),
+        hint=_("Presets: %(names)s") % {"names": ", ".join(preset["name"] for preset in presets)},
     )
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from annotate.errors import DomainError, NotFound
+from annotate.words import _
 from training.services.command_line import acting_user, find_project, say_error
 from training.services.runs import CHANGES
 
@@ -28,7 +29,8 @@ class Command(BaseCommand):
             user = acting_user(project, options["user"], get_user_model())
             run = project.runs.filter(number=options["number"]).first()
             if run is None:
-                raise NotFound(f"There is no run {options['number']} in this project.", field="number")
+                said = _("There is no run %(number)s in this project.")
+                raise NotFound(said % {"number": options["number"]}, field="number")
             run = CHANGES[options["change"]](run=run, acting_user=user)
         except DomainError as error:
             raise CommandError(say_error(error)) from error
