@@ -192,9 +192,9 @@ def time_step(rankings: Sequence[RankingRecord]) -> int:
 
 
 # How a row of a cut is read. Two people are compared as two people, whoever else ranked their tasks.
-PART = {"agreement": paired.read_agreement, "alpha": paired.read_alpha}
-PERSON = {"agreement": paired.read_agreement, "alpha": paired.read_paired_alpha}
-PAIR = {
+PART: dict[str, Read] = {"agreement": paired.read_agreement, "alpha": paired.read_alpha}
+PERSON: dict[str, Read] = {"agreement": paired.read_agreement, "alpha": paired.read_paired_alpha}
+PAIR: dict[str, Read] = {
     "agreement": paired.read_paired_agreement,
     "alpha": paired.read_paired_alpha,
     "cohen_kappa": paired.read_kappa,

@@ -303,14 +303,13 @@ def _end_dry_run(
     if moved != 1:
         raise Conflict("This import was taken up by another worker.", code="import_lost")
     if in_background:
-        _notify_owner(
-            import_record,
-            later(
-                "%(name)s is checked: %(added)s of %(rows)s rows would be new, %(left_out)s left out.",
-                name=import_record.filename,
-                **{key: f"{report[key]:,}" for key in ("added", "rows", "left_out")},
-            ),
+        counts = {key: f"{report[key]:,}" for key in ("added", "rows", "left_out")}
+        said = later(
+            "%(name)s is checked: %(added)s of %(rows)s rows would be new, %(left_out)s left out.",
+            name=import_record.filename,
+            **counts,
         )
+        _notify_owner(import_record, said)
     spooled.faults.publish()
 
 

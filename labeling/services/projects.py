@@ -181,7 +181,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     try:
         return ProjectSettings.from_json(values).to_json()
     except ValueError as error:
-        field, _, problem = str(error).partition(": ")
+        field, _colon, problem = str(error).partition(": ")
         hint = None
         if field in MOVED_TO_FORMS:
             where = f"/api/projects/{{slug}}/forms/{MOVED_TO_FORMS[field]}/draft/"

@@ -114,9 +114,10 @@ def _settled_event(project: Project, now: datetime) -> int:
 
 
 def _compute(project: Project) -> _Found:
-    everything = quality_rows.rankings_of(project), quality_rows.demonstrations_of(project)
+    ranked, demonstrated = quality_rows.rankings_of(project), quality_rows.demonstrations_of(project)
     # What a test says is of the person: it counts in the meters and nowhere else.
-    rankings, demonstrations = ([each for each in rows if not each.is_test] for rows in everything)
+    rankings = [each for each in ranked if not each.is_test]
+    demonstrations = [each for each in demonstrated if not each.is_test]
     comparisons = Comparisons(rankings)
     tasks = by_task(comparisons)
     vocabulary = quality_rows.vocabulary(project)
@@ -132,7 +133,7 @@ def _compute(project: Project) -> _Found:
         "ratings": ratings_report(rankings, demonstrations, vocabulary),
         "by": by,
         "disagreements": disagreements(comparisons, tasks),
-        "meters": meters_report(*everything),
+        "meters": meters_report(ranked, demonstrated),
         "decisions": decisions_of(project, timezone.now()),
     }
     return _Found(body, tasks)

@@ -183,7 +183,7 @@ def test_from_items_to_a_clarified_guideline(lead, shared, cast):
     editor = url("guideline_edit", shared, f"?item={task}", kind="ranking")
     answer = lead.get(editor)
     assert [item.task_id for item in answer.context["items"]] == [task]
-    assert b"Clarified after 1 items" in answer.content
+    assert b"Clarified after 1 item" in answer.content
     revision = shared.guidelines.get(kind="ranking").draft_revision
     saved = lead.post(editor, {"markdown": "# Clearer", "revision": revision})
     assert saved["Location"] == editor  # the items stay at hand

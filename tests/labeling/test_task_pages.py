@@ -167,6 +167,6 @@ def test_annotators_read_what_keeps_them_from_work(cast, api_client_of):
     browser = Client()
     browser.force_login(cast.annotator)
     page = browser.get(reverse("labeling:work", args=[cast.project.slug])).content.decode()
-    assert "1 of 1 tasks of the day" in page and "short screening" in page
+    assert "1 of 1 task of the day" in page and "short screening" in page
     answer = client.post(f"{base}/assignments/next/", {}, format="json")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "day_is_full")
