@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
+from annotate.accounts.models import User
 from annotate.words import _
 from labeling import list_columns
 from labeling.access import project_route
@@ -58,13 +59,12 @@ def _search(rows: QuerySet[AuditEvent], text: str) -> QuerySet[AuditEvent]:
 
 
 def _filters(project: Project) -> list[Filter]:
-    members = project.memberships.select_related("user").order_by("user__display_name")
     actions = project.audit_events.order_by("action").values_list("action", flat=True).distinct()
     return [
         Filter(
             "who",
             _("Who"),
-            [("", _("Everybody")), *((str(each.user_id), each.user.name) for each in members), _the_system()],
+            [("", _("Everybody")), *((str(each.pk), each.name) for each in _people(project)), _the_system()],
             apply=lambda rows, who: rows.filter(actor=None if who == SYSTEM else who),
         ),
         Filter(
@@ -79,6 +79,13 @@ def _filters(project: Project) -> list[Filter]:
             apply=lambda rows, day: rows.filter(created_at__lt=midnight(day) + timedelta(days=1)),
         ),
     ]
+
+
+def _people(project: Project) -> QuerySet[User]:
+    """Members, former ones too, and who acted here without being one: admins of the site. One query."""
+    acted = AuditEvent.objects.filter(project=project, actor=OuterRef("pk"))
+    is_member = Q(pk__in=project.memberships.values("user"))
+    return User.objects.filter(is_member | Exists(acted)).order_by("display_name", "username")
 
 
 def _the_system() -> tuple[str, str]:

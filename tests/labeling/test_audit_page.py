@@ -7,14 +7,16 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from labeling.models import AuditEvent
 from labeling.services.activity import notify
-from labeling.services.people import pause_member
+from labeling.services.people import pause_member, remove_member
 from labeling.services.projects import update_settings
-from tests.factories import make_demonstration_batch
+from tests.factories import make_demonstration_batch, make_user
 
 from .work import do_next
 
@@ -46,6 +48,36 @@ def test_it_is_narrowed_to_what_one_person_did(cast, page):
     assert "project.settings_changed" not in actions(page(f"?who={cast.annotator.pk}"))
     AuditEvent.objects.create(project=cast.project, action="import.failed", object_type="x", object_id="1")
     assert actions(page("?who=system")) == {"import.failed"}
+
+
+def offered(answer) -> dict[str, str]:
+    """{value: words} of the people that the list can be narrowed to."""
+    return dict(answer.context["listing"].filters[0].choices)
+
+
+def test_people_who_were_removed_and_admins_of_the_site_who_acted_can_be_chosen_too(cast, page):
+    remove_member(membership=cast.project.memberships.get(user=cast.annotator), acting_user=cast.admin)
+    overseer, idle = (make_user(name, is_superuser=True) for name in ("olga", "ida"))
+    update_settings(project=cast.project, values={"lease_minutes": 45}, acting_user=overseer)
+    update_settings(project=cast.other_project, values={"lease_minutes": 45}, acting_user=idle)
+    people = offered(page())
+    assert people[str(overseer.pk)] == overseer.name and str(cast.annotator.pk) in people
+    assert not {str(idle.pk), str(cast.outsider.pk)} & people.keys(), "they did nothing here"
+    assert actions(page(f"?who={overseer.pk}")) == {"project.settings_changed"}
+    assert "submission.submitted" in actions(page(f"?who={cast.annotator.pk}"))
+
+
+def test_each_person_is_offered_once_and_costs_no_query(cast, page, django_assert_num_queries):
+    with CaptureQueriesContext(connection) as few:
+        page()
+    for number in range(4):
+        guest = make_user(is_superuser=True)
+        for minutes in (50 + number, 60 + number):
+            update_settings(project=cast.project, values={"lease_minutes": minutes}, acting_user=guest)
+    with django_assert_num_queries(len(few)):
+        answer = page()
+    values = [value for value, _words in answer.context["listing"].filters[0].choices]
+    assert len(values) == len(set(values)) == 4 + 4 + 2  # members, guests, everybody and the system
 
 
 def test_an_action_is_chosen_by_its_words(page):
