@@ -12,6 +12,7 @@ from annotate.words import _
 from .filter_fields import FilterFields, filter_values
 from .formats import SPLITS
 from .forms import offer
+from .kind_fields import KindFields
 from .models import (
     Dataset,
     DatasetKind,
@@ -23,11 +24,10 @@ from .models import (
     TaskKind,
 )
 from .services.prompt_fields import offered_fields
-from .services.recipe_kinds import entries_without_use, without_useless_entries
+from .services.recipe_kinds import without_useless_entries
 from .services.recipes import DECISIONS, DEFAULT_FRACTIONS, DEFAULT_SOURCES, RANKINGS, SOURCES
 
 FIELD_WORDS = {"category": _("Category"), "language": _("Language")}
-ONLY_COMPARISONS = ("rankings", "include_scores")
 MOST_CHOICES = 200  # in one list of a form; more can be named through the API
 
 
@@ -68,7 +68,7 @@ def _numbers(rows, label) -> list[tuple[int, str]]:
     return [(row.pk, label(row)) for row in rows[:MOST_CHOICES]]
 
 
-class RecipeForm(FilterFields):
+class RecipeForm(KindFields, FilterFields):
     """A dataset's name, kind and recipe. Lists without a choice do not restrict."""
 
     name = forms.CharField(max_length=120, label=_("Name"))
@@ -138,13 +138,16 @@ class RecipeForm(FilterFields):
         help_text=_("The project's short name if empty: a prompt is then on the same side in all datasets."),
     )
 
-    def __init__(self, *args, project: Project, dataset: Dataset | None = None, **kwargs) -> None:
-        """With a dataset, whose name and kind stay, its newest recipe is what is there to be changed."""
+    def __init__(
+        self, *args, project: Project, dataset: Dataset | None = None, is_sent: bool = False, **kwargs
+    ) -> None:
+        """With a dataset, whose name and kind stay, its newest recipe is what is there to be changed.
+        `is_sent`: to be made, not only counted."""
         if dataset is not None:
             stored = without_useless_entries(dataset.kind, dataset.recipe)
             kwargs["initial"] = {"name": dataset.name, "kind": dataset.kind, **form_values(stored)}
         super().__init__(*args, **kwargs)
-        self.project, self.dataset = project, dataset
+        self.project, self.dataset, self.is_sent = project, dataset, is_sent
         fields = self.fields
         offer(
             fields["batches"],
@@ -178,11 +181,7 @@ class RecipeForm(FilterFields):
                 if not field.choices:
                     del fields[name]
         kind = dataset.kind if dataset is not None else self.data.get("kind", self.initial.get("kind"))
-        for name in (
-            *entries_without_use(kind),
-            *(ONLY_COMPARISONS if kind != DatasetKind.COMPARISON else ()),
-        ):
-            fields.pop(name, None)
+        self.fit_to_kind(kind or DatasetKind.values[0])
         for name in ("name", "kind") if dataset is not None else ():
             fields[name].disabled = True
         initial: dict[str, Any] = {"sources": list(DEFAULT_SOURCES), "decisions": list(DECISIONS)}

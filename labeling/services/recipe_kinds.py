@@ -18,6 +18,28 @@ from .recipes import Recipe
 OF_JUDGMENTS = (
     "decisions", "guideline_versions", "exclude_guideline_versions", "annotators", "exclude_annotators",
 )  # fmt: skip
+# Fixes of the preparation report, by what a row must have for them to find something to do.
+OF_RANKS = ("drop_equal_pairs", "drop_contradictions")
+OF_ANSWERS = (
+    "drop_empty_answers", "strip_answer_prefix", "strip_answer_suffix", "lead_with_blank", "mark_answer_ends",
+)  # fmt: skip
+OF_ONE_ANSWER = ("cap_classes",)
+FIXES_WITHOUT_USE: Mapping[str, tuple[str, ...]] = {
+    DatasetKind.SFT: OF_RANKS,
+    DatasetKind.COMPARISON: OF_ONE_ANSWER,
+    DatasetKind.PROMPTS: (*OF_RANKS, *OF_ANSWERS, *OF_ONE_ANSWER),
+    DatasetKind.COMPLETIONS: OF_RANKS,
+}
+
+
+def fixes_without_use(kind: str) -> tuple[str, ...]:
+    """Names of fixes that leave all rows of such a dataset as they are. They are taken, not offered."""
+    return FIXES_WITHOUT_USE.get(kind, ())
+
+
+def sources_without_use(kind: str) -> tuple[str, ...]:
+    """Names of sources that a dataset of this kind never has rows of. They are taken, not offered."""
+    return () if kind == DatasetKind.COMPARISON else ("edits",)
 
 
 def entries_without_use(kind: str) -> tuple[str, ...]:

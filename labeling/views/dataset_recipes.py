@@ -14,6 +14,7 @@ from labeling.access import project_route
 from labeling.data_forms import RecipeForm
 from labeling.dataset_page import counted_rows, recipe_conflict
 from labeling.formats import SPLITS
+from labeling.models import DatasetKind
 from labeling.permissions import Action
 from labeling.services import datasets as service
 from labeling.services.dataset_recipes import newest_revision
@@ -33,8 +34,10 @@ def dataset_new(request: SignedInRequest, *, project, membership) -> HttpRespons
     if request.htmx and request.htmx.target == CHOICES:
         form = RecipeForm(project=project, initial=_lists(request))
         return render(request, "labeling/_recipe_choices.html", {"form": form, "shown": SHOWN})
-    form = RecipeForm(request.POST or None, project=project, initial={"kind": request.GET.get("kind")})
-    if request.method == "POST" and form.is_valid():
+    is_sent = request.method == "POST"
+    initial = {"kind": request.GET.get("kind")}
+    form = RecipeForm(request.POST if is_sent else None, project=project, initial=initial, is_sent=is_sent)
+    if is_sent and form.is_valid():
         data = form.cleaned_data
         try:
             dataset = service.create_dataset(
@@ -50,9 +53,8 @@ def dataset_new(request: SignedInRequest, *, project, membership) -> HttpRespons
             add_domain_error(form, error)
         else:
             return redirect("labeling:dataset_detail", slug=project.slug, pk=dataset.pk)
-    status = 422 if request.method == "POST" else 200
-    context = {"form": form, "shown": SHOWN}
-    return render(request, "labeling/dataset_new.html", context, status=status)
+    context = {"form": form, "shown": SHOWN, "kinds": DatasetKind.choices}
+    return render(request, "labeling/dataset_new.html", context, status=422 if is_sent else 200)
 
 
 @project_route(Action.FREEZE_DATASETS)
