@@ -17,7 +17,7 @@ LONGEST_KEY = 80
 def checked_key(key: str) -> str:
     if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY or not key.isprintable():
         raise Invalid(
-            _("Send an idempotency key: 1 to %(most)s characters, new for each submission.")
+            _("Send an idempotency key: 1 to %(most)s characters, a new one unless you send the same again.")
             % {"most": LONGEST_KEY},
             field="idempotency_key",
         )

@@ -311,3 +311,10 @@ def test_what_is_refused_for_another_reason_is_refused(cast):
 
     with pytest.raises(Invalid, match="No such model"):
         place(order_of(cast, "k"), create, list)
+
+
+def test_the_sentence_for_a_key_that_is_none_fits_orders_as_well_as_submissions(cast):
+    with pytest.raises(Invalid) as refusal:
+        Order.of(cast.project, cast.admin, "k" * 81, {})
+    assert "1 to 80 characters" in refusal.value.message
+    assert "submission" not in refusal.value.message
