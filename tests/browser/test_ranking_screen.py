@@ -258,7 +258,7 @@ def test_the_guideline_is_searched_hidden_laid_over_and_remembered(at_work, cast
     page.get_by_role("link", name="Form").click()
     expect(page.get_by_role("heading", name="Form")).to_be_focused()
     assert "#" not in page.url
-    page.get_by_role("button", name="Over").click()
+    page.get_by_role("button", name="Over the work").click()
     expect(page.locator('.work[data-place="over"]')).to_have_count(1)
     expect(page.get_by_role("button", name="Submit, next")).to_be_in_viewport()
     page.keyboard.press("Escape")

@@ -81,6 +81,23 @@ def test_it_starts_with_nothing_placed(open_widget):
     assert widget.value("tiers") == [] and widget.value("touched") == []
 
 
+def test_the_sheet_names_the_keys_of_the_completions_that_there_are(open_widget):
+    for count, ranks, letters in ((4, "1–4", "A–D"), (9, "1–9", "A–I")):
+        page = open_widget(count).page
+        page.keyboard.press("?")
+        keys = page.get_by_role("dialog").locator("kbd").all_inner_texts()
+        assert {ranks, letters, "1–7"} <= set(keys)
+        assert [key for key in keys if key.startswith(("1–", "A–"))] == [ranks, "1–7", letters]
+        expect(page.locator("[data-rank-status]")).to_contain_text(f"then {ranks} for its rank")
+
+
+def test_the_sheet_names_no_scores_where_none_are_asked_for(open_widget):
+    page = open_widget(definition={"scores": "hidden"}).page
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Go to that completion")
+    expect(page.get_by_role("dialog")).not_to_contain_text("Overall score")
+
+
 def test_it_refuses_an_untouched_list_and_says_what_is_missing(open_widget, stage):
     widget = open_widget()
     widget.page.get_by_role("button", name="Submit").click()
