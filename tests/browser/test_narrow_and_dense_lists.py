@@ -9,15 +9,18 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from labeling.models import LedgerDay, Membership
+from labeling.models import DatasetVersion, LedgerDay, Membership
 from labeling.services.assignments import skip_assignment
 from labeling.services.quality_reports import refresh_report
 from tests.factories import make_demonstration_batch, make_ranking_batch
 from tests.labeling.ranked import rank
 from tests.labeling.work import claim, do_next
+from tests.security.world import build_world
 from tests.training.conftest import make_checkpoint
+from training.models import RoundStep
 
 pytestmark = [pytest.mark.browser]
+ALIGNED = "(cells) => cells.map((each) => getComputedStyle(each).textAlign)"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 OUT_OF_SIGHT = "() => [...document.querySelectorAll('.table-wrap')].map((e) => e.scrollWidth - e.clientWidth)"
 
@@ -72,6 +75,47 @@ def test_no_column_of_the_checkpoints_is_out_of_sight(cast, open_as):
     page = open_as(cast.admin, viewport=DESK)
     page.goto(address("training:checkpoints", cast.project))
     assert page.evaluate(OUT_OF_SIGHT) == [0]
+
+
+def test_numbers_of_people_end_at_the_right_as_they_do_elsewhere(cast, busy, open_as):
+    page = open_as(cast.admin, viewport=DESK)
+    page.goto(address("labeling:people", busy))
+    for name in ("Gold", "Skipped", "Active time"):
+        place = page.locator("thead th").all_inner_texts().index(name) + 1
+        cells = page.locator(f"thead th:nth-child({place}), tbody td:nth-child({place})")
+        assert cells.count() > 2
+        assert set(cells.evaluate_all(ALIGNED)) == {"end"}, name
+
+
+def test_no_column_beside_facts_is_out_of_sight(cast, open_as):
+    """The table of a dataset's versions and that of a round's steps, in what a desk has left for them."""
+    ids = build_world(cast.project, admin=cast.admin, annotator=cast.annotator, reviewer=cast.lead)
+    counts = {"train": 123_456, "validation": 12_345, "test": 12_345}
+    note = "After the second guideline: shorter answers"
+    DatasetVersion.objects.update(row_counts=counts, sha256="ab12cd34" * 8, note=note)
+    version = DatasetVersion.objects.get()
+    RoundStep.objects.filter(kind="sft_dataset").update(status="done", dataset_version=version)
+    RoundStep.objects.filter(kind="sft_run").update(status="failed", message="The memory was too small.")
+    page = open_as(cast.admin, viewport=DESK)
+    for url in (
+        address("labeling:dataset_detail", cast.project, ids["datasets"]),
+        address("training:round_detail", cast.project, 1),
+    ):
+        page.goto(url)
+        assert page.evaluate(OUT_OF_SIGHT) == [0], url
+
+
+def test_the_projects_name_takes_two_lines_of_the_top_bar_before_it_is_cut(cast, open_as):
+    name = cast.project.name = "Tidy answers about animals"
+    cast.project.save()
+    page = open_as(cast.annotator, viewport=PHONE)
+    page.goto(address("labeling:work", cast.project))
+    shown = page.locator(".switcher-name")
+    expect(shown).to_have_text(name)
+    assert shown.evaluate("(e) => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth")
+    expect(page.get_by_title(name)).to_be_visible()
+    bar = page.locator(".topbar").bounding_box()
+    assert shown.bounding_box()["height"] < bar["height"]
 
 
 def test_on_a_phone_the_filters_open_by_a_button_that_counts_them_and_stay_open_while_one_chooses(
