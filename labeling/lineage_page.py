@@ -129,7 +129,7 @@ def _author(project: Project, submission: Submission, current: Demonstration | R
         facts[_("Batch")] = submission.task.batch.name
     if submission.import_record is not None:
         return _import(project, submission.import_record, _("Judged elsewhere, and imported"), facts)
-    who = submission.annotator.pseudonym if submission.annotator is not None else "–"
+    who = submission.annotator.pseudonym if submission.annotator is not None else "—"
     title = _("Ranked by %(who)s") if submission.kind == TaskKind.RANKING else _("Written by %(who)s")
     task = submission.task
     path = reverse("labeling:task_detail", args=[project.slug, task.pk]) if task is not None else ""
@@ -249,9 +249,9 @@ def _source(project: Project, prompt: Prompt) -> Step:
 
 
 def _import(project: Project, record: ImportRecord, note: str, facts: dict[str, str] | None = None) -> Step:
-    who = record.created_by.pseudonym if record.created_by is not None else "–"
+    who = record.created_by.pseudonym if record.created_by is not None else "—"
     told = {
-        _("Licence"): record.licence or "–",
+        _("Licence"): record.licence or "—",
         _("Brought in by"): who,
         _("Imported"): f"{record.created_at:%Y-%m-%d}",
         "SHA-256": record.sha256,

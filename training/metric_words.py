@@ -146,9 +146,9 @@ def label_of(key: str) -> str:
 
 
 def text_of(key: str, value: Any) -> str:
-    """A figure as people read it; "–" for nothing, other things than numbers as they are."""
+    """A figure as people read it; "—" for nothing, other things than numbers as they are."""
     if value is None:
-        return "–"
+        return "—"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     decimals = WORDS[key][1] if key in WORDS else None

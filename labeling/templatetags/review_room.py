@@ -9,8 +9,8 @@ register = template.Library()
 
 @register.filter
 def percent(share: float | None) -> str:
-    """0.834 → "83 %", None → "–"."""
-    return "–" if share is None else f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+    """0.834 → "83 %", None → "—"."""
+    return "—" if share is None else f"{share:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
 
 
 @register.filter

@@ -333,9 +333,9 @@ def word_count(text: str | None) -> int:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """75 → "1 min 15 s", 7_260 → "2 h 1 min", None → "–"."""
+    """75 → "1 min 15 s", 7_260 → "2 h 1 min", None → "—"."""
     if seconds is None:
-        return "–"
+        return "—"
     whole = max(0, round(float(seconds)))
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     if hours:
@@ -353,7 +353,7 @@ def unbroken(text: Any) -> str:
 def file_size(size: int | None) -> str:
     """Bytes in SI units, as disks and browsers count: 1_500_000 → "1.5 MB", which never breaks in two."""
     if size is None:
-        return "–"
+        return "—"
     amount = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:

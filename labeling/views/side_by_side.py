@@ -50,7 +50,7 @@ class Answer:
 
     @property
     def name(self) -> str:
-        return str(self.submission.annotator) if self.submission.annotator else "–"
+        return str(self.submission.annotator) if self.submission.annotator else "—"
 
 
 @dataclass(frozen=True)

@@ -481,7 +481,7 @@ function readable(name, value, letters) {
   try { data = JSON.parse(value); } catch { return value; }
   const letter = (id) => letters.get(String(id)) || String(id);
   if (name === "tiers") return data.map((tier) => tier.map(letter).sort().join(" = ")).join(" > ");
-  if (Array.isArray(data)) return data.map((each) => letter(each ?? "–")).join(", ");
+  if (Array.isArray(data)) return data.map((each) => letter(each ?? "—")).join(", ");
   return Object.entries(data).map(([id, each]) => `${letter(id)}: ${typeof each === "object" ? Object.values(each).filter(Boolean).join(", ") : each}`).join("; ");
 }
 

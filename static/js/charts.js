@@ -298,7 +298,7 @@ class Chart {
       while (place > 0 && (values[place] === null || values[place] === undefined)) place -= 1;
       const counted = (at ?? GAP) === GAP && "bins" in this.figure.dataset;
       const value = counted ? values.reduce((sum, each) => sum + (each || 0), 0) : values[place];
-      item.querySelector("b").textContent = value === null || value === undefined ? "–" : this.format(value);
+      item.querySelector("b").textContent = value === null || value === undefined ? "—" : this.format(value);
     });
   }
 
@@ -326,7 +326,7 @@ class Chart {
 
   cell(series, index) {
     const value = series.values[index];
-    if (value === null || value === undefined) return "–";
+    if (value === null || value === undefined) return "—";
     const [low, high] = [series.low?.[index], series.high?.[index]];
     return low === null || low === undefined ? this.format(value)
       : say("%(value)s (%(low)s to %(high)s)", { value: this.format(value), low: this.format(low), high: this.format(high) });

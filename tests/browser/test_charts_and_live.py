@@ -73,7 +73,7 @@ def test_a_chart_draws_its_series_and_shows_the_same_numbers_as_a_table(stage, p
     page.goto(stage.url + "/chart")
     expect(page.locator(".chart canvas")).to_be_visible()
     expect(page.locator(".chart-legend")).to_contain_text("validation loss")
-    assert table_of(page) == [["0", "3", "3.5"], ["10", "2.5", "–"], ["20", "2.25", "2.75"]]
+    assert table_of(page) == [["0", "3", "3.5"], ["10", "2.5", "—"], ["20", "2.25", "2.75"]]
     expect(page.locator(".chart canvas")).to_be_hidden()
 
 
@@ -128,7 +128,7 @@ def test_an_empty_chart_says_so_and_takes_points_as_they_come(stage, page):
     ]
     page.evaluate(push, points)
     expect(page.locator(".chart canvas")).to_be_visible()
-    assert table_of(page) == [["5", "3", "–"], ["10", "2", "1"]]
+    assert table_of(page) == [["5", "3", "—"], ["10", "2", "1"]]
 
 
 def test_a_chart_keeps_to_the_width_of_a_phone(stage, page):

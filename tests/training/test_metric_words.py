@@ -26,7 +26,7 @@ from .conftest import make_checkpoint
         ("learning_rate", 0.0, "0"),
         ("epoch", 1.99, "1.99"),
         ("never_heard_of", 1234567.0, "1,234,567"),
-        ("validation_loss", None, "–"),
+        ("validation_loss", None, "—"),
         ("never_heard_of", "a text", "a text"),
     ],
 )
@@ -50,7 +50,7 @@ def test_each_stage_shows_what_decides_between_its_checkpoints():
     measured = {"validation_reward": 1.5, "validation_kl": 0.25, "validation_accuracy": 0.7}
     assert [each.text for each in deciding(Stage.PPO, measured)] == ["1.500", "0.250"]
     assert [each.text for each in deciding(Stage.REWARD, measured)] == ["0.700"]
-    assert [each.text for each in deciding(Stage.SFT, measured)] == ["–"]
+    assert [each.text for each in deciding(Stage.SFT, measured)] == ["—"]
 
 
 def test_the_metric_that_chose_is_the_one_that_was_measured():
