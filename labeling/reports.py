@@ -26,6 +26,7 @@ from .models import (
     TaskKind,
 )
 from .task_reports import skipped_tasks, unscored
+from .unmended import unmended
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,9 @@ def stored_agreement(project: Project, measure: str = "pairwise_agreement") -> d
 
 
 def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
-    """What needs a lead now, most pressing first: [{"count", "text", "route"}]."""
+    """What needs a lead now, most pressing first: [{"count", "text", "route", "query"}]."""
     drafts = sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline))
+    left = unmended(project).exclude(annotator=user).count()
     review, appeals, late, skipped, gold = (
         project.submissions.reviewable_by(user).count(),
         Appeal.objects.open().filter(project=project).exclude(author=user).count(),
@@ -121,7 +123,7 @@ def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
         skipped_tasks(project).order_by().count(),
         unscored(project).order_by().count(),
     )
-    candidates = [
+    candidates: list[tuple[int, str, str]] = [
         (
             review,
             ngettext("submission awaits review", "submissions await review", review),
@@ -131,6 +133,13 @@ def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
             appeals,
             ngettext("appeal waits for an answer", "appeals wait for an answer", appeals),
             "labeling:appeals",
+        ),
+        (
+            left,
+            ngettext(
+                "returned submission is mended by nobody", "returned submissions are mended by nobody", left
+            ),
+            "labeling:review_queue?reason=not_mended",
         ),
         (
             late,
@@ -163,7 +172,12 @@ def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
             "labeling:guidelines",
         ),
     ]
-    return [{"count": count, "text": text, "route": route} for count, text, route in candidates if count]
+    found = []
+    for count, text, route in candidates:
+        if count:
+            name, _mark, query = route.partition("?")
+            found.append({"count": count, "text": text, "route": name, "query": f"?{query}" if query else ""})
+    return found
 
 
 def _has_unpublished_draft(guideline) -> bool:

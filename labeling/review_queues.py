@@ -32,10 +32,11 @@ from .models import (
     Task,
     TaskKind,
 )
+from .unmended import unmended
 
 # Values of "reason" that are queues of their own: no status says so.
 MODEL_DISAGREES, APPEALED = ReviewReason.MODEL_DISAGREES, ReviewReason.APPEALED
-GOLD_UNSCORED = ReviewReason.GOLD_UNSCORED
+GOLD_UNSCORED, NOT_MENDED = ReviewReason.GOLD_UNSCORED, ReviewReason.NOT_MENDED
 # For tabs and lists; the reasons' own words are on the pieces.
 SHORT_REASONS = {
     ReviewReason.APPEALED: _("Appeals"),
@@ -45,6 +46,7 @@ SHORT_REASONS = {
     ReviewReason.NEW_PERSON: _("New person"),
     ReviewReason.MODEL_DISAGREES: _("Model disagrees"),
     ReviewReason.RESUBMITTED: _("Resubmitted"),
+    ReviewReason.NOT_MENDED: _("Nobody mends it"),
     ReviewReason.LATE: _("Late"),
     ReviewReason.REOPENED: _("Reopened"),
     ReviewReason.GOLD_UNSCORED: _("Gold, not yet scored"),
@@ -126,8 +128,11 @@ def waiting(*, project: Project, reviewer, reason: str = "") -> QuerySet[Submiss
     """What waits for this reviewer for a reason, or for any; oldest first.
 
     “Model disagrees” is apart: most of it counts already, and waits for nothing but a look. So is “Gold, not
-    yet scored”: it holds screening too, which needs no decision.
+    yet scored”: it holds screening too, which needs no decision. And so is what nobody mends: it is returned
+    still, and its author may come back to it.
     """
+    if reason == NOT_MENDED:
+        return unmended(project).exclude(annotator=reviewer).order_by("pk")
     if reason == GOLD_UNSCORED:
         wanted = task_reports.unscored(project, reviewer).order_by().values("submission")
         return project.submissions.filter(pk__in=wanted).order_by("pk")
@@ -139,12 +144,13 @@ def waiting(*, project: Project, reviewer, reason: str = "") -> QuerySet[Submiss
 
 
 def counts_by_reason(*, project: Project, reviewer) -> dict[str, int]:
-    """{reason: how many wait}, with "" for all that wait for a decision (four queries)."""
+    """{reason: how many wait}, with "" for all that wait for a decision (five queries)."""
     rows = waiting(project=project, reviewer=reviewer).order_by().values_list("review_reason")
     counts: dict[str, int] = dict(rows.annotate(n=Count("id")))
     counts[""] = sum(counts.values())
     counts[MODEL_DISAGREES] = waiting(project=project, reviewer=reviewer, reason=MODEL_DISAGREES).count()
     counts[GOLD_UNSCORED] = task_reports.unscored(project, reviewer).order_by().count()
+    counts[NOT_MENDED] = waiting(project=project, reviewer=reviewer, reason=NOT_MENDED).count()
     counts[APPEALED] = Appeal.objects.open().filter(project=project).exclude(author=reviewer).count()
     return counts
 

@@ -40,7 +40,11 @@ class SlotRow:
     @property
     def can_be_taken_back(self) -> bool:
         has_person = self.person is not None
-        return has_person and self.assignment.status in (AssignmentStatus.OPEN, AssignmentStatus.LEASED)
+        return has_person and self.assignment.status in (
+            AssignmentStatus.OPEN,
+            AssignmentStatus.LEASED,
+            AssignmentStatus.RETURNED,
+        )
 
 
 def slots_of(task: Task) -> list[SlotRow]:

@@ -283,7 +283,7 @@ class Submissions(ProjectRows):
 
     @extend_schema(request=ReopenInput, responses=SubmissionOutput)
     def reopen(self, request, slug, pk):
-        """Put an accepted submission up for review again."""
+        """Put an accepted submission up for review again, or take a returned one back from its author."""
         data = valid_input(ReopenInput, request)
         submission = reviews.reopen_submission(
             submission=_submission(self, pk), reviewer=request.user, note=data["note"]

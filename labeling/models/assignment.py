@@ -27,6 +27,7 @@ class AssignmentStatus(models.TextChoices):
 
     open → leased → submitted → (reviewer returns it) returned → leased → submitted
     leased → open when the lease expires or the person skips (→ returned if it was returned work)
+    returned → submitted when a lead takes the work back or decides on it, since nobody mends it
     submitted → void when its submission is rejected; any but submitted → void when the task is closed.
     """
 

@@ -93,6 +93,8 @@ class Membership(models.Model):
     max_tasks_per_day = models.PositiveIntegerField(null=True, blank=True)
     max_hours_per_day = models.FloatField(null=True, blank=True)
     out_of_work_at = models.DateTimeField(null=True, blank=True)  # asked for work, and there was none
+    # Slots kept for them that pausing or removing them has just freed: set by services.people.
+    freed_count: int
 
     class Meta:
         constraints = [

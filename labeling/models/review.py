@@ -12,7 +12,8 @@ from .submission import ReviewReason, Submission, SubmissionStatus
 class ReviewDecision(models.TextChoices):
     """What a reviewer decides. A decision stands until `reopened_at` is set, by one of
 
-    - a lead who reopens accepted work (→ awaiting_review),
+    - a lead who reopens accepted or returned work (→ awaiting_review),
+    - a newer decision on returned work that nobody mends; that one taken back, the return stands again,
     - its own reviewer, who takes it back at once (→ status_before; only while nothing was built on it),
     - an appeal against a fix, return or rejection that is overturned (→ accepted as its author had it).
 

@@ -20,7 +20,9 @@ class SubmissionStatus(models.TextChoices):
     → (resubmit).
 
     An accepted submission may be reopened by a lead (→ awaiting_review). One that nobody reviewed may be
-    decided on as it is (accepted → accepted | returned | rejected): the model's opinion leads there.
+    decided on as it is (accepted → accepted | returned | rejected): the model's opinion leads there. A
+    returned one that nobody mends may be decided on too (→ accepted | rejected), and a lead may take it back
+    from its author (→ awaiting_review).
     The last decision may be taken back at once by whoever made it (→ what it was before), and a fix, return
     or rejection may be overturned on appeal (→ accepted); see ReviewDecision and AppealStatus.
     """
@@ -45,6 +47,7 @@ class ReviewReason(models.TextChoices):
     APPEALED = "appealed", _("Decided on appeal")  # of the Review that an overturned appeal writes
     GOLD_MISSED = "gold_missed", _("Missed a task with a known answer")
     GOLD_UNSCORED = "gold_unscored", _("Gold, not yet scored")  # a lead's score decides on it
+    NOT_MENDED = "not_mended", _("Returned, and its author does not mend it")  # labeling.unmended
 
 
 class SubmissionQuerySet(models.QuerySet):

@@ -36,9 +36,10 @@ from .activity import record_event
 from .caps import require_room
 from .judgments import clean_line
 from .lease_statements import CLAIMED, store_lease
+from .returned import tell_of_skip
 from .screening import split_kinds
 from .skips import route_skip
-from .slots import deadline, in_lock_order, lock_member, lock_task, lost_lease, shown_order, was_shown
+from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, was_shown
 from .turns import special, take_turn
 from .work_again import note_out_of_work
 
@@ -183,6 +184,7 @@ def skip_assignment(
             claimed=active_seconds,
         )
         route_skip(skip=skip)
+        tell_of_skip(assignment=assignment, user=user)
     return skip
 
 
@@ -222,20 +224,24 @@ def release_expired(*, project: Project | None = None) -> int:
     return sum(_release(rows) for rows in (expired, disabled))
 
 
-def free_work_of(*, user, project: Project, for_good: bool) -> None:
+def free_work_of(*, user, project: Project) -> list[int]:
     """Free what somebody who is paused or removed has in hand here, and book what they worked until their
-    last save. In the caller's transaction, which has locked their membership. for_good: slots that a lead
-    kept for them are everybody's again.
+    last save. In the caller's transaction, which has locked their membership. Slots that a lead kept for them
+    are everybody's again: the tasks of these.
     """
-    held = Assignment.objects.filter(project=project, annotator=user, status=AssignmentStatus.LEASED)
+    rows = Assignment.objects.filter(project=project)
+    held = rows.filter(annotator=user, status=AssignmentStatus.LEASED)
+    kept = rows.filter(reserved_for=user, status=AssignmentStatus.OPEN, purpose=TaskPurpose.WORK)
+    ids = [*held.values_list("pk", flat=True), *kept.values_list("pk", flat=True)]
     # Whoever has one of them locked at this moment is waited for, not passed over: nothing may stay behind.
-    found = list(held.select_for_update(no_key=True, of=("self",)).order_by("pk"))
-    if found:
-        _free(found)
-        _book_expired(found)
-    if for_good:
-        kept = Assignment.objects.filter(project=project, reserved_for=user, purpose=TaskPurpose.WORK)
-        in_lock_order(kept.filter(status=AssignmentStatus.OPEN)).update(reserved_for=None)
+    found = list(rows.filter(pk__in=ids).select_for_update(no_key=True, of=("self",)).order_by("pk"))
+    theirs = [each for each in found if each.reserved_for_id == user.pk and each.annotator_id is None]
+    leased = [each for each in found if each.annotator_id == user.pk]
+    rows.filter(pk__in=[each.pk for each in theirs]).update(reserved_for=None)
+    if leased:
+        _free(leased)
+        _book_expired(leased)
+    return sorted(each.task_id for each in theirs)
 
 
 def _release(rows: QuerySet[Assignment]) -> int:

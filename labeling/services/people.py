@@ -224,7 +224,7 @@ def change_role(*, membership: Membership, role: str, acting_user) -> Membership
 
 
 def pause_member(*, membership: Membership, acting_user) -> Membership:
-    """Hand out no more work; leases are freed at once, history stays readable."""
+    """Hand out no more work; leases and slots kept for them are freed at once, history stays readable."""
     return _set_status(membership, MembershipStatus.PAUSED, acting_user)
 
 
@@ -233,7 +233,7 @@ def resume_member(*, membership: Membership, acting_user) -> Membership:
 
 
 def remove_member(*, membership: Membership, acting_user) -> Membership:
-    """Take away access; leases are freed at once, what they did stays."""
+    """Take away access; leases and slots kept for them are freed at once, what they did stays."""
     return _set_status(membership, MembershipStatus.REMOVED, acting_user)
 
 
@@ -245,10 +245,12 @@ def _set_status(membership: Membership, status: MembershipStatus, acting_user) -
         _require_another_admin(membership)
     old, membership.status = membership.status, status
     membership.save(update_fields=["status"])
+    freed: dict[str, list[int]] = {}
     if status != MembershipStatus.ACTIVE:
         # After the row is ours: a claim locks it first, so it has committed by now or will see the status.
-        is_gone = status == MembershipStatus.REMOVED
-        free_work_of(user=membership.user, project=membership.project, for_good=is_gone)
+        tasks = free_work_of(user=membership.user, project=membership.project)
+        membership.freed_count = len(tasks)
+        freed = {"freed_tasks": tasks} if tasks else {}
     record_event(
         action="membership.status_changed",
         actor=acting_user,
@@ -256,6 +258,7 @@ def _set_status(membership: Membership, status: MembershipStatus, acting_user) -
         project=membership.project,
         old={"status": old},
         new={"status": status},
+        **freed,
     )
     return membership
 

@@ -31,6 +31,7 @@ MOST_AT_ONCE = 200
 class RequeueMode(models.TextChoices):
     RETURN = "return", _("Return them to their authors")  # who mend them under the guideline in force
     NEW_SLOT = "new_slot", _("Ask somebody else too")  # one slot more; what was said stays
+    REVIEW = "review", _("Review them again")  # accepted work, or what waits for its author to mend it
 
 
 @dataclass
@@ -47,6 +48,7 @@ def requeue_submissions(
     """Put chosen judgments up to be made again. Each stands for itself: one that cannot be does not stop the
     others. RETURN: back to its author as a review would, with the note. NEW_SLOT: its task gets a slot beyond
     its overlap, at the head of the queue; a task is opened once however many of its judgments are chosen.
+    REVIEW: as reopen_submission.
 
     Raises Invalid for none, too many or unknown ones, a mode that does not exist, RETURN without a note.
     """
@@ -61,6 +63,8 @@ def requeue_submissions(
     def again(submission: Submission) -> None:
         if mode == RequeueMode.RETURN:
             _return(submission, note, acting_user)
+        elif mode == RequeueMode.REVIEW:
+            reopen_submission(submission=submission, reviewer=acting_user, note=note)
         elif submission.task_id not in opened:
             _open_slot(submission, note, acting_user)
             opened.add(submission.task_id)

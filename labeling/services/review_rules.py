@@ -11,10 +11,13 @@ from labeling.models import (
     Review,
     ReviewDecision,
     ReviewReason,
+    Skip,
+    SkipReason,
     Submission,
     SubmissionStatus,
     Task,
 )
+from labeling.unmended import is_unmended
 
 from .slots import lock_task
 
@@ -37,7 +40,8 @@ def lock_for_decision(
 def check_decision(submission: Submission, revision: int, reviewer, decision: str) -> None:
     """Raises what stands in the way: Forbidden for one's own, Conflict where it was decided or has changed.
 
-    A submission waits, or was accepted without anybody having looked at it. A handful of queries.
+    A submission waits, or was accepted without anybody having looked at it, or was returned and nobody mends
+    it. A handful of queries.
     """
     if submission.annotator_id == reviewer.pk:
         raise Forbidden("Nobody reviews their own work.", code="own_work", hint="Another lead decides on it.")
@@ -75,9 +79,11 @@ def obstacle(submission: Submission, revision: int, reviewer, decision: str) -> 
 
 
 def is_undecided(submission: Submission) -> bool:
-    """Whether it waits for a reviewer, or counts without one (then a query)."""
+    """Whether it waits for a reviewer, or (then a query) counts without one or is mended by nobody."""
     if submission.status == SubmissionStatus.AWAITING_REVIEW:
         return True
+    if submission.status == SubmissionStatus.RETURNED:
+        return is_unmended(submission)
     return submission.status == SubmissionStatus.ACCEPTED and standing_review(submission) is None
 
 
@@ -103,6 +109,13 @@ def _check_return(submission: Submission) -> None:
             code="author_away",
             hint="Fix it yourself, or reject it so that somebody else gets the task.",
         )
+    passed = Skip.objects.filter(task=submission.task_id, user=submission.annotator_id)
+    if passed.exclude(reason=SkipReason.WITHDRAWN).exists():
+        raise Conflict(
+            "Its author has skipped this task, so they would not get it back.",
+            code="author_skipped",
+            hint="Fix it yourself, or reject it so that somebody else gets the task.",
+        )
 
 
 def _decided_already(submission: Submission) -> Conflict:
@@ -117,7 +130,9 @@ def _decided_already(submission: Submission) -> Conflict:
         _("%(who)s %(decision)s this submission already.")
         % {"who": review.reviewer, "decision": in_a_sentence(review.get_decision_display())},
         code="already_decided",
-        hint="Your decision was not stored. Take the next one.",
+        hint="Your decision was not stored. Reopen it if its author is not to mend it."
+        if submission.status == SubmissionStatus.RETURNED
+        else "Your decision was not stored. Take the next one.",
         details=[
             {"field": "decision", "message": review.decision},
             {"field": "reviewer", "message": str(review.reviewer)},

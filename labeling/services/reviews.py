@@ -13,7 +13,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from annotate.errors import Conflict, Invalid
+from annotate.errors import Conflict, Forbidden, Invalid
 from annotate.words import _, in_a_sentence, later
 from labeling.models import (
     Assignment,
@@ -43,6 +43,7 @@ from .drafts import sane_seconds
 from .forms import form_behind
 from .judgments import Content, RankingContent, check_ranking, clean_line
 from .ranking_signals import refresh_signals
+from .returned import end_return, let_author_have_it
 from .review_rules import lock_for_decision, locked
 from .revisions import add_judgment, begin_revision, prompt_for
 from .slots import add_slot, finish_task, unfinish_task
@@ -50,6 +51,8 @@ from .span_notes import carry_notes
 from .written_prompts import settle_prompts, text_of, written_anew
 
 LONGEST_NOTE = 2_000
+# Its author was told that it was returned.
+TOLD_WITHOUT_A_NOTE = (ReviewReason.RESUBMITTED, ReviewReason.NOT_MENDED)
 # What a fix of a ranking may change beside its tiers; what is left out stays.
 FIXABLE = ("unrankable", "unrankable_reasons", "margins", "scores", "flags", "rationale")
 
@@ -62,7 +65,7 @@ def accept_submission(
     submission, _ = lock_for_decision(submission, revision, reviewer, ReviewDecision.ACCEPTED)
     review = _decide(submission, ReviewDecision.ACCEPTED, reviewer, [], note, active_seconds)
     _record(review, submission)
-    if submission.annotator_id and (review.note or review.queue_reason == ReviewReason.RESUBMITTED):
+    if submission.annotator_id and (review.note or review.queue_reason in TOLD_WITHOUT_A_NOTE):
         tell_author(submission, "accepted", later("%(who)s accepted your work.", who=reviewer), review)
     return review
 
@@ -84,6 +87,7 @@ def return_submission(
     submission, task = lock_for_decision(submission, revision, reviewer, ReviewDecision.RETURNED)
     review = _decide(submission, ReviewDecision.RETURNED, reviewer, reasons, note, active_seconds)
     _record(review, submission)
+    let_author_have_it(submission)
     slot = Assignment.objects.filter(submission=submission, status=AssignmentStatus.SUBMITTED)
     slot.update(status=AssignmentStatus.RETURNED, lease_expires_at=None)
     if task is not None:  # the rules have refused a return without one
@@ -186,7 +190,8 @@ def reject_submission(
         Assignment.objects.filter(submission=submission).update(
             status=AssignmentStatus.VOID, lease_expires_at=None
         )
-        if reopen and task.batch.status != BatchStatus.CLOSED:
+        ended = task.status == TaskStatus.CLOSED or task.batch.status == BatchStatus.CLOSED
+        if reopen and not ended:
             if task.purpose == TaskPurpose.WORK:
                 add_slot(task)
             unfinish_task(task)
@@ -204,16 +209,25 @@ def reject_submission(
 
 @transaction.atomic
 def reopen_submission(*, submission: Submission, reviewer, note: str = "") -> Submission:
-    """Put an accepted submission up for review again; the earlier decision stays on record."""
-    submission, _task = locked(submission)
+    """Put an accepted submission up for review again, or take a returned one back from its author, who is
+    told; what they had begun to mend is kept. The earlier decision stays on record.
+
+    Raises Conflict for any other, or while an appeal waits; Forbidden for one's own returned work.
+    """
+    submission, task = locked(submission)
     refuse_while_appealed(submission)
-    if submission.status != SubmissionStatus.ACCEPTED:
+    was_returned = submission.status == SubmissionStatus.RETURNED
+    if was_returned and submission.annotator_id == reviewer.pk:
+        raise Forbidden("Nobody reviews their own work.", code="own_work", hint="Another lead decides on it.")
+    if not was_returned and submission.status != SubmissionStatus.ACCEPTED:
         raise Conflict(
-            _("Only accepted work can be reopened; this is %(state)s.")
+            _("Only accepted or returned work can be reopened; this is %(state)s.")
             % {"state": in_a_sentence(submission.get_status_display())},
             code="not_accepted",
         )
     note = clean_line(note, "note", LONGEST_NOTE)
+    if was_returned and task is not None:  # only what has a task is ever returned
+        end_return(submission, task, also_in_hand=True)
     submission.reviews.filter(reopened_at=None).update(reopened_at=timezone.now())
     submission.status, submission.review_reason = SubmissionStatus.AWAITING_REVIEW, ReviewReason.REOPENED
     submission.decided_at, submission.verdict = None, ""
@@ -227,6 +241,8 @@ def reopen_submission(*, submission: Submission, reviewer, note: str = "") -> Su
         note=note,
         status=str(submission.status),
     )
+    if was_returned:
+        tell_undone(submission, reviewer)
     return submission
 
 
@@ -249,6 +265,8 @@ def _decide(
     """Store the decision and its effect on the submission, whose row the caller has locked. Its audit row is
     written by _record, after the revision that a fix brings along."""
     note, reasons = check_reasons(submission.project, decision, reasons, note)
+    if submission.status == SubmissionStatus.RETURNED and submission.task is not None:
+        end_return(submission, submission.task)
     review = Review.objects.create(
         submission=submission,
         revision=submission.revision_count,
@@ -303,6 +321,8 @@ def _queue_reason(submission: Submission) -> str:
     """Why it was looked at: what counted already was brought up by the model's opinion, or by nothing."""
     if submission.status == SubmissionStatus.AWAITING_REVIEW:
         return submission.review_reason
+    if submission.status == SubmissionStatus.RETURNED:
+        return ReviewReason.NOT_MENDED
     return ReviewReason.MODEL_DISAGREES if submission.conflict_open else ""
 
 
@@ -364,6 +384,12 @@ def _fixed_ranking(
 def kind_of(submission: Submission) -> str:
     """What it is, as a word amid a sentence that is read later."""
     return in_a_sentence(TaskKind(submission.kind).label)
+
+
+def tell_undone(submission: Submission, reviewer) -> None:
+    """A decision that its author knows of holds no longer."""
+    said = later("%(who)s took back a decision on your %(kind)s.", who=reviewer, kind=kind_of(submission))
+    tell_author(submission, "undone", said)
 
 
 def tell_author(

@@ -27,8 +27,11 @@ from labeling.models import (
     Membership,
     MembershipStatus,
     Project,
+    ReviewReason,
     Skip,
     SkipReason,
+    Submission,
+    SubmissionStatus,
     Task,
     TaskCompletion,
     TaskPurpose,
@@ -178,6 +181,12 @@ def lost_lease(assignment: Assignment, user) -> DomainError:
     """The error that says what became of a slot that is no longer in this person's hands."""
     mine = assignment.annotator_id == user.pk
     match assignment.status:
+        case AssignmentStatus.SUBMITTED if mine and _is_taken_back(assignment):
+            return Gone(
+                "A lead has taken this up again to decide on it.",
+                code="taken_back",
+                hint="What you wrote is kept as a draft. You find the piece under “My work”.",
+            )
         case AssignmentStatus.SUBMITTED if mine:
             return Gone(
                 "You have submitted this task already.",
@@ -205,6 +214,12 @@ def lost_lease(assignment: Assignment, user) -> DomainError:
         code="lease_lost",
         hint="What you wrote is kept as a draft. Ask for the next task.",
     )
+
+
+def _is_taken_back(assignment: Assignment) -> bool:
+    """Whether it was put up for review again: what its author sends now was not asked for any more."""
+    reopened = Submission.objects.filter(assignment=assignment.pk, review_reason=ReviewReason.REOPENED)
+    return reopened.filter(status=SubmissionStatus.AWAITING_REVIEW).exists()
 
 
 def _whole(pk) -> QuerySet[Task]:

@@ -253,7 +253,7 @@ def _slot_for(work: _Work, task: Task) -> Assignment | DomainError:
         if slot.status == AssignmentStatus.LEASED and slot.fence == work.fence:
             return slot
         error = lost_lease(slot, work.user)
-        if slot.status == AssignmentStatus.VOID:
+        if slot.status == AssignmentStatus.VOID or error.code == "taken_back":
             return error
         raise error
     if not was_shown(task_id=task.pk, user=work.user):

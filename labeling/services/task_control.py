@@ -25,6 +25,7 @@ from labeling.models import (
     Skip,
     SkipReason,
     Submission,
+    SubmissionStatus,
     Task,
     TaskCompletion,
     TaskKind,
@@ -34,6 +35,7 @@ from labeling.models import (
 
 from . import ledger
 from .activity import notify, record_event
+from .reviews import reopen_submission
 from .slots import MOST_OVERLAP, add_slot, finish_task, in_lock_order, lock_task, unfinish_task
 from .task_close import close_locked
 
@@ -82,20 +84,20 @@ def assign_task(*, task: Task, membership: Membership, acting_user) -> Assignmen
 @transaction.atomic
 def unassign_slot(*, assignment: Assignment, acting_user) -> Assignment:
     """Take a slot back from whoever has it in hand or is to get it. They are not handed it again, unless a
-    lead gives it to them; what they wrote is kept. Raises Conflict `nobody_has_it`.
+    lead gives it to them; what they wrote is kept. Work that was returned to them waits for review again.
+    Raises Conflict `nobody_has_it`, or as reopen_submission does.
     """
     task = lock_task(assignment.task_id)
     slot = Assignment.objects.select_for_update(no_key=True).get(pk=assignment.pk)
     person = slot.annotator or slot.reserved_for
+    returned = Submission.objects.filter(assignment=slot, status=SubmissionStatus.RETURNED).first()
+    if returned is not None:
+        reopen_submission(submission=returned, reviewer=acting_user)
+        slot.refresh_from_db()
+        return slot
     in_hand = slot.status in (AssignmentStatus.LEASED, AssignmentStatus.OPEN)
     if person is None or not in_hand:
         raise Conflict("Nobody has this slot in hand.", code="nobody_has_it", hint="Look at the page again.")
-    if Submission.objects.filter(assignment=slot).exists():
-        raise Conflict(
-            "They are mending work that was returned to them.",
-            code="has_submission",
-            hint="Reject the submission instead: the slot then goes to somebody else.",
-        )
     if slot.annotator is not None:
         ledger.book_unfinished(
             assignment=slot,

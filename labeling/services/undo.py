@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.errors import Conflict, DomainError
-from annotate.words import _, later
+from annotate.words import _
 from labeling.models import (
     Appeal,
     Assignment,
@@ -24,9 +24,10 @@ from . import digests
 from .activity import record_event
 from .ranking_signals import refresh_signals
 from .restoring import reinstate_slot, restore_revision
+from .returned import return_again
 from .review_ledger import take_back_review
 from .review_rules import locked, standing_review
-from .reviews import kind_of, tell_author
+from .reviews import TOLD_WITHOUT_A_NOTE, tell_undone
 from .written_prompts import settle_prompts
 
 UNDO_MINUTES = 2  # longer than the pages offer it: a slow click is still a click
@@ -34,7 +35,8 @@ UNDO_MINUTES = 2  # longer than the pages offer it: a slow click is still a clic
 
 @transaction.atomic
 def undo_decision(*, review: Review, reviewer) -> Submission:
-    """The submission is what it was before, and waits again. The decision stays on record as reopened.
+    """The submission is what it was before, and waits again, or is returned as it was. The decision stays on
+    record as reopened.
 
     Raises Conflict for somebody else's decision, and when it is too late: time has passed, the author has
     begun to mend or has appealed, or somebody else was given the task.
@@ -54,9 +56,13 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
         restored = restore_revision(submission, review)
     Review.objects.filter(pk=review.pk).update(reopened_at=timezone.now())
     submission.status = review.status_before
-    counts = submission.status == SubmissionStatus.ACCEPTED
-    submission.decided_at = timezone.now() if counts else None
-    submission.verdict = ""  # it was decided on because it waited, or because nobody had reviewed it
+    if task is not None and submission.status == SubmissionStatus.RETURNED:
+        return_again(submission, task)
+    waits = submission.status == SubmissionStatus.AWAITING_REVIEW
+    submission.decided_at = None if waits else timezone.now()
+    # It was decided on because it waited, or because nobody had reviewed it; or it had been returned.
+    is_returned = submission.status == SubmissionStatus.RETURNED
+    submission.verdict = ReviewDecision.RETURNED if is_returned else ""
     submission.save(update_fields=["status", "decided_at", "verdict"])
     settle_prompts(submission)
     refresh_signals(submission, task)
@@ -71,12 +77,9 @@ def undo_decision(*, review: Review, reviewer) -> Submission:
         status=str(submission.status),
         digests={"judgment": digests.of_judgment(restored, submission)} if restored is not None else {},
     )
-    if review.decision != ReviewDecision.ACCEPTED or review.note:
-        tell_author(
-            submission,
-            "undone",
-            later("%(who)s took back a decision on your %(kind)s.", who=reviewer, kind=kind_of(submission)),
-        )
+    told = review.note or review.queue_reason in TOLD_WITHOUT_A_NOTE
+    if review.decision != ReviewDecision.ACCEPTED or told:
+        tell_undone(submission, reviewer)
     return submission
 
 

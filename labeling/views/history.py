@@ -27,6 +27,8 @@ from labeling.services.review_rules import is_undecided
 from . import side_by_side
 from .presenting import prompt_flag_labels, revisions_of, with_labels
 
+REOPENED_FROM = (SubmissionStatus.ACCEPTED, SubmissionStatus.RETURNED)
+
 
 @project_route(Action.VIEW_OWN_WORK)
 def history(request: HttpRequest, *, project, membership) -> HttpResponseBase:
@@ -82,7 +84,7 @@ def submission_detail(request: HttpRequest, *, project, membership, pk: int) -> 
         "noted_texts": noted_texts(submission),
         "versions": versions_containing(submission=submission) if is_lead else None,
         "may_review": is_lead and not is_own and is_undecided(submission),
-        "may_reopen": is_lead and not is_own and submission.status == SubmissionStatus.ACCEPTED,
+        "may_reopen": is_lead and not is_own and submission.status in REOPENED_FROM,
         "may_adjudicate": is_lead and submission.kind == TaskKind.RANKING and submission.task is not None,
         "appeal": Appeal.objects.filter(submission=submission).select_related("decided_by").first(),
         "talk": talk.talk_of(talk.piece_of(submission), request.user),

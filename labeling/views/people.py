@@ -9,6 +9,7 @@ from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -32,6 +33,7 @@ from labeling.models import (
 from labeling.permissions import Action
 from labeling.qualification_forms import BoundsForm
 from labeling.services import people as service
+from labeling.unmended import unmended
 
 RECENT_DAYS = 30  # shown on a person's page; the rest is behind a link
 
@@ -136,6 +138,8 @@ def member_change(request: HttpRequest, *, project, membership, pk: int) -> Http
         act, said = MEMBER_CHANGES[change]
         act(membership=member, acting_user=request.user)
         messages.success(request, said % {"name": member.user.name})
+        if change != "resume":
+            _tell_what_is_left(request, project, member)
     else:
         raise Invalid("There is no such change.", field="change")
     return redirect("labeling:people", slug=project.slug)
@@ -166,6 +170,24 @@ def person(request: HttpRequest, *, project, membership, pk: int) -> HttpRespons
         "skips": _skips(project, member)[:20],
     }
     return render(request, "labeling/person.html", context)
+
+
+def _tell_what_is_left(request: HttpRequest, project, member: Membership) -> None:
+    """What became of the work of somebody who was paused or removed, as far as it needs a lead."""
+    if freed := member.freed_count:
+        said = ngettext(
+            "%(n)s task that was kept for them goes to others.",
+            "%(n)s tasks that were kept for them go to others.",
+            freed,
+        )
+        messages.info(request, said % {"n": freed})
+    if left := unmended(project).filter(annotator=member.user).count():
+        said = ngettext(
+            "%(n)s piece that was returned to them waits under Review, “Nobody mends it”.",
+            "%(n)s pieces that were returned to them wait under Review, “Nobody mends it”.",
+            left,
+        )
+        messages.warning(request, said % {"n": left})
 
 
 def _skips(project, member: Membership):

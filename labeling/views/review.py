@@ -42,6 +42,7 @@ from labeling.services.review_rules import is_undecided
 from labeling.services.undo import UNDO_MINUTES
 from labeling.services.written_prompts import text_of
 from labeling.task_reports import awaits_score
+from labeling.unmended import why_unmended
 
 from . import side_by_side
 from .history import find_submission
@@ -127,9 +128,11 @@ def review_submission(request: HttpRequest, *, project, membership, pk: int) -> 
 @project_route(Action.REVIEW, methods=("POST",))
 def review_reopen(request: HttpRequest, *, project, membership, pk: int) -> HttpResponse:
     submission = find_submission(project, pk)
+    was_returned = submission.status == SubmissionStatus.RETURNED
     reviews.reopen_submission(submission=submission, reviewer=request.user, note=request.POST.get("note", ""))
     messages.success(request, "It waits for review again.")
-    return redirect("labeling:submission_detail", slug=project.slug, pk=pk)
+    there = "review_submission" if was_returned else "submission_detail"
+    return redirect(f"labeling:{there}", slug=project.slug, pk=pk)
 
 
 @project_route(Action.REVIEW, methods=("POST",))
@@ -218,6 +221,7 @@ def _page(
         "query": review_query(request.POST if error else request.GET),
         "kept": kept_of(request.POST if error else request.GET),
         "counts_already": submission.status == SubmissionStatus.ACCEPTED,
+        "unmended": why_unmended(submission),
         "undo": last_undoable(request, project),
         "is_own": submission.annotator_id == request.user.pk,
         "noted_texts": noted_texts(submission),

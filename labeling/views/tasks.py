@@ -19,7 +19,7 @@ from labeling import list_columns, talk, task_reports
 from labeling.access import project_route
 from labeling.list_pages import answer_list
 from labeling.listing import Filter, Listing
-from labeling.models import Skip, SkipReason, Task, TaskKind
+from labeling.models import AssignmentStatus, Skip, SkipReason, Task, TaskKind
 from labeling.permissions import Action
 from labeling.services import gold, skips, task_control
 from labeling.services.blind import completions_in_order
@@ -128,7 +128,9 @@ def _unassign(request, project, task: Task) -> tuple[str, int]:
     slot = task.assignments.filter(pk=int(text)).first() if is_number else None
     if slot is None:
         raise Invalid("Choose a slot of this task.", field="slot")
-    task_control.unassign_slot(assignment=slot, acting_user=request.user)
+    slot = task_control.unassign_slot(assignment=slot, acting_user=request.user)
+    if slot.status == AssignmentStatus.SUBMITTED:
+        return _("Taken back. It waits for review again: rejected there, it goes to somebody else."), task.pk
     return _("Taken back. The slot is free for others."), task.pk
 
 

@@ -123,6 +123,10 @@ def work_task(request: SignedInRequest, *, project, membership, pk: int) -> Http
     """The work screen of an assignment in hand; else what became of it."""
     assignment = _assignment(request, project, pk)
     if assignment.annotator_id == request.user.pk and assignment.status == AssignmentStatus.SUBMITTED:
+        error = lost_lease(assignment, request.user)
+        unsent = assignment.task.drafts.filter(user=request.user).exclude(body={})
+        if error.code == "taken_back" and unsent.exists():
+            return _lost(request, assignment, error)
         return redirect("labeling:submission_detail", slug=project.slug, pk=assignment.submission.pk)
     if not can(membership, Action.WORK):
         return _lost(request, assignment, paused())

@@ -128,6 +128,7 @@ def test_returned_work_comes_before_new_work(cast):
 
 
 def test_skipped_returned_work_does_not_block_the_queue(cast):
+    """It waits for a lead: tests/labeling/test_unmended.py."""
     make_demonstration_batch(cast.project, tasks=2, review_rate=1)
     submission = do_next(cast.annotator, cast.project)
     return_submission(submission=submission, revision=1, reviewer=cast.lead, note="One sentence, please.")
