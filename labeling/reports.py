@@ -115,7 +115,6 @@ def stored_agreement(project: Project, measure: str = "pairwise_agreement") -> d
 def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
     """What needs a lead now, most pressing first: [{"count", "text", "route", "query"}]."""
     drafts = sum(1 for guideline in project.guidelines.all() if _has_unpublished_draft(guideline))
-    left = unmended(project).exclude(annotator=user).count()
     review, appeals, late, skipped, gold = (
         project.submissions.reviewable_by(user).count(),
         Appeal.objects.open().filter(project=project).exclude(author=user).count(),
@@ -134,13 +133,7 @@ def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
             ngettext("appeal waits for an answer", "appeals wait for an answer", appeals),
             "labeling:appeals",
         ),
-        (
-            left,
-            ngettext(
-                "returned submission is mended by nobody", "returned submissions are mended by nobody", left
-            ),
-            "labeling:review_queue?reason=not_mended",
-        ),
+        _left_returned(project, user),
         (
             late,
             ngettext(
@@ -172,12 +165,20 @@ def waiting_decisions(project: Project, user) -> list[dict[str, Any]]:
             "labeling:guidelines",
         ),
     ]
-    found = []
-    for count, text, route in candidates:
-        if count:
-            name, _mark, query = route.partition("?")
-            found.append({"count": count, "text": text, "route": name, "query": f"?{query}" if query else ""})
-    return found
+    return [_decision(*each) for each in candidates if each[0]]
+
+
+def _left_returned(project: Project, user) -> tuple[int, str, str]:
+    left = unmended(project).exclude(annotator=user).count()
+    text = ngettext(
+        "returned submission is mended by nobody", "returned submissions are mended by nobody", left
+    )
+    return left, text, "labeling:review_queue?reason=not_mended"
+
+
+def _decision(count: int, text: str, address: str) -> dict[str, Any]:
+    route, mark, query = address.partition("?")
+    return {"count": count, "text": text, "route": route, "query": mark + query}
 
 
 def _has_unpublished_draft(guideline) -> bool:

@@ -36,7 +36,6 @@ from .activity import record_event
 from .caps import require_room
 from .judgments import clean_line
 from .lease_statements import CLAIMED, store_lease
-from .returned import tell_of_skip
 from .screening import split_kinds
 from .skips import route_skip
 from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, was_shown
@@ -184,7 +183,6 @@ def skip_assignment(
             claimed=active_seconds,
         )
         route_skip(skip=skip)
-        tell_of_skip(assignment=assignment, user=user)
     return skip
 
 

@@ -75,9 +75,10 @@ def let_author_have_it(submission: Submission) -> None:
     taken.filter(reason=SkipReason.WITHDRAWN).delete()
 
 
-def tell_of_skip(*, assignment: Assignment, user) -> None:
+def tell_of_skip(skip: Skip) -> None:
     """Who returned the work hears that its author has passed on it."""
-    submission = Submission.objects.select_related("project").filter(assignment=assignment).first()
+    rows = Submission.objects.select_related("project")
+    submission = rows.filter(task=skip.task_id, annotator=skip.user_id).first()
     if submission is None or not is_unmended(submission):
         return
     review = _returns(submission).filter(reopened_at=None).select_related("reviewer").first()
@@ -86,7 +87,7 @@ def tell_of_skip(*, assignment: Assignment, user) -> None:
             user=review.reviewer,
             project=submission.project,
             kind="submission.not_mended",
-            text=later("%(who)s skipped what you had returned. It waits for a decision.", who=user),
+            text=later("%(who)s skipped what you had returned. It waits for a decision.", who=skip.user),
             path=reverse("labeling:review_submission", args=[submission.project.slug, submission.pk]),
         )
 

@@ -29,6 +29,7 @@ from labeling.models import (
 from .activity import notify, record_event
 from .judgments import clean_text
 from .prompts import NewPrompt, ensure_prompts, lock_project_rows
+from .returned import tell_of_skip
 from .slots import in_lock_order, lock_task, mirrored
 from .task_close import close_locked
 
@@ -38,7 +39,9 @@ LONGEST_PROMPT = 100_000
 
 
 def route_skip(*, skip: Skip) -> None:
-    """After a skip, in its transaction, the task locked: park it where the reason or the number says so."""
+    """After a skip, in its transaction, the task locked: park it where the reason or the number says so.
+    Who returned the work that was skipped hears of it."""
+    tell_of_skip(skip)
     task = Task.objects.select_related("project").get(pk=skip.task_id)
     if task.parked_at is not None or task.status != TaskStatus.OPEN:
         return
