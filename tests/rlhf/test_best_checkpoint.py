@@ -36,7 +36,7 @@ def scripted(monkeypatch):
         step = STEP["now"]
         return {"validation_loss": LOSSES[step], "validation_accuracy": ACCURACIES[step]}
 
-    def held_out(roller, prompts, seeds):
+    def held_out(roller, prompts, seeds, place):
         reward, kl = REWARDS[STEP["now"]], KLS[STEP["now"]]
         objective = reward - roller.config.kl_coefficient * kl
         return {"validation_reward": reward, "validation_objective": objective, "validation_kl": kl}

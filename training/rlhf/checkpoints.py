@@ -65,7 +65,7 @@ def load_manifest(folder: Path) -> Manifest:
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise CheckpointError(f"{folder} has no {MANIFEST}: it is not a whole checkpoint") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not readable JSON ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise CheckpointError(f"{path} has a format this version does not know")
@@ -82,10 +82,35 @@ def load_manifest(folder: Path) -> Manifest:
         )
     except KeyError as error:
         raise CheckpointError(f"{path} lacks {error}") from None
+    _check_shape(path, manifest)
     for name in manifest.files:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise CheckpointError(f"{path} names a file outside its folder: {name!r}")
     return manifest
+
+
+def _check_shape(path: Path, manifest: Manifest) -> None:
+    """Raises CheckpointError naming the first entry that is not what this version writes."""
+    for name, kind, words in (
+        ("kind", str, "a text"),
+        ("step", int, "a whole number"),
+        ("stage", str, "a text"),
+        ("metrics", dict, "an object"),
+        ("base", str, "a text"),
+        ("base_manifest_sha256", str, "a text"),
+        ("extra", dict, "an object"),
+        ("files", dict, "an object"),
+    ):
+        value = getattr(manifest, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise CheckpointError(f"{path}: {name} must be {words}, and is {value!r:.80}")
+    for name, entry in manifest.files.items():
+        if not isinstance(entry, dict) or not (
+            isinstance(entry.get("sha256"), str) and type(entry.get("bytes")) is int
+        ):
+            raise CheckpointError(
+                f"{path}: the entry of {name!r:.80} in files must have sha256 and bytes, and is {entry!r:.80}"
+            )
 
 
 def verify(folder: Path) -> Manifest:

@@ -12,10 +12,9 @@ from typing import Any
 
 from training.rlhf import checkpoints
 from training.rlhf.errors import CheckpointError, ConfigError, ModelFolderError, first_line
+from training.rlhf.weight_files import check_entries, check_sizes, weight_files
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 UNBOUNDED = 1_000_000  # tokens; of a model that names no longest sequence
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def check_model(name: str, *, allowed_hub_ids: list[str], field: str = "model", digests: bool = True) -> str:
@@ -46,7 +45,8 @@ def check_folder(folder: Path, *, field: str = "model", digests: bool = True) ->
             f"{field}: {folder} asks to run its own Python code (auto_map in config.json); "
             "such models are never loaded; choose one of a family that transformers knows"
         )
-    _check_weights(folder, field)
+    check_entries(folder, config, field)
+    check_sizes(folder, weight_files(folder, field), config, field)
     if not any(
         (folder / name).is_file()
         for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -135,29 +135,6 @@ def room_beside(max_new_tokens: int, context: int) -> int:
             f"that nothing could be answered; lower it to {context // 2}, say",
         )
     return context - max_new_tokens
-
-
-def _check_weights(folder: Path, field: str) -> None:
-    if (folder / INDEX).is_file():
-        index = _read_object(folder / INDEX, "")
-        for shard in sorted(set(index.get("weight_map", {}).values())):
-            if not (folder / str(shard)).is_file():
-                raise ModelFolderError(f"{field}: {folder} lacks {shard}, a part of its weights")
-        return
-    if (folder / SINGLE).is_file():
-        return
-    if any(next(folder.glob(pattern), None) for pattern in PICKLES):
-        raise ModelFolderError(
-            f"{field}: {folder} has its weights only as pickle, which can run code when loaded; "
-            "convert them to safetensors"
-        )
-    if (folder / "adapter_model.safetensors").is_file():
-        raise ModelFolderError(
-            f"{field}: {folder} holds an adapter without its base model; give the merged folder"
-        )
-    raise ModelFolderError(
-        f"{field}: {folder} has no weights ({SINGLE}); copy them there, or give another folder"
-    )
 
 
 def _read_object(path: Path, missing: str) -> dict[str, Any]:
