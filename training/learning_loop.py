@@ -209,7 +209,9 @@ class Loop:
             )
             if ended.returncode:
                 raise RuntimeError(f"seed {self.seed}, {name or stage}: {ended.stderr.strip()[-500:]}")
-        best = self._result(name or stage).get("best_checkpoint")
+        best = self._result(name or stage).get("best_checkpoint", "")
+        if best is None:
+            raise RuntimeError(f"seed {self.seed}, {name or stage}: no checkpoint within the KL budget")
         return str(folder / best) if best else str(folder)
 
     def _result(self, name: str) -> dict[str, Any]:

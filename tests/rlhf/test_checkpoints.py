@@ -67,7 +67,9 @@ def test_damage_is_named_and_the_checkpoint_before_it_used(tmp_path, damage):
     write(tmp_path, 10)
     damage(tmp_path / "step-10")
     said = []
-    assert checkpoints.newest_verified(tmp_path, said.append) == tmp_path / "step-1"
+    assert (
+        checkpoints.newest_verified(tmp_path, lambda _, message: said.append(message)) == tmp_path / "step-1"
+    )
     assert len(said) == 1 and "step-10 is damaged" in said[0]
 
 

@@ -124,7 +124,13 @@ def test_an_entry_of_the_configuration_that_is_none_is_named(world, folder, tmp_
 
 @pytest.mark.parametrize(
     ("entry", "value"),
-    [("n_layer", 10**7), ("n_embd", 10**9), ("vocab_size", 10**12), ("n_head", 10**7), ("n_positions", 10**6)],
+    [
+        ("n_layer", 10**7),
+        ("n_embd", 10**9),
+        ("vocab_size", 10**12),
+        ("n_head", 10**7),
+        ("n_positions", 10**6),
+    ],
 )
 def test_a_size_beyond_the_weights_is_refused_at_once(folder, entry, value):
     edit(folder / "config.json", **{entry: value})

@@ -7,11 +7,12 @@ do not match it is damaged and named. Nothing here loads torch.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from training.rlhf.errors import CheckpointError
 MANIFEST = "manifest.json"
 FORMAT = 1
 KINDS = ("causal_lm", "reward_model")
+ASIDE = "damaged-"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,13 @@ def verify(folder: Path) -> Manifest:
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"{folder} is damaged: {name} is missing")
-        if path.stat().st_size != expected["bytes"] or digest(path)["sha256"] != expected["sha256"]:
+        try:
+            is_whole = (
+                path.stat().st_size == expected["bytes"] and digest(path)["sha256"] == expected["sha256"]
+            )
+        except OSError as error:
+            raise CheckpointError(f"{folder} is damaged: {name} cannot be read ({error.strerror})") from error
+        if not is_whole:
             raise CheckpointError(f"{folder} is damaged: {name} does not match its digest")
     return manifest
 
@@ -142,17 +150,26 @@ def whole_checkpoints(checkpoints: Path) -> list[Path]:
     return [folder for _, folder in sorted(found)]
 
 
-def newest_verified(checkpoints: Path, on_damage: Callable[[str], None] | None = None) -> Path | None:
+def newest_verified(checkpoints: Path, on_damage: Callable[[Path, str], None] | None = None) -> Path | None:
     """The newest checkpoint whose digests match, or None; each damaged one is reported to `on_damage`."""
     for folder in reversed(whole_checkpoints(checkpoints)):
         try:
             verify(folder)
         except CheckpointError as error:
             if on_damage:
-                on_damage(error.message)
+                on_damage(folder, error.message)
             continue
         return folder
     return None
+
+
+def put_aside(folder: Path) -> Path:
+    """A damaged checkpoint under a name that no longer counts as one, for whoever wants to look at it."""
+    aside = folder.with_name(f"{ASIDE}{folder.name}")
+    _remove(aside)
+    os.rename(folder, aside)
+    fsync_path(folder.parent)
+    return aside
 
 
 def write_checkpoint(
@@ -202,7 +219,8 @@ def write_checkpoint(
         os.rename(temporary, target)
         fsync_path(target.parent)
     except BaseException:
-        _remove(temporary)
+        with contextlib.suppress(OSError):  # what the disk said first counts
+            _remove(temporary)
         raise
     return manifest
 
@@ -226,7 +244,7 @@ def sweep_leftovers(checkpoints: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON durably: temporary file, fsync, rename."""
     temporary = path.with_name(f".{path.name}.writing")
-    with open(temporary, "w", encoding="utf-8") as file:
+    with _named(path), open(temporary, "w", encoding="utf-8") as file:
         json.dump(value, file, ensure_ascii=False, indent=2, allow_nan=False)
         file.write("\n")
         file.flush()
@@ -237,9 +255,20 @@ def write_json(path: Path, value: Any) -> None:
 def fsync_path(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with _named(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """The system's refusal of an open file says not which one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _manifest_digest(base: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import json
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from training.rlhf import checkpoints
 from training.rlhf.config import PRESETS, STAGES, TRAINING_STAGES, describe
 from training.rlhf.devices import check_device
+from training.rlhf.disk import is_full, is_of_the_system
 from training.rlhf.errors import (
     EXIT_FAILED,
     EXIT_REFUSED,
@@ -178,20 +178,23 @@ def _attend(run: Run, options: argparse.Namespace) -> int:
     except RunFolderError:  # it is somebody else's: nothing is written there
         raise
     except RlhfError as error:
-        run.fail(error)
-        print(f"{options.stage}: {error.message}", file=sys.stderr)
-        return error.exit_status
+        return _fail(run, error)
     except Exception as error:  # noqa: BLE001 - the last line of defence: every end is recorded
         failure = told(error, run.footing, config) if is_out_of_memory(error) else _as_failure(error)
-        if isinstance(failure, DiskFullError):
-            print(f"{options.stage}: {failure.message}", file=sys.stderr)
-        else:
+        if not isinstance(failure, DiskFullError):
             traceback.print_exc()
-        try:
-            run.fail(failure)
-        except OSError as second:  # not even that fits; the exit status still tells
-            print(f"{options.stage}: {failure.message} ({second})", file=sys.stderr)
-        return failure.exit_status or EXIT_FAILED
+        return _fail(run, failure, say=isinstance(failure, DiskFullError))
+
+
+def _fail(run: Run, failure: RlhfError, *, say: bool = True) -> int:
+    """Record how the run ended, and `say` it; the exit status."""
+    if say:
+        print(f"{run.stage}: {failure.message}", file=sys.stderr)
+    try:
+        run.fail(failure)
+    except OSError as second:  # not even that fits; the exit status still tells
+        print(f"{run.stage}: {failure.message} ({second})", file=sys.stderr)
+    return failure.exit_status or EXIT_FAILED
 
 
 def _as_failure(error: Exception) -> RlhfError:
@@ -199,23 +202,27 @@ def _as_failure(error: Exception) -> RlhfError:
         return RlhfError(
             "another process of this run has ended: look at its output, then go on with --resume"
         )
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC})" in str(error):
+    if is_full(error):  # while a checkpoint is written, see `told_of_the_disk`
+        file = getattr(error, "filename", None)
+        about = f", {file} could not be written" if file else ""
         return DiskFullError(
-            "the disk is full: the checkpoint that was being written is gone, the one before it is whole. "
-            "Make room, then continue with --resume"
+            f"the disk is full{about}: what was saved is whole. Make room, then continue with --resume"
         )
-    # The library that writes weights has errors of its own, which quote the system's.
-    if isinstance(error, OSError) or "(os error " in str(error):
+    if is_of_the_system(error):
         return RlhfError(f"the system refused: {error}")
     return RlhfError(f"an error nobody foresaw ({type(error).__name__}: {error}); the log has its trace")
 
 
 def _checkpoint_to_resume(run: Run) -> Path | None:
-    found = checkpoints.newest_verified(
-        run.checkpoints,
-        on_damage=lambda message: run.log(f"{message}; falling back to the checkpoint before it"),
-    )
+    def put_aside(folder: Path, message: str) -> None:
+        """It would count as the newest, and what is saved from now on be retired before it."""
+        aside = checkpoints.put_aside(folder).name if run.leads else folder.name
+        run.log(
+            f"{message}; put aside as {aside}, falling back to the checkpoint before it",
+            damaged_checkpoint=folder.name,
+        )
+
+    found = checkpoints.newest_verified(run.checkpoints, on_damage=put_aside)
     if found is None:
         run.log("there is no whole checkpoint yet: starting from the beginning")
     return found

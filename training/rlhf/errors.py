@@ -104,6 +104,12 @@ class DiskFullError(RlhfError):
     code = "disk_full"
 
 
+class NotWrittenError(RlhfError):
+    """The system refused to write, and not for want of room."""
+
+    code = "not_written"
+
+
 class InterruptedRun(RlhfError):
     """SIGTERM or SIGINT arrived; a checkpoint was written first where there was anything to keep."""
 

@@ -22,8 +22,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.rlhf import checkpoints
+from training.rlhf.culprits import bad_tensor
 from training.rlhf.devices import NO_GPU
-from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun
+from training.rlhf.disk import told_of_the_disk
+from training.rlhf.errors import CheckpointError, ConfigError, InterruptedRun, NonFiniteError
 from training.rlhf.loss_scale import LossScale
 from training.rlhf.optim import Optimizer, schedule_factor
 from training.rlhf.run import Run
@@ -221,21 +223,23 @@ class Session:
 
     def _write(self, moments: dict[str, Tensor]) -> None:
         folder = checkpoints.step_folder(self.run.checkpoints, self.step)
+        self._refuse_non_finite()
 
         def fill(target: Path) -> None:
             self._save_models(target)
             save_file(moments, target / OPTIMIZER)
             checkpoints.write_json(target / STATE, self.state)
 
-        manifest = checkpoints.write_checkpoint(
-            folder,
-            fill,
-            kind=self.kind,
-            step=self.step,
-            stage=self.run.stage,
-            base=self.base,
-            metrics=self.measured,  # of an earlier step they would be another model's
-        )
+        with told_of_the_disk(folder):
+            manifest = checkpoints.write_checkpoint(
+                folder,
+                fill,
+                kind=self.kind,
+                step=self.step,
+                stage=self.run.stage,
+                base=self.base,
+                metrics=self.measured,  # of an earlier step they would be another model's
+            )
         self.run.events.write(
             "checkpoint",
             self.step,
@@ -247,6 +251,16 @@ class Session:
             },
         )
         self._retire()
+
+    def _refuse_non_finite(self) -> None:
+        """A step's loss and gradients were looked at before the weights moved; these are what is kept."""
+        modules = {"model": self.sharding.saved()} if self.sharding else self.modules
+        for label, module in modules.items():
+            if (name := bad_tensor(module)) is not None:
+                raise NonFiniteError(
+                    f"the weights {name} ({label}) are not finite after step {self.step}: nothing is saved "
+                    "of it; lower the learning rate, then start again"
+                )
 
     def end_step(self, *, improved: bool, finished: bool) -> None:
         """Save where due; on SIGTERM save and leave."""
@@ -266,12 +280,16 @@ class Session:
         longest = max(LONGEST_UNSAVED_SECONDS, self._save_seconds / SAVING_SHARE)
         return time.monotonic() - self._saved_at > longest
 
-    def finish(self, metrics: dict[str, Any]) -> None:
-        """Write the result: metrics, best and final checkpoint."""
+    def finish(self, metrics: dict[str, Any], *, final_may_be_best: bool = True) -> None:
+        """Write the result: metrics, best and final checkpoint. Where nothing was best, the final one is to
+        be used, unless it may not be: None then.
+        """
         final = self.run.relative(checkpoints.step_folder(self.run.checkpoints, self.step))
         best = self.state["best"]
         best_folder = checkpoints.step_folder(self.run.checkpoints, best["step"]) if best else None
-        chosen = self.run.relative(best_folder) if best_folder and best_folder.is_dir() else final
+        chosen = final if final_may_be_best else None
+        if best_folder and best_folder.is_dir():
+            chosen = self.run.relative(best_folder)
         self.run.finish(
             "succeeded", metrics=metrics, best=best, best_checkpoint=chosen, final_checkpoint=final
         )

@@ -87,9 +87,7 @@ def check_entries(folder: Path, config: dict[str, Any], field: str) -> None:
     """Raises ModelFolderError for what would end in an error of the language, or load other files."""
     where = f"{field}: {folder}/config.json:"
     names = config.get("architectures")
-    if names is not None and not (
-        isinstance(names, list) and all(isinstance(name, str) for name in names)
-    ):
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise ModelFolderError(f"{where} architectures must be a list of names, and is {names!r:.80}")
     bias = config.get("reward_bias", 0.0)
     if isinstance(bias, bool) or not isinstance(bias, int | float) or not math.isfinite(bias):
@@ -121,13 +119,13 @@ def _shards(folder: Path, field: str) -> list[str]:
     for weight, name in found.items():
         if not isinstance(name, str) or Path(name).name != name or "\\" in name or "\0" in name:
             raise ModelFolderError(
-                f"{field}: {path}: weight_map gives {name!r:.80} for {weight:.80}; it must be the plain name of "
-                "a file in the same folder"
+                f"{field}: {path}: weight_map gives {name!r:.80} for {weight:.80}; it must be the plain name "
+                "of a file in the same folder"
             )
         if not name.endswith(SUFFIX):
             raise ModelFolderError(
-                f"{field}: {path}: weight_map gives {name!r:.80} for {weight:.80}, which is no {SUFFIX} file: "
-                "a pickle can run code when loaded; convert it to safetensors"
+                f"{field}: {path}: weight_map gives {name!r:.80} for {weight:.80}, which is no {SUFFIX} "
+                "file: a pickle can run code when loaded; convert it to safetensors"
             )
     names = sorted(set(found.values()))
     for name in names:

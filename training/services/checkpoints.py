@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from annotate.postgres import answers_within
 from annotate.words import _
 from labeling.models import Project
 from labeling.services.activity import record_event
-from training.models import Checkpoint, TrainingRun
+from training.models import Checkpoint, Stage, TrainingRun
 from training.rlhf import checkpoints as files
 from training.rlhf.errors import CheckpointError
 
@@ -45,10 +45,13 @@ class WholeCheckpoint:
     manifest_sha256: str
 
 
-def whole_checkpoints(run: TrainingRun) -> list[WholeCheckpoint]:
+def whole_checkpoints(
+    run: TrainingRun, on_damage: Callable[[str, str], None] | None = None
+) -> list[WholeCheckpoint]:
     """The whole, undamaged checkpoints in the run's folder. Reads every byte, asks no database.
 
-    A damaged one is left out: the trainer itself falls back to the one before.
+    A damaged one is left out, its name and what is wrong given to `on_damage`: the trainer itself falls
+    back to the one before.
     """
     found = []
     for folder in files.whole_checkpoints(run_directory(run) / "checkpoints"):
@@ -56,6 +59,8 @@ def whole_checkpoints(run: TrainingRun) -> list[WholeCheckpoint]:
             manifest = files.verify(folder)
         except CheckpointError as error:
             log.warning("damaged_checkpoint", run=str(run.pk), cause=error.message)
+            if on_damage:
+                on_damage(folder.name, error.message)
             continue
         found.append(WholeCheckpoint(folder, manifest, files.digest(folder / files.MANIFEST)["sha256"]))
     return found
@@ -75,11 +80,45 @@ def register_checkpoints(
             each.folder,
             each.manifest,
             each.manifest_sha256,
-            each.folder.name == best,
+            each.folder.name == best and not is_over_budget(run, each.manifest.metrics),
             each.folder.name == final,
         )
         for each in whole
     ]
+
+
+def kl_budget_of(run: TrainingRun) -> float:
+    """Nats that a PPO run may leave its reference by; 0 where there is no limit."""
+    return float(run.hyperparameters.get("kl_budget") or 0.0) if run.stage == Stage.PPO else 0.0
+
+
+def is_over_budget(run: TrainingRun, metrics: dict[str, Any]) -> bool:
+    """Whether what was measured of a checkpoint is over the run's KL budget."""
+    budget, kl = kl_budget_of(run), _kl_of(metrics)
+    return bool(budget) and kl is not None and kl > budget
+
+
+def best_of(run: TrainingRun) -> Checkpoint | None:
+    """What is used of a run: of those with files its best checkpoint, else its final one, else its newest.
+
+    Under a KL budget only what was measured within it, for a person to choose another by its step.
+    """
+    rows = run.checkpoints.present().order_by("-is_best", "-is_final", "-step").select_related("run")
+    if not kl_budget_of(run):
+        return rows.first()
+    fitting = (row for row in rows if not is_over_budget(run, row.metrics))
+    return next((row for row in fitting if row.is_best or _kl_of(row.metrics) is not None), None)
+
+
+def has_none_within_budget(run: TrainingRun) -> bool:
+    """Whether a PPO run has checkpoints, and none is known to be within its KL budget."""
+    return bool(kl_budget_of(run)) and run.checkpoints.present().exists() and best_of(run) is None
+
+
+def _kl_of(metrics: dict[str, Any]) -> float | None:
+    """On held-out prompts, or on those to practise on where there are none."""
+    value = metrics.get("validation_kl", metrics.get("kl"))
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _name(path: Any) -> str:

@@ -63,6 +63,12 @@ def append_trainer_events(
     )
 
 
+def damaged_checkpoints(run: TrainingRun) -> list[str]:
+    """Names of what the last attempt found damaged, the trainer or the site."""
+    told = run.events.filter(attempt=run.attempt, type="log", data__has_key="damaged_checkpoint")
+    return sorted({str(data["damaged_checkpoint"]) for data in told.values_list("data", flat=True)})
+
+
 def event_dict(event: RunEvent) -> dict[str, Any]:
     return {
         "sequence": event.sequence,

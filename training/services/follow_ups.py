@@ -38,6 +38,7 @@ from training.follow_up_words import (
 )
 from training.models import Checkpoint, FollowUpStatus, RunInputRole, RunStatus, Stage, TrainingRun
 
+from .checkpoints import best_of, has_none_within_budget, kl_budget_of
 from .continuations import continuation_of, start_evaluations
 from .event_log import append_event
 from .follow_up_plans import COMPARE, MEASURED_TOO
@@ -145,12 +146,21 @@ def _start_comparison(run: TrainingRun) -> None:
 def best_checkpoint(run: TrainingRun | None) -> Checkpoint:
     """What is used of a run.
 
-    Its best checkpoint, else its final one, else its newest. Raises Invalid if it has none, and
-    where a step of a round has no run.
+    Its best checkpoint, else its final one, else its newest; under a KL budget only what is within it.
+    Raises Invalid if it has none, and where a step of a round has no run.
     """
     if run is None:
         raise Invalid("This step of the round has no run.", code="no_run")
-    found = run.checkpoints.present().order_by("-is_best", "-is_final", "-step").first()
+    found = best_of(run)
+    if found is None and has_none_within_budget(run):
+        raise Invalid(
+            _(
+                "No checkpoint of %(run)s stayed within its KL budget of %(budget)s nats, so none is taken "
+                "by itself. Choose one by its step, or train again: slower, or with evaluate_every."
+            )
+            % {"run": run, "budget": f"{kl_budget_of(run):g}"},
+            code="over_kl_budget",
+        )
     if found is None:
         raise Invalid(_("%(run)s has no checkpoint.") % {"run": run}, code="no_checkpoint")
     return found

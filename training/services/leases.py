@@ -151,11 +151,11 @@ def store_progress(
 
 @answers_within(patience)
 @transaction.atomic
-def report(run_id, attempt: int, message: str) -> None:
-    """A log line of the supervisor. Raises LeaseLost."""
+def report(run_id, attempt: int, message: str, **facts: Any) -> None:
+    """A log line of the supervisor, with `facts` for those who read it by program. Raises LeaseLost."""
     if held(run_id, attempt).update(heartbeat_at=Now()) != 1:
         raise LeaseLost(f"attempt {attempt} of run {run_id} does not hold it any more")
-    append_event(run_id, type="log", attempt=attempt, data={"message": message})
+    append_event(run_id, type="log", attempt=attempt, data={"message": message, **facts})
 
 
 def due_for_ringing() -> QuerySet[TrainingRun]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from .checkpoints import register_checkpoints, whole_checkpoints
 from .child import TrainingProcess, end_predecessor
 from .leases import LeaseLost
 from .live import announce
-from .locations import run_directory
+from .locations import run_directory, without_our_folders
 from .machines import refuse_here
 from .preparation import Preparation
 from .tailing import Batch, read_batch
@@ -237,9 +238,16 @@ class RunSupervisor:
     def _conclude(self, status: int) -> Outcome:
         assert self.child is not None  # noqa: S101 - for the type checker
         result = self._read_result() or {}
-        whole = self._while_beating(lambda: whole_checkpoints(self.run))
+        damaged: list[tuple[str, str]] = []
+        whole = self._while_beating(lambda: whole_checkpoints(self.run, lambda *found: damaged.append(found)))
+        for name, cause in damaged:
+            self._patiently(partial(self._tell_damage, name, cause))
         self._patiently(lambda: register_checkpoints(self.run, whole, result))
         return self._patiently(lambda: self._end(status, result))
+
+    def _tell_damage(self, name: str, cause: str) -> None:
+        message = f"{without_our_folders(cause)}; it is not kept"
+        leases.report(self.run.pk, self.run.attempt, message, damaged_checkpoint=name)
 
     def _end(self, status: int, result: dict[str, Any]) -> Outcome:
         assert self.child is not None  # noqa: S101 - for the type checker

@@ -26,7 +26,8 @@ from training.metric_words import chosen_by, deciding, figures
 from training.models import Preset, RunStatus, Stage, TrainingRun
 from training.preview_form import TEMPLATE_FIELDS
 from training.services import runs as service
-from training.services.event_log import curves, live_message, log_lines, reports
+from training.services.checkpoints import has_none_within_budget
+from training.services.event_log import curves, damaged_checkpoints, live_message, log_lines, reports
 from training.services.exports import has_files, open_export
 from training.services.fitting import STAGES as FITTED
 from training.services.fitting import estimate_run
@@ -286,6 +287,8 @@ def run_detail(request: HttpRequest, *, project, membership, number: int) -> Htt
         "searched": searched,
         "inputs": run.inputs.select_related("dataset_version__dataset", "checkpoint__run"),
         "checkpoints": [(each, deciding(run.stage, each.metrics, best_metric)) for each in checkpoints],
+        "damaged": damaged_checkpoints(run),
+        "none_within": has_none_within_budget(run),
         "decides": deciding(run.stage, {}, best_metric),
         "fraction": min(1.0, run.step / run.total_steps) if run.total_steps else None,
         "final_metrics": figures({**undrawn(run, found), **run.metrics}),

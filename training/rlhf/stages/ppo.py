@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from training.rlhf.config.ppo import OF_ROLLOUTS
 from training.rlhf.culprits import place_in
 from training.rlhf.data import PromptRow, read_prompts
 from training.rlhf.errors import DataError, NonFiniteError
+from training.rlhf.kl_budget import KlBudget
 from training.rlhf.models import load_reader
 from training.rlhf.ppo_networks import VALUE_MODEL, load_networks, network_sizes
 from training.rlhf.pretraining_mix import PretrainingMix
@@ -88,6 +90,7 @@ class PpoTrainer:
         )
         for network in (self.networks.reference, self.networks.reward):
             network.to(accelerator.device)
+        self.budget = KlBudget(config.kl_budget)
         self.average: WeightAverage | None = None
         if config.ema_decay:
             self.average = WeightAverage(self.networks.policy.model, config.ema_decay)
@@ -265,29 +268,35 @@ class PpoTrainer:
 
     def _judge(self, step: int, measured: dict[str, float]) -> tuple[bool, bool]:
         """(is this the best checkpoint so far, is the run over)."""
-        session, budget = self.session, self.config.kl_budget
-        finished, evaluates = step >= session.total_steps, session.due_for_evaluation()
-        if self.held_out_prompts and not evaluates:
+        session, budget = self.session, self.budget
+        finished = step >= session.total_steps
+        is_neared = budget.is_neared(measured["kl"], session.state)
+        if not (is_neared or session.due_for_evaluation()):
             return False, finished
-        found = self._evaluate() or self._measured_in_practice(measured)
-        kl = found.get("validation_kl", measured["kl"])
-        is_over = bool(budget) and kl > budget
-        improved = (evaluates or is_over) and session.note(found, eligible=not is_over)
+        found = self._evaluate() or self._measured_in_practice(step, measured)
+        kl = found["validation_kl" if self.held_out_prompts else "kl"]
+        is_over = budget.is_over(kl)
+        improved = session.note(found, eligible=not is_over)
         if is_over:
-            if session.state["best"] is None:
-                self.run.log(
-                    "no checkpoint stayed within the KL budget: evaluate more often, or learn more slowly"
-                )
-            self.run.log(f"stopped: KL {kl:.2f} nats exceeds the budget of {budget:g}")
+            for line in budget.words(kl, session.state["best"]):
+                self.run.log(line)
             finished = True
-        elif evaluates and session.is_out_of_patience():
+        elif session.is_out_of_patience():
             session.log_lost_patience()
             finished = True
         return improved, finished
 
-    def _measured_in_practice(self, measured: dict[str, float]) -> dict[str, float]:
-        """What chooses between checkpoints where no prompts are held out."""
+    def _measured_in_practice(self, step: int, measured: dict[str, float]) -> dict[str, float]:
+        """What chooses between checkpoints where no prompts are held out: the step's rollouts. Under a budget
+        its prompts are answered again, for rollouts are of the policy before the update that is saved.
+        """
         reward, kl = measured["reward_mean"], measured["kl"]
+        if self.budget.nats:
+            rows = self._prompts_of(step)
+            seeds = [derived_seed(self.config.seed, "practice", step, index) for index in range(len(rows))]
+            places = [self.places[row] for row in rows]
+            found = self._look_at([self.prompts[row] for row in rows], seeds, places.__getitem__)
+            reward, kl = found["validation_reward"], found["validation_kl"]
         return {
             "reward_mean": reward,
             "kl": kl,
@@ -297,12 +306,17 @@ class PpoTrainer:
     def _evaluate(self) -> dict[str, float]:
         if not self.held_out_prompts:
             return {}
-        self.networks.policy.eval()
         seeds = [
             derived_seed(self.config.seed, "held-out", index) for index in range(len(self.held_out_prompts))
         ]
+        return self._look_at(self.held_out_prompts, seeds, self.held_out_places.__getitem__)
+
+    def _look_at(
+        self, prompts: list[list[int]], seeds: list[int], place: Callable[[int], str]
+    ) -> dict[str, float]:
+        self.networks.policy.eval()
         with self._averaged():
-            return self.roller.held_out(self.held_out_prompts, seeds, self.held_out_places.__getitem__)
+            return self.roller.held_out(prompts, seeds, place)
 
     def _averaged(self) -> AbstractContextManager[None]:
         """The policy as it is evaluated and given away."""
@@ -319,7 +333,8 @@ class PpoTrainer:
                 "kl_coefficient": self.controller.coefficient,
                 "episodes": self.session.step * self.config.batch_size,
                 "seconds_are_of_episodes": (self.session.step - self.begun_at) * self.config.batch_size,
-            }
+            },
+            final_may_be_best=not self.budget.nats,
         )
 
     def _fit(self, *, resumed: bool) -> Any:
