@@ -65,9 +65,10 @@ def _measured(answer: GoldAnswer, content: Content, mark: float) -> GoldResult:
     if not isinstance(content, RankingContent):
         return GoldResult(passed=None)
     order = order_agreement(content.tiers, answer.tiers)
-    flags = flag_agreement(content.flags, answer.flags)
+    # Where the answer is an order alone nobody knows which flags are right.
+    flags = flag_agreement(content.flags, answer.flags) if answer.checks_flags else None
     share = order.share
-    passed = (share is None or share >= mark) and (not answer.checks_flags or flags >= mark)
+    passed = all(each is None or each >= mark for each in (share, flags))
     return GoldResult(agreement=share, pairs=order.pairs, flag_agreement=flags, passed=passed)
 
 
