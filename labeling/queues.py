@@ -51,8 +51,9 @@ from .models import (
 )
 
 IN_HAND = (AssignmentStatus.LEASED, AssignmentStatus.RETURNED)
+OwnRow = tuple[int, int, int, str]
+LEASED, RETURNED, GIVEN, BEGUN = 1, 2, 3, 4  # steps of what is somebody's already
 HELD = "held"  # why: somebody else is at this slot in this moment
-COUNTED_AT_MOST = 1_000  # "how much waits" is a hint for people; beyond this they read "1,000 or more"
 
 
 @dataclass(frozen=True)
@@ -75,26 +76,6 @@ class KindGate:
     @property
     def is_open(self) -> bool:
         return self.version_id is None or self.is_acknowledged
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """How much of one kind waits for a person. `open` counts slots, up to COUNTED_AT_MOST."""
-
-    kind: str
-    label: str
-    in_hand: int
-    returned: int
-    open: int
-    gate: KindGate
-
-    @property
-    def total(self) -> int:
-        return self.in_hand + self.returned + self.open
-
-    @property
-    def is_capped(self) -> bool:
-        return self.open >= COUNTED_AT_MOST
 
 
 def next_assignment(*, user, project: Project, kinds: Sequence[str], lock: bool = False) -> Pick | None:
@@ -154,60 +135,83 @@ def own_work(*, user, project: Project, kinds: Sequence[str]) -> Pick | None:
     """Work that is already this person's: in hand, returned, given to them, or begun and free again. One
     query, two for a hit.
     """
-    found = sorted(_own_work(tuple(kinds)).all(user=user.pk, project=project.pk))
+    found = sorted(own_rows(user=user, project=project, kinds=kinds))
     slots = Assignment.objects.select_related("task", "batch")
-    if found and found[0][0] < 4:
-        step, pk = found[0]
+    if found and found[0][0] < BEGUN:
+        step, pk, _task, _kind = found[0]
         slot = slots.get(pk=pk)
-        if step == 3 and slot.purpose == TaskPurpose.REPEAT:
+        if step == GIVEN and slot.purpose == TaskPurpose.REPEAT:
             return Pick(slot, "repeat")
-        return Pick(slot, {1: "in_hand", 2: "returned", 3: "assigned"}[step])
+        return Pick(slot, {LEASED: "in_hand", RETURNED: "returned", GIVEN: "assigned"}[step])
     if found:
-        begun = free_slots(user=user, project=project).filter(task_id__in=[task_id for _, task_id in found])
+        begun = begun_slots(user=user, project=project, rows=found)
         mine_again = begun.select_related("task", "batch").order_by("task_id", "slot").first()
         return Pick(mine_again, "own_draft") if mine_again is not None else None
     return None
 
 
+def own_rows(*, user, project: Project, kinds: Sequence[str]) -> list[OwnRow]:
+    """(step, key, task, kind) of what is this person's already: the lowest step goes first. The key is that
+    of a slot; where words were begun that of their draft, and whether a slot is free is another question.
+    """
+    return _own_work(tuple(kinds)).all(user=user.pk, project=project.pk)
+
+
+def begun_slots(*, user, project: Project, rows: Sequence[OwnRow]) -> QuerySet[Assignment]:
+    """The free slots of tasks that this person has unfinished words on, of their `own_rows`."""
+    begun = [task for step, _key, task, _kind in rows if step == BEGUN]
+    return free_slots(user=user, project=project).filter(task_id__in=begun)
+
+
 @cache
 def _own_work(kinds: tuple[str, ...]) -> Prepared:
-    """(step, slot), or (4, task) for words in a draft; the lowest step goes first."""
     return Prepared(lambda user, project: _own_rows(user, project, kinds), user=int, project=int)
 
 
 def _own_rows(user, project, kinds: tuple[str, ...]) -> QuerySet:
-    skipped = Skip.objects.filter(task=OuterRef("task_id"), user=user)
-    appealed = Appeal.objects.open().filter(submission__assignment=OuterRef("pk"))
-    waits = Q(status=AssignmentStatus.RETURNED) & ~Exists(skipped) & ~Exists(appealed)
+    columns = ("step", "key", "task_id", "kind_of")
     mine = (
-        # The states first, as the index (annotator, status) has them: what they did before is not read.
-        Assignment.objects.filter(annotator=user, status__in=IN_HAND, project=project, kind__in=kinds)
-        .filter(Q(status=AssignmentStatus.LEASED) | waits)
+        in_their_hands(user=user, project=project)
+        .filter(kind__in=kinds)
         .annotate(
             step=Case(
-                When(status=AssignmentStatus.LEASED, then=Value(1)),
-                default=Value(2),
+                When(status=AssignmentStatus.LEASED, then=Value(LEASED)),
+                default=Value(RETURNED),
                 output_field=IntegerField(),
-            )
+            ),
+            key=F("pk"),
+            kind_of=F("kind"),
         )
         .order_by()
-        .values_list("step", "pk")
+        .values_list(*columns)
     )
     given = (
         free_slots(user=user, project=project)
         .filter(reserved_for=user, kind__in=kinds)
-        .annotate(step=Value(3, output_field=IntegerField()))
+        .annotate(step=Value(GIVEN, output_field=IntegerField()), key=F("pk"), kind_of=F("kind"))
         .order_by()
-        .values_list("step", "pk")
+        .values_list(*columns)
     )
     words = (
         Draft.objects.filter(user=user, is_late=False, task__project=project, task__kind__in=kinds)
         .exclude(body={})
-        .annotate(step=Value(4, output_field=IntegerField()))
+        .annotate(step=Value(BEGUN, output_field=IntegerField()), key=F("pk"), kind_of=F("task__kind"))
         .order_by()
-        .values_list("step", "task_id")
+        .values_list(*columns)
     )
     return mine.union(given, words, all=True)
+
+
+def in_their_hands(*, user, project) -> QuerySet[Assignment]:
+    """Slots this person has leased, or that came back to them: not what they passed on, nor while they
+    appeal.
+    """
+    skipped = Skip.objects.filter(task=OuterRef("task_id"), user=user)
+    appealed = Appeal.objects.open().filter(submission__assignment=OuterRef("pk"))
+    waits = Q(status=AssignmentStatus.RETURNED) & ~Exists(skipped) & ~Exists(appealed)
+    # The states first, as the index (annotator, status) has them: what they did before is not read.
+    held = Assignment.objects.filter(annotator=user, status__in=IN_HAND, project=project)
+    return held.filter(Q(status=AssignmentStatus.LEASED) | waits)
 
 
 def available(*, user, project: Project) -> QuerySet[Assignment]:
@@ -276,17 +280,29 @@ SPECIAL = Prepared(
 
 def special_tasks(*, user, project: Project, purpose: str) -> QuerySet[Task]:
     """Tasks of a purpose whose slots are made as people come, and that this person has not had."""
-    had = Assignment.objects.filter(task=OuterRef("pk"), annotator=user)
-    skipped = Skip.objects.filter(task=OuterRef("pk"), user=user)
-    wrote = TaskCompletion.objects.filter(task=OuterRef("pk"), completion__author=user)
-    rows = _not_work(project).filter(purpose=purpose, parked_at=None)
-    rows = rows.filter(~Exists(had), ~Exists(skipped), ~Exists(wrote))
-    if purpose != TaskPurpose.GOLD:  # gold outlives its batch
-        overdue = Q(batch__deadline_at__isnull=False, batch__deadline_at__lte=Now())
-        rows = rows.filter(batch__status=BatchStatus.OPEN).exclude(overdue)
+    rows = not_had(going_out(project=project, purpose=purpose), user)
     if project.settings.match_languages:
         rows = rows.filter(prompt__language__in=languages_of(user=user, project=project))
     return rows.order_by("kind", "pk")  # as the index goes: by number alone, SQLite would take another
+
+
+def going_out(*, project: Project, purpose: str) -> QuerySet[Task]:
+    """Such tasks that are handed out at this moment, to those who have not had them."""
+    rows = _not_work(project).filter(purpose=purpose, parked_at=None)
+    if purpose == TaskPurpose.GOLD:  # gold outlives its batch
+        return rows
+    overdue = Q(batch__deadline_at__isnull=False, batch__deadline_at__lte=Now())
+    return rows.filter(batch__status=BatchStatus.OPEN).exclude(overdue)
+
+
+def not_had(tasks: QuerySet[Task], user) -> QuerySet[Task]:
+    """Those of the tasks that this person (or a reference to one, of an outer query) had no slot of, did not
+    pass on, and wrote nothing for.
+    """
+    had = Assignment.objects.filter(task=OuterRef("pk"), annotator=user)
+    skipped = Skip.objects.filter(task=OuterRef("pk"), user=user)
+    wrote = TaskCompletion.objects.filter(task=OuterRef("pk"), completion__author=user)
+    return tasks.filter(~Exists(had), ~Exists(skipped), ~Exists(wrote))
 
 
 def gates(*, user, project: Project) -> dict[str, KindGate]:
@@ -316,46 +332,11 @@ def _gates(user, project) -> QuerySet:
 GATES = Prepared(_gates, user=int, project=int)
 
 
-def waiting_counts(*, project: Project, user) -> list[Waiting]:
-    """What waits for this person, one entry per kind (five queries). Counting stops at COUNTED_AT_MOST."""
-    gate_of = gates(user=user, project=project)
-    skipped = Skip.objects.filter(task=OuterRef("task_id"), user=user)
-    mine = (
-        Assignment.objects.filter(annotator=user, status__in=IN_HAND, project=project)
-        .filter(Q(status=AssignmentStatus.LEASED) | ~Exists(skipped))
-        .values_list("kind", "status")
-    )
-    held = list(mine)
-    free = available(user=user, project=project).filter(language__in=languages_of(user=user, project=project))
-    given = list(
-        free_slots(user=user, project=project).filter(reserved_for=user).values_list("kind", flat=True)
-    )
-    given += list(
-        special_tasks(user=user, project=project, purpose=TaskPurpose.CALIBRATION).values_list(
-            "kind", flat=True
-        )
-    )
-    return [
-        Waiting(
-            kind=kind,
-            label=label,
-            in_hand=held.count((kind, AssignmentStatus.LEASED)),
-            returned=held.count((kind, AssignmentStatus.RETURNED)),
-            # One slot per task can be theirs: count tasks, not slots.
-            open=free.filter(kind=kind).order_by().values("task_id").distinct()[:COUNTED_AT_MOST].count()
-            + given.count(kind),
-            gate=gate_of[kind],
-        )
-        for kind, label in TaskKind.choices
-    ]
-
-
 def returned_work(*, user, project: Project) -> QuerySet[Assignment]:
     """Slots whose submission a reviewer returned to this person, oldest first; not while they appeal."""
-    appealed = Appeal.objects.open().filter(submission__assignment=OuterRef("pk"))
     return (
-        Assignment.objects.filter(project=project, annotator=user, status=AssignmentStatus.RETURNED)
-        .filter(~Exists(appealed))
+        in_their_hands(user=user, project=project)
+        .filter(status=AssignmentStatus.RETURNED)
         .select_related("task__prompt", "submission")
         .order_by("submission__decided_at", "pk")
     )

@@ -30,13 +30,15 @@ from labeling.models import (
     TaskPurpose,
     TaskStatus,
 )
+from labeling.qualification_reports import split_kinds, standings
+from labeling.waiting import anything_waits
 
 from . import ledger
 from .activity import record_event
 from .caps import require_room
 from .judgments import clean_line
 from .lease_statements import CLAIMED, store_lease
-from .screening import split_kinds
+from .screening import begin_attempt, screening_task_skipped
 from .skips import route_skip
 from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, was_shown
 from .turns import special, take_turn
@@ -80,7 +82,8 @@ def claim_next(*, user, project: Project, kind: str | None = None) -> Assignment
             allowed = [name for name in kinds if gates[name].is_open]
             pick = _choose(user, project, membership, allowed)
             if pick is None and len(allowed) < len(kinds):
-                _refuse_unread(user, project, [gates[name] for name in kinds if not gates[name].is_open])
+                unread = [gates[name] for name in kinds if not gates[name].is_open]
+                _refuse_unread(user, project, membership, unread)
             if pick is not None and pick.why != queues.HELD:
                 claimed = _lease(pick, user, project, gates[pick.assignment.kind].version_id)
                 if claimed is not None:
@@ -111,7 +114,7 @@ def lease_assignment(*, assignment: Assignment, user) -> Assignment:
         ):
             raise lost_lease(current, user)
         if current.status == AssignmentStatus.RETURNED and not gate.is_open:
-            _refuse_unread(user, project, [gate], force=True)
+            raise GuidelineUnread(gate)
         why = "in_hand" if current.status == AssignmentStatus.LEASED else "returned"
         leased = _lease(queues.Pick(current, why), user, project, gate.version_id)
     if leased is None:
@@ -160,8 +163,8 @@ def skip_assignment(
     note = clean_line(note, "note", LONGEST_NOTE)
     if reason == SkipReason.OTHER and not note:
         raise Invalid("Say in a few words why.", field="note")
-    lock_member(project=assignment.project, user=user)
-    lock_task(assignment.task_id)
+    membership = lock_member(project=assignment.project, user=user)
+    task = lock_task(assignment.task_id)
     _give_back(assignment, user)
     skip, created = Skip.objects.get_or_create(
         task_id=assignment.task_id, user=user, defaults={"reason": reason, "note": note}
@@ -183,6 +186,8 @@ def skip_assignment(
             claimed=active_seconds,
         )
         route_skip(skip=skip)
+        if task.purpose == TaskPurpose.SCREENING:
+            screening_task_skipped(task=task, membership=membership)
     return skip
 
 
@@ -299,11 +304,15 @@ def _choose(
     if own is not None:
         return own
     require_room(project=project, membership=membership, user=user)
-    qualified, screenings = split_kinds(project=project, membership=membership, kinds=kinds)
+    where = standings(project=project, membership=membership)
+    qualified, screenings = split_kinds(where=where, kinds=kinds)
     who = {"user": user, "project": project}
     for each in screenings:
-        pick = special(**who, kinds=[each.kind], purpose=TaskPurpose.SCREENING, batch_id=each.batch_id)
+        batch_id = each.screening.batch_id
+        pick = special(**who, kinds=[each.kind], purpose=TaskPurpose.SCREENING, batch_id=batch_id)
         if pick is not None:
+            if each.qualification is not None and each.may_begin:
+                begin_attempt(each.qualification)
             return pick
     if not qualified:
         return None
@@ -404,17 +413,10 @@ def _is_mine_to_retake(assignment: Assignment, user) -> bool:
     return was_shown(task_id=assignment.task_id, user=user) and not had.exists() and not skipped.exists()
 
 
-def _anything_waits(user, project: Project, kinds: list[str]) -> bool:
-    if queues.next_assignment(user=user, project=project, kinds=kinds) is not None:
-        return True
-    calibration = TaskPurpose.CALIBRATION
-    return (
-        queues.special_tasks(user=user, project=project, purpose=calibration).filter(kind__in=kinds).exists()
-    )
-
-
-def _refuse_unread(user, project: Project, gates: list[queues.KindGate], force: bool = False) -> None:
+def _refuse_unread(
+    user, project: Project, membership: Membership | None, gates: list[queues.KindGate]
+) -> None:
     """Raise if work waits behind a guideline version that this person has not acknowledged."""
-    waits = gates if force else [gate for gate in gates if _anything_waits(user, project, [gate.kind])]
-    if waits:
-        raise GuidelineUnread(waits[0])
+    for gate in gates:
+        if anything_waits(user=user, project=project, membership=membership, kinds=[gate.kind]):
+            raise GuidelineUnread(gate)

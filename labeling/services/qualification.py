@@ -24,11 +24,12 @@ from labeling.models import (
     ScreeningStatus,
     TaskKind,
     TaskPurpose,
+    TaskStatus,
 )
 
 from .activity import notify, record_event
 from .judgments import clean_line
-from .screening import begin_attempt, settle
+from .screening import begin_attempt, locked_standing, settle, tasks_to_come
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 MOST_LANGUAGES = 20
@@ -110,15 +111,25 @@ def close_screening_set(*, screening: ScreeningSet, acting_user) -> None:
 def decide_qualification(
     *, screening: ScreeningSet, membership: Membership, decision: str, acting_user, note: str = ""
 ) -> Qualification:
-    """A lead's word: "pass" or "fail" at any time, "retry" for another attempt at once. Raises Invalid."""
+    """A lead's word: "pass" or "fail" at any time, "retry" for another attempt at once. Raises Invalid,
+    Conflict (`no_tasks_left`: no attempt is begun that nobody can finish).
+    """
     if decision not in ("pass", "fail", "retry"):
         raise Invalid("Choose one of pass, fail, retry.", field="decision")
     note = clean_line(note, "note", LONGEST_NOTE)
     Membership.objects.select_for_update(no_key=True, of=("self",)).get(pk=membership.pk)
-    qualification, _ = Qualification.objects.get_or_create(membership=membership, screening_set=screening)
+    qualification, _is_new = locked_standing(membership=membership, screening=screening)
     if decision != "retry":
         settle(qualification=qualification, passed=decision == "pass", acting_user=acting_user, note=note)
         return qualification
+    left, needed = tasks_to_come(qualification).count(), screening.tasks_per_attempt
+    if left < needed:
+        raise Conflict(
+            _("%(name)s has had too many tasks of the set: %(left)s are left, an attempt takes %(needed)s.")
+            % {"name": membership.user.name, "left": left, "needed": needed},
+            code="no_tasks_left",
+            hint="Qualify them by your word, or open a set with more tasks.",
+        )
     old = qualification.status
     begin_attempt(qualification)
     record_event(
@@ -199,7 +210,7 @@ def _check_batch(batch: Batch, tasks_per_attempt: int) -> None:
         raise Conflict("Only an open screening batch can be used.", code="not_screening", field="batch")
     if ScreeningSet.objects.filter(batch=batch).exists():
         raise Conflict("This batch is, or was, a screening set already.", code="not_screening", field="batch")
-    count = batch.tasks.count()
+    count = batch.tasks.filter(status=TaskStatus.OPEN).count()
     if not 1 <= tasks_per_attempt <= count:
         raise Invalid(
             _("Between 1 and the %(count)s tasks of the batch.") % {"count": count}, field="tasks_per_attempt"

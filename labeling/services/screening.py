@@ -1,16 +1,23 @@
-"""Who may do which kind of work: screening as it happens, from the first task to the verdict."""
+"""Who may do which kind of work: screening as it happens, from the first task to the verdict.
+
+Where somebody stands and what is left for them is read in labeling.qualification_reports.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.db.models import Avg, Count, Q, QuerySet
+from django.db.models import Avg, Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from annotate.words import in_a_sentence, later
+from labeling import queues
 from labeling.models import (
+    Assignment,
+    AssignmentStatus,
     GoldResult,
     Membership,
     MembershipStatus,
@@ -21,10 +28,19 @@ from labeling.models import (
     ScreeningSet,
     ScreeningStatus,
     Submission,
+    Task,
     TaskKind,
+    TaskStatus,
 )
 
 from .activity import notify, record_event
+
+# What leads are told of somebody's screening.
+FINISHED = gettext_noop("%(who)s has finished a screening, which waits for you.")
+CUT_SHORT = gettext_noop("%(who)s cannot finish a screening, as none of its tasks is left: it waits for you.")
+USED_UP = gettext_noop(
+    "%(who)s did not pass a screening, and no tasks are left for another attempt: it waits for you."
+)
 
 
 def must_qualify(*, project: Project, membership: Membership | None) -> bool:
@@ -34,33 +50,18 @@ def must_qualify(*, project: Project, membership: Membership | None) -> bool:
     return project.settings.require_qualification
 
 
-def split_kinds(
-    *, project: Project, membership: Membership | None, kinds: Sequence[str]
-) -> tuple[list[str], list[ScreeningSet]]:
-    """(the kinds this person may do, the screening sets that they may go on with), for a claim.
-
-    A failed attempt whose time to wait has passed begins anew here.
-    """
-    if membership is None or not must_qualify(project=project, membership=membership):
-        return list(kinds), []
-    sets = {each.kind: each for each in open_sets(project)}
-    standing = {
-        each.screening_set_id: each
-        for each in Qualification.objects.filter(membership=membership, screening_set__in=sets.values())
-    }
-    qualified, screenings = [], []
-    for kind in kinds:
-        screening = sets.get(kind)
-        mine = standing.get(screening.pk) if screening is not None else None
-        if screening is None or (mine is not None and mine.status == QualificationStatus.PASSED):
-            qualified.append(kind)
-        elif mine is None or _may_go_on(mine, screening):
-            screenings.append(screening)
-    return qualified, screenings
-
-
 def open_sets(project: Project) -> QuerySet[ScreeningSet]:
     return ScreeningSet.objects.filter(project=project, status=ScreeningStatus.OPEN)
+
+
+def locked_standing(*, membership: Membership, screening: ScreeningSet) -> tuple[Qualification, bool]:
+    """The row, locked, and whether it is new: two leads who score the last tasks of an attempt at once then
+    see each other's score, and a lead's word is not written over.
+    """
+    _, is_new = Qualification.objects.get_or_create(membership=membership, screening_set=screening)
+    rows = Qualification.objects.select_for_update(no_key=True, of=("self",))
+    rows = rows.select_related("screening_set__project", "membership__user")
+    return rows.get(membership=membership, screening_set=screening), is_new
 
 
 def begin_attempt(qualification: Qualification) -> None:
@@ -69,60 +70,54 @@ def begin_attempt(qualification: Qualification) -> None:
     qualification.attempt += 1
     qualification.attempt_began_at = timezone.now()
     qualification.retry_at = qualification.decided_at = qualification.decided_by = None
+    qualification.ranking_agreement = qualification.flag_agreement = qualification.demonstration_score = None
     qualification.save()
 
 
 def results_of(qualification: Qualification) -> QuerySet[GoldResult]:
     """What counts in the present attempt, in the order it came."""
-    return GoldResult.objects.filter(
-        submission__task__batch=qualification.screening_set.batch_id,
-        submission__annotator=qualification.membership.user_id,
-        submission__created_at__gte=qualification.attempt_began_at,
+    return _results(
+        qualification.screening_set.batch_id,
+        qualification.membership.user_id,
+        qualification.attempt_began_at,
     ).order_by("pk")
 
 
-def screening_progressed(*, submission: Submission) -> Qualification | None:
-    """After a screening task was submitted or scored, in its transaction: the verdict, once all is there.
+def with_done(rows: QuerySet[Qualification]) -> QuerySet[Qualification]:
+    """With `done`: how many results count in the present attempt."""
+    mine = _results(
+        OuterRef("screening_set__batch"), OuterRef("membership__user"), OuterRef("attempt_began_at")
+    )
+    count = mine.order_by().values("submission__annotator").annotate(count=Count("pk")).values("count")
+    return rows.annotate(done=Coalesce(Subquery(count), 0))
 
-    1. the attempt's results 2. all tasks done? 3. all demonstrations scored? 4. means against the cut-offs
+
+def tasks_to_come(qualification: Qualification) -> QuerySet[Task]:
+    """Tasks of the set that the person has not had, also those that are not handed out at this moment: a
+    paused batch goes on, a parked task is released.
     """
-    screening = ScreeningSet.objects.filter(batch__tasks=submission.task_id).first()
+    screening = qualification.screening_set
+    tasks = Task.objects.filter(batch=screening.batch_id, status=TaskStatus.OPEN)
+    return queues.not_had(tasks, qualification.membership.user_id)
+
+
+def has_another_attempt(qualification: Qualification) -> bool:
+    return tasks_to_come(qualification).count() >= qualification.screening_set.tasks_per_attempt
+
+
+def screening_progressed(*, submission: Submission) -> Qualification | None:
+    """After a screening task was submitted or scored, in its transaction: the verdict, once all is there."""
     membership = Membership.objects.filter(
         project=submission.project_id, user=submission.annotator_id
     ).first()
-    if screening is None or membership is None:
-        return None
-    qualification, is_new = Qualification.objects.get_or_create(
-        membership=membership, screening_set=screening
-    )
-    if is_new:
-        # The attempt began with the task at hand, which came before this row.
-        qualification.attempt_began_at = submission.created_at
-        qualification.save(update_fields=["attempt_began_at"])
-    if qualification.status not in (QualificationStatus.IN_WORK, QualificationStatus.UNDECIDED):
-        return qualification
-    figures = results_of(qualification).aggregate(
-        count=Count("pk"),
-        waiting=Count("pk", filter=Q(score=None)),
-        ranking=Avg("agreement"),
-        flags=Avg("flag_agreement"),
-        mean_score=Avg("score"),
-    )
-    qualification.ranking_agreement = figures["ranking"]
-    qualification.flag_agreement = figures["flags"]
-    qualification.demonstration_score = figures["mean_score"]
-    qualification.save()
-    if figures["count"] < screening.tasks_per_attempt:
-        return qualification
-    waits = screening.kind == TaskKind.DEMONSTRATION and figures["waiting"]
-    if waits or not screening.passes_automatically:
-        if qualification.status != QualificationStatus.UNDECIDED:
-            qualification.status = QualificationStatus.UNDECIDED
-            qualification.save(update_fields=["status"])
-            _tell_leads(qualification)
-        return qualification
-    settle(qualification=qualification, passed=reaches(qualification, screening), acting_user=None)
-    return qualification
+    return _progressed(submission.task_id, membership, began_at=submission.created_at)
+
+
+def screening_task_skipped(*, task: Task, membership: Membership | None) -> Qualification | None:
+    """After somebody passed on a screening task, in its transaction: another of the set takes its place;
+    where none is left the attempt ends with what was done.
+    """
+    return _progressed(task.pk, membership, began_at=timezone.now())
 
 
 def reaches(qualification: Qualification, screening: ScreeningSet) -> bool:
@@ -145,7 +140,8 @@ def settle(*, qualification: Qualification, passed: bool, acting_user, note: str
     now = timezone.now()
     qualification.status = QualificationStatus.PASSED if passed else QualificationStatus.FAILED
     qualification.decided_at, qualification.decided_by, qualification.note = now, acting_user, note
-    waits = not passed and screening.retry_days
+    has_another = passed or has_another_attempt(qualification)
+    waits = not passed and has_another and screening.retry_days
     qualification.retry_at = now + timedelta(days=screening.retry_days) if waits else None
     qualification.save()
     member = qualification.membership
@@ -169,9 +165,15 @@ def settle(*, qualification: Qualification, passed: bool, acting_user, note: str
             kind=kind,
             day=f"{qualification.retry_at:%Y-%m-%d}",
         )
-    else:
+    elif has_another:
         text = later(
             "You did not pass the %(kind)s screening. A lead decides whether you try again.", kind=kind
+        )
+    else:
+        text = later(
+            "You did not pass the %(kind)s screening, and there are no tasks left for another attempt. "
+            "A lead decides what comes next.",
+            kind=kind,
         )
     notify(
         user=member.user,
@@ -180,18 +182,74 @@ def settle(*, qualification: Qualification, passed: bool, acting_user, note: str
         text=text,
         path=reverse("labeling:work", args=[screening.project.slug]),
     )
+    if not has_another and acting_user is None:
+        _tell_leads(qualification, USED_UP)
 
 
 # --- Inside -------------------------------------------------------------------------------------------------
-def _may_go_on(mine: Qualification, screening: ScreeningSet) -> bool:
-    if mine.status == QualificationStatus.FAILED and mine.retry_at and mine.retry_at <= timezone.now():
-        begin_attempt(mine)
-    if mine.status != QualificationStatus.IN_WORK:
-        return False
-    return results_of(mine).count() < screening.tasks_per_attempt
+def _progressed(
+    task_id: int | None, membership: Membership | None, *, began_at: datetime
+) -> Qualification | None:
+    """1. the attempt, locked 2. its results 3. all tasks done, or none left to do? 4. all demonstrations
+    scored? 5. means against the cut-offs
+    """
+    screening = ScreeningSet.objects.filter(batch__tasks=task_id).first()
+    if screening is None or membership is None:
+        return None
+    qualification, is_new = locked_standing(membership=membership, screening=screening)
+    if is_new:
+        # The attempt began with the task at hand, which came before this row.
+        qualification.attempt_began_at = began_at
+    if qualification.status not in (QualificationStatus.IN_WORK, QualificationStatus.UNDECIDED):
+        return qualification
+    counted = Q(submission__task__gold_answer__checks_flags=True)
+    figures = results_of(qualification).aggregate(
+        count=Count("pk"),
+        waiting=Count("pk", filter=Q(score=None)),
+        ranking=Avg("agreement"),
+        flags=Avg("flag_agreement", filter=counted),
+        mean_score=Avg("score"),
+    )
+    qualification.ranking_agreement = figures["ranking"]
+    qualification.flag_agreement = figures["flags"]
+    qualification.demonstration_score = figures["mean_score"]
+    qualification.save()
+    is_short = figures["count"] < screening.tasks_per_attempt
+    if is_short and _goes_on(qualification, but=task_id):
+        return qualification
+    waits = screening.kind == TaskKind.DEMONSTRATION and figures["waiting"]
+    if is_short or waits or not screening.passes_automatically:
+        if qualification.status != QualificationStatus.UNDECIDED:
+            qualification.status = QualificationStatus.UNDECIDED
+            qualification.save(update_fields=["status"])
+            _tell_leads(
+                qualification,
+                CUT_SHORT if is_short else FINISHED,
+            )
+        return qualification
+    settle(qualification=qualification, passed=reaches(qualification, screening), acting_user=None)
+    return qualification
 
 
-def _tell_leads(qualification: Qualification) -> None:
+def _results(batch, user, since) -> QuerySet[GoldResult]:
+    return GoldResult.objects.filter(
+        submission__task__batch=batch, submission__annotator=user, submission__created_at__gte=since
+    )
+
+
+def _goes_on(qualification: Qualification, but: int | None) -> bool:
+    """Whether a task of the set is in the person's hands, or may still come. but: the task that is being
+    handed in, whose slot may still be leased.
+    """
+    batch = qualification.screening_set.batch_id
+    in_hand = Assignment.objects.filter(
+        task__batch=batch, annotator=qualification.membership.user_id, status=AssignmentStatus.LEASED
+    )
+    return in_hand.exclude(task=but).exists() or tasks_to_come(qualification).exists()
+
+
+def _tell_leads(qualification: Qualification, text: str) -> None:
+    """text: FINISHED and its like, said in each lead's language."""
     project = qualification.screening_set.project
     members = project.memberships.filter(status=MembershipStatus.ACTIVE).select_related("user")
     leads = list(members.filter(role=Role.LEAD)) or list(members.filter(role=Role.ADMIN))
@@ -200,9 +258,6 @@ def _tell_leads(qualification: Qualification) -> None:
             user=lead.user,
             project=project,
             kind="qualification.undecided",
-            text=later(
-                "%(who)s has finished a screening, which waits for you.",
-                who=qualification.membership.user.name,
-            ),
+            text=later(text, who=qualification.membership.user.name),
             path=reverse("labeling:qualification", args=[project.slug]),
         )

@@ -10,11 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotate.words import later
-from labeling import queues
 from labeling.models import AuditEvent, Batch, Membership, MembershipStatus, Project, TaskKind
+from labeling.waiting import anything_waits
 
 from .activity import notify
-from .screening import split_kinds
 
 MOST_AT_ONCE = 100  # people looked at in one sweep
 # What may give somebody work who found none, besides a new batch.
@@ -72,12 +71,11 @@ def tell_of_work() -> int:
 @transaction.atomic
 def _tell(membership: Membership) -> bool:
     project, user = membership.project, membership.user
-    kinds, _ = split_kinds(project=project, membership=membership, kinds=TaskKind.values)
-    pick = queues.next_assignment(user=user, project=project, kinds=kinds)
+    is_there = anything_waits(user=user, project=project, membership=membership, kinds=TaskKind.values)
     # Nothing for this person in it: looked at again with the next batch.
-    after = None if pick is not None else timezone.now()
+    after = None if is_there else timezone.now()
     won = Membership.objects.filter(pk=membership.pk, out_of_work_at=membership.out_of_work_at)
-    if not won.update(out_of_work_at=after) or pick is None:
+    if not won.update(out_of_work_at=after) or not is_there:
         return False
     notify(
         user=user,

@@ -14,7 +14,7 @@ from labeling.access import project_route
 from labeling.models import BatchStatus, ScreeningSet, TaskPurpose
 from labeling.permissions import Action
 from labeling.qualification_forms import BoundsForm, ScreeningForm
-from labeling.qualification_reports import everybody
+from labeling.qualification_reports import everybody, with_attempts
 from labeling.services import qualification as service
 from labeling.services.caps import set_caps
 from labeling.services.screening import open_sets
@@ -27,7 +27,7 @@ def qualification(request: HttpRequest, *, project, membership) -> HttpResponse:
 
 
 def _page(request: HttpRequest, project, form: ScreeningForm | None = None) -> HttpResponse:
-    sets = [(each, everybody(each)) for each in open_sets(project).select_related("batch")]
+    sets = [(each, everybody(each)) for each in with_attempts(open_sets(project).select_related("batch"))]
     unused = project.batches.filter(
         purpose=TaskPurpose.SCREENING, status=BatchStatus.OPEN, screening_set=None
     )

@@ -29,13 +29,11 @@ from labeling.models import (
     TaskKind,
 )
 from labeling.permissions import Action, can, paused
-from labeling.qualification_reports import standings
 from labeling.quality_page import categories_of
 from labeling.sections import sections_of
 from labeling.services import assignments, submissions, work_again
 from labeling.services.answers import answers_from_fields
 from labeling.services.blind import notes_from_public, public_ids, ranking_from_fields
-from labeling.services.caps import reason_to_stop
 from labeling.services.draft_shapes import texts_of_field
 from labeling.services.forms import form_shown
 from labeling.services.guidelines import acknowledge_version, current_version
@@ -44,6 +42,7 @@ from labeling.services.slots import lost_lease, shown_order
 from labeling.services.written_prompts import written_in
 from labeling.talk import THREAD, Talk, piece_in_hand, piece_of, talk_of
 from labeling.textdiff import line_diff
+from labeling.waiting import desk_of
 from labeling.worksheet import Worksheet, is_in_hand, open_worksheet
 
 from .kept import kept_words
@@ -61,17 +60,16 @@ SCREENS = {
 @project_route(Action.VIEW_OWN_WORK)
 def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
     """What waits for this person, per kind, and what they did today."""
-    waiting = queues.waiting_counts(project=project, user=request.user)
-    total = sum(each.total for each in waiting)
+    desk = desk_of(project=project, user=request.user, membership=membership)
     returned = list(queues.returned_work(user=request.user, project=project)[:20])
-    full_day = reason_to_stop(project=project, membership=membership, user=request.user)
     may_work, may_manage = can(membership, Action.WORK), can(membership, Action.MANAGE_BATCHES)
-    idle = may_work and not may_manage and not (total or returned or full_day)
+    idle = may_work and not may_manage and not (desk.total or returned or desk.full_day)
     if idle:
         work_again.note_empty_page(membership=membership)
     context = {
-        "waiting": waiting,
-        "total": total,
+        "waiting": desk.waiting,
+        "total": desk.total,
+        "is_held_back": desk.is_held_back,
         "returned": returned,
         "today": queues.day_of_work(project=project, user=request.user),
         "goal": preferences_of(request.user)["daily_goal"],
@@ -79,8 +77,8 @@ def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
         "may_manage": may_manage,
         "is_new_here": idle and not request.user.submissions.filter(project=project).exists(),
         "done": _done(request, project),
-        "standings": standings(project=project, membership=membership),
-        "full_day": full_day,
+        "standings": desk.standings,
+        "full_day": desk.full_day,
         "leads": [] if may_work else _leads(project),
         "asks_languages": membership.pk is not None and project.settings.match_languages,
         "languages": membership.languages.all() if membership.pk else [],
@@ -91,7 +89,7 @@ def work(request: SignedInRequest, *, project, membership) -> HttpResponse:
 @project_route(Action.WORK, methods=("POST",))
 def work_next(request: SignedInRequest, *, project, membership) -> HttpResponse:
     """Claim the next task and go there."""
-    return _go_on(request, project, request.POST.get("kind") or None)
+    return _go_on(request, project, request.POST.get("kind") or None, asked=True)
 
 
 @project_route(Action.WORK, methods=("GET", "HEAD", "POST"))
@@ -220,8 +218,12 @@ def _assignment(request: SignedInRequest, project, pk: int) -> Assignment:
     return assignment
 
 
-def _go_on(request: SignedInRequest, project, kind: str | None, done: int | None = None) -> HttpResponse:
-    """To the next task; to the guideline that must be read first; or home where nothing waits."""
+def _go_on(
+    request: SignedInRequest, project, kind: str | None, done: int | None = None, *, asked: bool = False
+) -> HttpResponse:
+    """To the next task; to the guideline that must be read first; or home where nothing waits. Who has asked
+    with a button reads that nothing was left: the page they see may look as before.
+    """
     query = f"?done={done}" if done else ""
     try:
         assignment = assignments.claim_next(user=request.user, project=project, kind=kind)
@@ -230,8 +232,10 @@ def _go_on(request: SignedInRequest, project, kind: str | None, done: int | None
     except Conflict as error:
         if error.code != "day_is_full":
             raise
-        assignment = None  # the work page says so
+        return redirect(reverse("labeling:work", args=[project.slug]) + query)  # the page says so
     if assignment is None:
+        if asked:
+            messages.info(request, "Nothing is left for you at this moment.")
         return redirect(reverse("labeling:work", args=[project.slug]) + query)
     return redirect(reverse("labeling:work_task", args=[project.slug, assignment.pk]) + query)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annotate.errors import Conflict, Forbidden, Invalid
-from labeling import handout_reasons, queues
+from labeling import handout_reasons
 from labeling.models import Assignment, AssignmentStatus, Completion, Draft, Skip, TaskKind
 from labeling.services.assignments import (
     claim_next,
@@ -20,6 +20,7 @@ from labeling.services.drafts import save_draft
 from labeling.services.guidelines import acknowledge_version
 from labeling.services.people import pause_member, remove_member, resume_member
 from labeling.services.reviews import reject_submission, return_submission
+from labeling.waiting import desk_of
 from tests.factories import (
     make_completions,
     make_demonstration_batch,
@@ -304,6 +305,7 @@ def test_waiting_counts_tell_what_is_really_there_for_a_person(cast):
     prompt = make_prompt(cast.project)
     make_completions(prompt, 2)
     claim(cast.annotator, cast.project)
-    counts = {each.kind: each for each in queues.waiting_counts(project=cast.project, user=cast.annotator)}
+    desk = desk_of(project=cast.project, user=cast.annotator, membership=None)
+    counts = {each.kind: each for each in desk.waiting}
     assert (counts[DEMONSTRATION].in_hand, counts[DEMONSTRATION].open) == (1, 2)
     assert counts[RANKING].total == 0

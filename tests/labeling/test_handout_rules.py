@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
-from labeling import handout_reasons, queues
+from labeling import handout_reasons
 from labeling.models import Assignment, Batch, Draft
 from labeling.services.assignments import claim_next
 from labeling.services.batch_control import change_policy, hold_overdue
@@ -16,6 +16,7 @@ from labeling.services.caps import set_caps
 from labeling.services.projects import update_settings
 from labeling.services.qualification import confirm_language, declare_languages
 from labeling.services.reviews import return_submission
+from labeling.waiting import desk_of
 from tests.factories import make_demonstration_batch, make_ranking_batch
 
 from .work import claim, do_next, submit
@@ -159,8 +160,7 @@ def test_everybody_gets_the_same_calibration_tasks_whatever_else_waits(cast):
 def test_calibration_is_handed_out_when_nothing_else_is_left(cast):
     settings(cast, calibration_rate=0)
     batch = make_demonstration_batch(cast.project, tasks=1, purpose="calibration")
-    waiting = queues.waiting_counts(project=cast.project, user=cast.annotator)
-    assert sum(each.open for each in waiting) == 1
+    assert desk_of(project=cast.project, user=cast.annotator, membership=None).total == 1
     first = claim(cast.annotator, cast.project)
     assert (first.batch, first.presentation["why"]) == (batch, "calibration")
     submit(first, cast.annotator)

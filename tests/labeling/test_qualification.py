@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from annotate.errors import Conflict, Invalid
 from labeling import review_queues
-from labeling.models import Notification, Qualification, ScreeningSet
+from labeling.models import Batch, Notification, Qualification, ScreeningSet
 from labeling.qualification_reports import everybody, standings
-from labeling.services.assignments import claim_next
+from labeling.services.assignments import claim_next, skip_assignment
 from labeling.services.gold import mark_gold, score_demonstration
 from labeling.services.projects import update_settings
 from labeling.services.qualification import close_screening_set, decide_qualification, open_screening_set
@@ -36,11 +36,24 @@ def ranking_set(cast, tasks: int = 4, attempt: int = 2, **policy) -> ScreeningSe
     return open_screening_set(batch=batch, tasks_per_attempt=attempt, acting_user=cast.lead, **policy)
 
 
-def rank(cast, user, *, rightly: bool):
+def rank(cast, user, *, rightly: bool, **fields):
     assignment = claim(user, cast.project)
     ids = [pk for [pk] in assignment.task.gold_answer.tiers]
     tiers = [[pk] for pk in (ids if rightly else ids[::-1])]
-    return submit(assignment, user, **{**ranking_of(assignment, user), "tiers": tiers})
+    return submit(assignment, user, **{**ranking_of(assignment, user), "tiers": tiers, **fields})
+
+
+def skip(cast, user, reason: str = "not_my_field") -> None:
+    skip_assignment(assignment=claim(user, cast.project), user=user, reason=reason)
+
+
+def retry(cast, screening, user) -> None:
+    member = cast.project.memberships.get(user=user)
+    decide_qualification(screening=screening, membership=member, decision="retry", acting_user=cast.lead)
+
+
+def told(user, kind: str) -> list[str]:
+    return list(Notification.objects.filter(user=user, kind=kind).values_list("text", flat=True))
 
 
 def standing(cast, user):
@@ -101,9 +114,116 @@ def test_without_days_a_lead_gives_the_retry(cast):
     for _ in range(2):
         rank(cast, cast.annotator, rightly=False)
     assert claim_next(user=cast.annotator, project=cast.project) is None
-    member = cast.project.memberships.get(user=cast.annotator)
-    decide_qualification(screening=screening, membership=member, decision="retry", acting_user=cast.lead)
+    retry(cast, screening, cast.annotator)
     assert claim(cast.annotator, cast.project).task.purpose == "screening"
+
+
+def test_who_fails_with_no_tasks_left_is_not_promised_a_retry_and_leads_are_told(cast):
+    ranking_set(cast, tasks=3)
+    for _ in range(2):
+        rank(cast, cast.annotator, rightly=False)
+    qualification = Qualification.objects.get()
+    assert (qualification.status, qualification.retry_at) == ("failed", None)
+    assert "no tasks left for another attempt. A lead decides" in standing(cast, cast.annotator).text
+    [words] = told(cast.annotator, "qualification.failed")
+    assert "there are no tasks left for another attempt" in words
+    [words] = told(cast.lead, "qualification.undecided")
+    assert "Anna did not pass a screening, and no tasks are left" in words
+
+
+def test_a_retry_that_was_promised_does_not_begin_without_tasks_for_all_of_it(cast):
+    """As of verdicts before the set was looked at, or where tasks were closed since."""
+    ranking_set(cast, tasks=3)
+    for _ in range(2):
+        rank(cast, cast.annotator, rightly=False)
+    Qualification.objects.update(retry_at=timezone.now() - timedelta(minutes=1))
+    assert claim_next(user=cast.annotator, project=cast.project) is None
+    assert (Qualification.objects.get().status, Qualification.objects.get().attempt) == ("failed", 1)
+    assert "no tasks left for another attempt" in standing(cast, cast.annotator).text
+
+
+def test_a_lead_cannot_give_an_attempt_that_nobody_could_finish(cast):
+    screening = ranking_set(cast, tasks=3)
+    for _ in range(2):
+        rank(cast, cast.annotator, rightly=False)
+    with pytest.raises(Conflict) as caught:
+        retry(cast, screening, cast.annotator)
+    assert caught.value.code == "no_tasks_left"
+    assert "1 are left, an attempt takes 2" in str(caught.value.message)
+    assert Qualification.objects.get().status == "failed"
+
+
+def test_a_skipped_screening_task_is_made_up_for_by_another(cast):
+    ranking_set(cast, tasks=3)
+    skip(cast, cast.annotator)
+    for _ in range(2):
+        rank(cast, cast.annotator, rightly=True)
+    assert Qualification.objects.get().status == "passed"
+
+
+@pytest.mark.parametrize("skips_first", [True, False], ids=["skipped, then done", "done, then skipped"])
+def test_an_attempt_without_another_task_ends_and_a_lead_looks_at_it(cast, skips_first):
+    screening = ranking_set(cast, tasks=2)
+    steps = [lambda: skip(cast, cast.annotator), lambda: rank(cast, cast.annotator, rightly=True)]
+    first, second = steps if skips_first else steps[::-1]
+    first()
+    assert Qualification.objects.get().status == "in_work"
+    second()
+    assert (Qualification.objects.get().status, Qualification.objects.get().ranking_agreement) == (
+        "undecided",
+        1,
+    )
+    assert "No more tasks of your ranking screening are left" in standing(cast, cast.annotator).text
+    [words] = told(cast.lead, "qualification.undecided")
+    assert "Anna cannot finish a screening" in words
+    [row] = [each for each in everybody(screening) if each.membership.user == cast.annotator]
+    assert (row.status, row.done, row.has_enough) == ("undecided", 1, False)
+
+
+def test_a_paused_set_ends_no_attempt(cast):
+    ranking_set(cast, tasks=2)
+    Batch.objects.filter(purpose="screening").update(status="paused")
+    assert claim_next(user=cast.annotator, project=cast.project) is None
+    assert "None can be handed to you at the moment" in standing(cast, cast.annotator).text
+    Batch.objects.update(status="open")
+    rank(cast, cast.annotator, rightly=True)
+    slot = claim(cast.annotator, cast.project)
+    assert "None can be handed" not in standing(cast, cast.annotator).text  # the last is in their hands
+    Batch.objects.update(status="paused")
+    submit(slot, cast.annotator)
+    assert Qualification.objects.get().status in ("passed", "failed")
+
+
+def test_flags_do_not_count_where_only_the_order_is_known(cast):
+    ranking_set(cast)
+    for _ in range(2):
+        first = claim(cast.annotator, cast.project).presentation["order"][0]
+        rank(cast, cast.annotator, rightly=True, flags={first: ["impolite"]})
+    qualification = Qualification.objects.get()
+    assert (qualification.status, qualification.ranking_agreement) == ("passed", 1)
+    assert qualification.flag_agreement is None
+
+
+def test_flags_count_where_the_known_answer_checks_them(cast):
+    screening = ranking_set(cast)
+    for task in screening.batch.tasks.all():
+        mark_gold(task=task, tiers=task.gold_answer.tiers, checks_flags=True, acting_user=cast.lead)
+    for _ in range(2):
+        first = claim(cast.annotator, cast.project).presentation["order"][0]
+        rank(cast, cast.annotator, rightly=True, flags={first: ["impolite"]})
+    qualification = Qualification.objects.get()
+    assert (qualification.status, qualification.flag_agreement) == ("failed", 0)
+
+
+def test_the_leads_page_says_how_many_attempts_there_are_and_who_has_none_left(cast, client):
+    ranking_set(cast, tasks=3)
+    for _ in range(2):
+        rank(cast, cast.annotator, rightly=False)
+    client.force_login(cast.lead)
+    page = client.get(f"/projects/{cast.project.slug}/screening/").content.decode()
+    assert "The set has tasks for 1 attempt of each person." in page
+    assert "No tasks are left for another attempt" in page
+    assert page.count('value="retry"') == 1  # for the peer, who has had none of them
 
 
 @pytest.mark.parametrize(("decision", "purpose"), [("pass", "work"), ("fail", None)])
