@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0030_completions_datasets'),
+        ('labeling', '0033_verdicts_that_there_are'),
     ]
 
     operations = [
