@@ -18,7 +18,8 @@ ALONE = (
     re.compile(r"[>}](?P<dash>[–—])(?=[<{])"),
     re.compile(r">\s*(?P<dash>[–—])\s*(?=<)"),
 )
-RANGE = re.compile(r"}}–{{|{% widthratio [^%]*%}–(?={% widthratio)")
+# Right after a value it is a range's; so it is where a script joins two ends.
+RANGE = re.compile(r"}}–|{% widthratio [^%]*%}–(?={% widthratio)|\.join\(\"–\"\)")
 SPEAKS_OF_DASHES = {"labeling/preparation/texts.py", "training/rlhf/export/check.py"}
 
 
@@ -72,6 +73,8 @@ def test_no_value_is_one_sign_in_what_code_says(path):
         ("<td>{% if x %}{{ x }}{% else %}—{% endif %}</td>", False),
         ('{ return value ?? "–"; }', True),
         ("{{ first }}–{{ last }} of 9", False),
+        ("{{ lowest }}–{% if most %}{{ most }}{% else %}9{% endif %}", False),
+        ('[first, last].join("–")', False),
         ("{{ low|percent }} – {{ high|percent }}", False),
         ("{% widthratio low 1 100 %}–{% widthratio high 1 100 %}", False),
         ("{% if note %} – {{ note }}{% endif %}", False),
