@@ -40,7 +40,7 @@ from .judgments import clean_line
 from .lease_statements import CLAIMED, store_lease
 from .screening import begin_attempt, screening_task_skipped
 from .skips import route_skip
-from .slots import deadline, lock_member, lock_task, lost_lease, shown_order, was_shown
+from .slots import deadline, lock_member, lock_task, lost_lease, may_take_again, shown_order
 from .turns import special, take_turn
 from .work_again import note_out_of_work
 
@@ -135,7 +135,7 @@ def renew_lease(*, assignment: Assignment, user, fence: int) -> Assignment:
         renewed = rows.filter(status=AssignmentStatus.LEASED, annotator=user).update(
             lease_expires_at=deadline(project)
         )
-        if not renewed and _is_mine_to_retake(assignment, user):
+        if not renewed and may_take_again(assignment=assignment, user=user):
             free = rows.filter(Q(reserved_for=None) | Q(reserved_for=user), status=AssignmentStatus.OPEN)
             renewed = free.update(
                 status=AssignmentStatus.LEASED,
@@ -405,12 +405,6 @@ def _free(held: list[Assignment]) -> None:
         unfinished.exclude(assignments__status__in=in_hand).update(status=TaskStatus.CLOSED)
     if free:
         rows.filter(pk__in=free).update(status=AssignmentStatus.OPEN, **nobody)
-
-
-def _is_mine_to_retake(assignment: Assignment, user) -> bool:
-    had = Assignment.objects.filter(task_id=assignment.task_id, annotator=user)
-    skipped = Skip.objects.filter(task_id=assignment.task_id, user=user)
-    return was_shown(task_id=assignment.task_id, user=user) and not had.exists() and not skipped.exists()
 
 
 def _refuse_unread(

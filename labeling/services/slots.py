@@ -162,6 +162,13 @@ def was_shown(*, task_id: int, user) -> bool:
     return Draft.objects.filter(task_id=task_id, user=user).exists()
 
 
+def may_take_again(*, assignment: Assignment, user) -> bool:
+    """Whether they were handed its task before, hold no slot of it now, and never skipped it."""
+    had = Assignment.objects.filter(task_id=assignment.task_id, annotator=user)
+    skipped = Skip.objects.filter(task_id=assignment.task_id, user=user)
+    return was_shown(task_id=assignment.task_id, user=user) and not had.exists() and not skipped.exists()
+
+
 def passed_on_task(*, task: Task, user) -> DomainError | None:
     """The error for work on a task that its person skipped (raised: it is gone), or that a lead took back
     from them (returned: it is to be kept); None where neither happened."""
