@@ -23,8 +23,8 @@ def find_version(name: str) -> DatasetVersion:
     try:
         found = list(ready.filter(public_id=uuid.UUID(name)))
     except ValueError:
-        slug, _, rest = name.partition("/")
-        dataset, _, number = rest.rpartition("/")
+        slug, _slash, rest = name.partition("/")
+        dataset, _slash, number = rest.rpartition("/")
         if number.isdecimal():
             found = list(ready.filter(dataset__project__slug=slug, dataset__name=dataset, number=int(number)))
         elif len(name) >= SHORTEST_HASH:

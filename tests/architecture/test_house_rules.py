@@ -101,3 +101,35 @@ def test_a_text_that_is_built_first_is_seen():
 @pytest.mark.parametrize("path", sorted((ROOT / "static/js").glob("*.js")), ids=name_of)
 def test_scripts_say_whole_texts_too(path):
     assert not re.findall(r"\bsay(?:Many)?\(\s*(?:`|\"[^\"]*\"\s*\+|[^)\"`]*,\s*`)", path.read_text())
+
+
+def translates_by_another_name(module: ast.Module) -> list[str]:
+    """Functions that give `_` a value and look a text up by it: the text is then what the value is asked."""
+    found = []
+    for function in ast.walk(module):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        inner = {
+            id(node)
+            for each in ast.walk(function)
+            if isinstance(each, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda)
+            for node in ast.walk(each)
+        }
+        names = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == "_"]
+        is_set = any(isinstance(node.ctx, ast.Store) and id(node) not in inner for node in names)
+        called = {node.func for node in ast.walk(function) if isinstance(node, ast.Call)}
+        if is_set and any(node in called for node in names):
+            found.append(function.name)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_takes_the_name_that_texts_are_looked_up_by(path):
+    assert not translates_by_another_name(tree(path))
+
+
+def test_a_taken_name_is_seen():
+    taken = 'def f(name):\n    a, _, b = name.partition("/")\n    raise Invalid(_("No %s.") % b)\n'
+    assert translates_by_another_name(ast.parse(taken)) == ["f"]
+    apart = 'def f(names):\n    return [_("No.") for _ in ()] or _("None.")\n'
+    assert not translates_by_another_name(ast.parse(apart))
