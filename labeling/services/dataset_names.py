@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from annotate.errors import Invalid, NotFound
+from annotate.words import _
 from labeling.models import DatasetVersion, DatasetVersionStatus
 
 SHORTEST_HASH = 8

@@ -226,7 +226,7 @@ def test_with_a_screening_to_do_the_page_has_its_button_and_nothing_untrue(cast,
 def test_a_full_day_is_called_one_and_not_an_empty_queue(cast, work_page):
     a_full_day(cast)
     page = work_page().content.decode()
-    assert "You have done 1 of 1 tasks of the day." in page
+    assert "You have done 1 of 1 task of the day." in page
     assert "New tasks come tomorrow" in page
     assert "Everything that was open is done" not in page
 
