@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 @pytest.fixture
 def carry_over():
-    [name] = [path.stem for path in Path(migrations.__path__[0]).glob("*_ledger.py")]
+    [name] = [path.stem for path in Path(migrations.__path__[0]).glob("????_ledger.py")]
     return importlib.import_module(f"labeling.migrations.{name}").carry_over
 
 

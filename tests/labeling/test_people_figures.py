@@ -137,7 +137,7 @@ def test_the_number_of_queries_does_not_grow_with_people_and_work(cast, client, 
         user = make_user()
         add_member(project=cast.project, user=user, role=Role.ANNOTATOR, acting_user=cast.admin)
         do_next(user, cast.project)
-    assert queries_of(lambda: client.get(address)) == few <= 33
+    assert queries_of(lambda: client.get(address)) == few <= 34
 
 
 def test_programs_read_the_same(cast, api_client_of):
