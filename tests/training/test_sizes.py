@@ -18,7 +18,8 @@ from labeling.models import AuditEvent, DatasetSizes
 from labeling.services import background, dataset_sizes, datasets
 from labeling.services.dataset_sizes import measure_sizes, time_estimate
 from labeling.services.progress import Progress
-from tests.labeling.judgments import make_ranking
+from tests.factories import make_prompt
+from tests.labeling.judgments import make_demonstration, make_ranking
 from tests.labeling.test_dataset_freeze import fill, make_version
 from tests.training.conftest import make_letters_model
 from training.models import RunEvent, RunInput, RunInputRole, TrainingRun
@@ -54,8 +55,12 @@ def base_folder(data_dir):
 
 @pytest.fixture
 def sft_version(cast, data_dir):
-    fill(cast, 12)
-    return make_version(cast, fractions={"train": 0.7, "validation": 0.3})
+    for number in range(12):  # prompts of the same words each time, so that neither split is ever empty
+        prompt = make_prompt(cast.project, f"Which of the letters is number {number}?")
+        make_demonstration(cast.project, cast.annotator, f"Answer {number}.", prompt=prompt)
+    version = make_version(cast, fractions={"train": 0.7, "validation": 0.3})
+    assert version.row_counts["train"] and version.row_counts["validation"]
+    return version
 
 
 def counted_slowly(encoder, rows, context):
