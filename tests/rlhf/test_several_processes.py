@@ -173,4 +173,4 @@ def test_what_one_process_finds_not_finite_ends_the_run_with_that_sentence(world
     config = poisoned(world, models, tmp_path)
     assert run_together(TORCHRUN, "sft", config, tmp_path / "r") != 0
     error = result(tmp_path / "r")["error"]
-    assert error["code"] == "not_finite" and "[" in error["message"]
+    assert error["code"] == "not_finite" and "transformer.wpe.weight" in error["message"]
