@@ -85,7 +85,6 @@ def test_the_last_review_is_looked_up_only_for_rows_that_come_so_far(cast, djang
     with django_assert_num_queries(1) as asked:
         count_selection(cast.project, "sft", Recipe(categories=("law",), decisions=("accepted",)))
     sql = asked[0]["sql"]
-    print(sql)
     assert sql.index('"category" IN') < sql.index('"labeling_review"')
 
 
