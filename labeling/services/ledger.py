@@ -284,6 +284,18 @@ def book_unfinished(
     return entry
 
 
+def book_withdrawn(*, slot: Assignment) -> None:
+    """What whoever has this slot had begun, as a lead takes it from them; nothing where nobody has it."""
+    if slot.annotator is not None:
+        book_unfinished(
+            assignment=slot,
+            user=slot.annotator,
+            activity=Activity.RELEASE,
+            source=f"withdrawn:{slot.pk}:{slot.fence}",
+            until_last_save=True,
+        )
+
+
 def open_draft(*, task_id: int, user: User, form_version: FormVersion | None) -> None:
     """A task is handed to somebody under a form: time on it may count from now on."""
     DRAFT_OPENED.create(task_id=task_id, user=user, form_version=form_version, counted_from=timezone.now())

@@ -12,7 +12,6 @@ from django.utils import timezone
 from annotate.errors import Conflict
 from annotate.words import later
 from labeling.models import (
-    Activity,
     Assignment,
     AssignmentStatus,
     Review,
@@ -51,14 +50,8 @@ def end_return(submission: Submission, task: Task, *, also_in_hand: bool = False
         )
     submission.reviews.filter(reopened_at=None).update(reopened_at=timezone.now())
     finish_task(task)
-    if held and slot.annotator is not None:
-        ledger.book_unfinished(
-            assignment=slot,
-            user=slot.annotator,
-            activity=Activity.RELEASE,
-            source=f"withdrawn:{slot.pk}:{slot.fence}",
-            until_last_save=True,
-        )
+    if held:
+        ledger.book_withdrawn(slot=slot)
 
 
 def return_again(submission: Submission, task: Task) -> None:

@@ -15,7 +15,6 @@ from annotate.errors import Conflict, Forbidden, Invalid
 from annotate.words import _, later
 from labeling import queues
 from labeling.models import (
-    Activity,
     Assignment,
     AssignmentStatus,
     BatchStatus,
@@ -98,14 +97,7 @@ def unassign_slot(*, assignment: Assignment, acting_user) -> Assignment:
     in_hand = slot.status in (AssignmentStatus.LEASED, AssignmentStatus.OPEN)
     if person is None or not in_hand:
         raise Conflict("Nobody has this slot in hand.", code="nobody_has_it", hint="Look at the page again.")
-    if slot.annotator is not None:
-        ledger.book_unfinished(
-            assignment=slot,
-            user=slot.annotator,
-            activity=Activity.RELEASE,
-            source=f"withdrawn:{slot.pk}:{slot.fence}",
-            until_last_save=True,
-        )
+    ledger.book_withdrawn(slot=slot)
     ended = slot.batch.status == BatchStatus.CLOSED and slot.purpose != TaskPurpose.GOLD
     Assignment.objects.filter(pk=slot.pk).update(
         status=AssignmentStatus.VOID if ended else AssignmentStatus.OPEN,

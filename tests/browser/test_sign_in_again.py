@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 from tests.conftest import PASSWORD
 
 
-def test_it_signs_in_over_the_page_and_the_page_works_on(open_as, make_user):
-    user = make_user("ann")
+def signed_out(open_as, user):
+    """(page, dialog) of somebody whose session ended on a page that would go on once they are back."""
     page = open_as(user)
     page.goto("/accounts/password/change/")
     page.context.clear_cookies()
@@ -21,6 +21,12 @@ def test_it_signs_in_over_the_page_and_the_page_works_on(open_as, make_user):
         }))"""
     )
     dialog = page.locator("dialog[open]")
+    return page, dialog
+
+
+def test_it_signs_in_over_the_page_and_the_page_works_on(open_as, make_user):
+    user = make_user("ann")
+    page, dialog = signed_out(open_as, user)
     expect(dialog).to_contain_text("Please sign in again")
     dialog.get_by_label("Password").fill("not the password")
     dialog.get_by_role("button", name="Sign in and go on").click()
@@ -41,15 +47,7 @@ def test_the_code_of_two_factor_sign_in_is_asked_for_over_the_page_too(open_as, 
     user = make_user("ann")
     secret = generate_totp_secret()
     TOTP.activate(user, secret)
-    page = open_as(user)
-    page.goto("/accounts/password/change/")
-    page.context.clear_cookies()
-    page.evaluate(
-        """() => document.dispatchEvent(new CustomEvent("app:signed-out", {
-            detail: {retry: () => { document.title = "went on"; }},
-        }))"""
-    )
-    dialog = page.locator("dialog[open]")
+    page, dialog = signed_out(open_as, user)
     dialog.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     code = dialog.get_by_label("Code of your authenticator app")
